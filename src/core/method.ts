@@ -1,0 +1,36 @@
+import type { Dictionary } from '../wire/dictionary.ts'
+
+/** Lanes in order of urgency. `control` is the link's own; the others are chosen per method. */
+export const LANES = { control: 0, high: 1, normal: 2, low: 3 } as const
+export type Lane = 'high' | 'normal' | 'low'
+
+/** What happens to an event when a subscriber's queue is full. */
+export type Overflow = 'block' | 'drop-oldest' | 'drop-newest' | 'error' | 'conflate'
+
+/**
+ * What a peer has to know of a method to call or serve it. A contract makes these; without a contract
+ * {@link untyped} does. `call` is answered once, `stream` with items, `topic` is published and subscribed.
+ */
+export interface Method {
+  /** Full name: contract and method joined by a dot, as `pages.analyze`. */
+  readonly name: string
+  readonly kind: 'call' | 'stream' | 'topic'
+  /** The caller sends items of its own. */
+  readonly upload: boolean
+  /** 16 hexadecimal digits (FNV-1a 64 over the method's shape), or '' when there is nothing to compare. */
+  readonly fingerprint: string
+  readonly lane: Lane
+  /** Dictionaries used when both sides have the same fingerprint; otherwise bodies describe themselves. */
+  readonly input?: Dictionary
+  readonly output?: Dictionary
+  readonly item?: Dictionary
+  readonly uploadItem?: Dictionary
+  /** Only idempotent calls are ever sent again after they may have run. */
+  readonly idempotent: boolean
+  readonly overflow: Overflow
+}
+
+/** A method known by its name alone: every body describes itself. */
+export function untyped(name: string, kind: Method['kind'] = 'call', upload = false): Method {
+  return { name, kind, upload, fingerprint: '', lane: 'normal', idempotent: false, overflow: 'drop-oldest' }
+}

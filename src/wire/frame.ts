@@ -1,0 +1,116 @@
+/**
+ * The 32-byte header, read and written in place (PROTOCOL.md, section 1). Functions over (bytes, offset),
+ * not objects: a hub reads a million of them a second.
+ */
+import { FRAGMENT_BYTES, HEADER_BYTES, MAX_FRAME_BYTES } from './limits.ts'
+
+export const KIND = {
+  HELLO: 0x01,
+  PROOF: 0x02,
+  WELCOME: 0x03,
+  PING: 0x04,
+  PONG: 0x05,
+  GOAWAY: 0x06,
+  MOVE: 0x07,
+  OPEN: 0x08,
+  ROUTE: 0x09,
+  DROP: 0x0a,
+  CALL: 0x10,
+  ITEM: 0x11,
+  END: 0x12,
+  ERROR: 0x13,
+  FRAGMENT: 0x14,
+  CREDIT: 0x15,
+  CANCEL: 0x16,
+  PROGRESS: 0x17,
+  BACK: 0x18,
+  RELEASE: 0x19,
+} as const
+
+/** Kinds from here on may be skipped; unknown ones below it close the link. */
+export const FIRST_OPTIONAL_KIND = 0x40
+
+export const FLAG = {
+  LANE: 0x03,
+  MORE: 0x04,
+  ANSWER: 0x08,
+  ONE_WAY: 0x10,
+  UPLOAD: 0x20,
+  DICTIONARY: 0x40,
+  SEALED: 0x80,
+} as const
+
+/** Offsets of the header's fields. */
+export const AT = {
+  bytes: 0,
+  kind: 4,
+  flags: 5,
+  method: 6,
+  id: 8,
+  route: 12,
+  timeLeft: 16,
+  window: 20,
+  payloadBytes: 24,
+  headBytes: 28,
+  segments: 30,
+} as const
+
+export function readU16(bytes: Uint8Array, at: number): number {
+  return (bytes[at] as number) | ((bytes[at + 1] as number) << 8)
+}
+
+export function readU32(bytes: Uint8Array, at: number): number {
+  return (
+    ((bytes[at] as number) |
+      ((bytes[at + 1] as number) << 8) |
+      ((bytes[at + 2] as number) << 16) |
+      ((bytes[at + 3] as number) << 24)) >>>
+    0
+  )
+}
+
+export function writeU16(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value
+  bytes[at + 1] = value >>> 8
+}
+
+export function writeU32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value
+  bytes[at + 1] = value >>> 8
+  bytes[at + 2] = value >>> 16
+  bytes[at + 3] = value >>> 24
+}
+
+/** The next multiple of 8. */
+export function padded(bytes: number): number {
+  return (bytes + 7) & ~7
+}
+
+/** Writes a whole header. The caller has room for {@link HEADER_BYTES} at `at`. */
+export function writeHeader(
+  bytes: Uint8Array,
+  at: number,
+  frameBytes: number,
+  kind: number,
+  flags: number,
+  method: number,
+  id: number,
+  route: number,
+  timeLeft: number,
+  window: number,
+  payloadBytes: number,
+  headBytes: number,
+  segments: number,
+): void {
+  writeU32(bytes, at, frameBytes)
+  bytes[at + 4] = kind
+  bytes[at + 5] = flags
+  writeU16(bytes, at + 6, method)
+  writeU32(bytes, at + 8, id)
+  writeU32(bytes, at + 12, route)
+  writeU32(bytes, at + 16, timeLeft)
+  writeU32(bytes, at + 20, window)
+  writeU32(bytes, at + 24, payloadBytes)
+  writeU16(bytes, at + 28, headBytes)
+  writeU16(bytes, at + 30, segments)
+}
