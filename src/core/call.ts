@@ -1,0 +1,96 @@
+import type { Lane, Method } from './method.ts'
+
+/** Who is at the other end, as the link and the hub say; nothing here is claimed by the sender. */
+export interface PeerInfo {
+  readonly id: string
+  readonly type: string
+  readonly zone: string
+  /** One life of the peer, 32 hexadecimal digits; another session is another process or connection. */
+  readonly session: string
+  /** Stamped for supervised children; as claimed by the others. */
+  readonly pid?: number
+}
+
+/** Whom a call goes to. Without a target: the far end of the link itself. */
+export type Target = { readonly id: string } | { readonly type: string; readonly all?: boolean }
+
+export interface CallOptions {
+  /** Milliseconds until the call fails with DEADLINE_EXCEEDED; default CALL_TIMEOUT_MS; 0: none. */
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal
+  readonly lane?: Lane
+  /** Items of the caller, for methods with an upload. Pulled only as fast as credit comes. */
+  readonly upload?: AsyncIterable<unknown>
+  /** Bytes of items that may be under way towards this caller; default WINDOW_BYTES. */
+  readonly windowBytes?: number
+  /** Streams: fail with DEADLINE_EXCEEDED when no item came for so long; paused while the reader is. */
+  readonly idleTimeoutMs?: number
+  readonly onProgress?: (value: unknown) => void
+}
+
+/**
+ * The answer of a stream: iterate it once. Leaving the loop cancels the far handler. `output` settles
+ * with what the handler returned, or rejects with what ended the stream.
+ */
+export interface ItemStream<Item = unknown, Output = unknown> extends AsyncIterable<Item> {
+  readonly output: Promise<Output>
+  cancel(reason?: unknown): void
+}
+
+/** One event of a subscription, as the hub numbered and stamped it. */
+export interface EventInfo {
+  readonly id: bigint
+  readonly sequence: bigint
+  /** Events of this subscription that were dropped until now, exactly. */
+  readonly dropped: bigint
+  readonly source: string
+}
+
+export interface Subscription<Data = unknown> extends AsyncIterable<Data> {
+  /** Settles when the hub has registered the subscription. */
+  readonly ready: Promise<void>
+  /** What the hub said of the event that was yielded last. */
+  readonly last: EventInfo | undefined
+  /** Events dropped on this subscription until now. */
+  readonly dropped: bigint
+  cancel(reason?: unknown): void
+}
+
+/** What a handler is told of the call it answers. */
+export interface CallContext {
+  /** Aborted when the caller cancels, the deadline passes or the link ends. Made when first asked for. */
+  readonly signal: AbortSignal
+  readonly peer: PeerInfo
+  /** Milliseconds left, `Infinity` without a deadline. */
+  readonly timeLeftMs: number
+  /** Monotonic time (ms, the clock's) by which the caller wants the answer; `Infinity` without one. */
+  readonly deadline: number
+  /** The caller's items; empty for methods without an upload. */
+  readonly upload: AsyncIterable<unknown>
+  progress(value: unknown): void
+}
+
+/**
+ * Answers a call: returns the output, a promise of it, or (kind `stream`) an async iterable of items whose
+ * return value is the output. What it throws becomes the caller's error.
+ */
+export type Handler = (input: unknown, call: CallContext) => unknown
+
+/** One end that makes calls: a peer, or a peer's view of one target. Contracts are clients over this. */
+export interface Caller {
+  call(method: Method, input: unknown, options?: CallOptions): Promise<unknown>
+  stream(method: Method, input: unknown, options?: CallOptions): ItemStream
+  /** One way. False when the outbox is full and the message was not taken. */
+  notify(method: Method, input: unknown): boolean
+}
+
+export interface Publisher {
+  publish(topic: Method, data: unknown, options?: { key?: string }): boolean
+  subscribe(topic: Method, options?: CallOptions): Subscription
+}
+
+/** One end that answers calls. */
+export interface Server {
+  /** Serves a method until the returned function withdraws it. */
+  handle(method: Method, handler: Handler): () => void
+}

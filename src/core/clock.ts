@@ -1,0 +1,40 @@
+/** Time and turns, given to the core as an argument so that a test's virtual clock can stand in. */
+export interface Clock {
+  /** Monotonic milliseconds. */
+  now(): number
+  /** Runs `callback` once after `ms`; the returned function calls it off. Does not keep a process alive. */
+  after(ms: number, callback: () => void): () => void
+  /** Runs `callback` when the current turn of the event loop, with its microtasks, has ended. */
+  afterTurn(callback: () => void): void
+}
+
+interface Unreferenced {
+  unref(): void
+}
+
+function canUnref(timer: unknown): timer is Unreferenced {
+  return typeof timer === 'object' && timer !== null && 'unref' in timer
+}
+
+/** Node's process.nextTick, where there is one. */
+function nextTickOf(host: object): ((callback: () => void) => void) | undefined {
+  if (!('process' in host)) return undefined
+  const { process } = host
+  if (typeof process !== 'object' || process === null || !('nextTick' in process)) return undefined
+  const { nextTick } = process
+  return typeof nextTick === 'function' ? (callback) => void nextTick.call(process, callback) : undefined
+}
+
+// Node runs nextTick callbacks queued by microtasks once those have run dry, which is the end of the turn.
+// Elsewhere a microtask that lets two generations of others pass comes close enough.
+const nextTick = nextTickOf(globalThis)
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  after(ms, callback) {
+    const timer = setTimeout(callback, ms)
+    if (canUnref(timer)) timer.unref()
+    return () => clearTimeout(timer)
+  },
+  afterTurn: nextTick ?? ((callback) => queueMicrotask(() => queueMicrotask(() => queueMicrotask(callback)))),
+}

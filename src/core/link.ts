@@ -1,0 +1,290 @@
+import { AT, FIRST_OPTIONAL_KIND, KIND, readU16, readU32, writeHeader } from '../wire/frame.ts'
+import { isLegal } from '../wire/framer.ts'
+import { HEADER_BYTES } from '../wire/limits.ts'
+import type { Clock } from './clock.ts'
+import { Outbox } from './outbox.ts'
+import type { Transport } from './transport.ts'
+
+export const VERSION = 1
+const MAGIC_LOW = 0x44414956 // "VIAD"
+const MAGIC_HIGH = 0x1a544355 // "UCT" 0x1a
+
+/** Why links close (PROTOCOL.md, section 8); the index is the number on the wire. */
+export const CLOSE_REASONS = [
+  'TRANSPORT_CLOSED',
+  'PROTOCOL_ERROR',
+  'VERSION_MISMATCH',
+  'UNAUTHENTICATED',
+  'ADMISSION_TIMEOUT',
+  'MESSAGE_TOO_LARGE',
+  'HEARTBEAT_LOST',
+  'GOING_AWAY',
+  'REPLACED',
+  'DENIED',
+] as const
+export type CloseReason = (typeof CLOSE_REASONS)[number]
+
+function closeReason(number: number): CloseReason {
+  return CLOSE_REASONS[number] ?? 'PROTOCOL_ERROR'
+}
+
+/** Frames of the other path that may come before MOVE does; more than that closes the link. */
+const EARLY_BYTES = 1024 * 1024
+
+export interface LinkEvents {
+  /** One whole frame at bytes[at … at + length): every kind but the link's own. */
+  frame(bytes: Uint8Array, at: number, length: number): void
+  /** HELLO, PROOF or WELCOME. Absent on links without admission, where such a frame is a violation. */
+  admission?(kind: number, bytes: Uint8Array, at: number, length: number): void
+  /** The far end takes no calls after the `accepted`th. */
+  goaway(accepted: number): void
+  /** What waited in the outbox has gone. */
+  drained(): void
+  closed(reason: CloseReason): void
+}
+
+/**
+ * One link's life: preamble, keep-alive, going away, changing paths, closing; and its outbox. What the
+ * frames of exchanges and routes mean is its owner's business: a peer or a hub's port.
+ */
+export class Link {
+  readonly outbox: Outbox
+  readonly clock: Clock
+  readonly #events: LinkEvents
+  #transport: Transport
+  /** The path that frames are read from; a MOVE over it turns to the next. */
+  #reading: Transport
+  #next: Transport | undefined
+  #early: Uint8Array[] = []
+  #earlyBytes = 0
+  #epochIn = 0
+  #epochOut = 0
+  #greeted = false
+  #closed: CloseReason | undefined
+  #farReason: CloseReason | undefined
+  #pings = new Map<number, (roundTripMs: number) => void>()
+  #pingCount = 0
+  /** Largest message the far end said it takes; known once its preamble has come. */
+  farMessageBytes = 0
+  /** CALLs accepted from the far end, for GOAWAY. */
+  accepted = 0
+  bytesRead = 0
+
+  constructor(transport: Transport, clock: Clock, messageBytes: number, events: LinkEvents) {
+    this.#transport = transport
+    this.#reading = transport
+    this.clock = clock
+    this.#events = events
+    this.outbox = new Outbox((bytes, tail) => this.#transport.send(bytes, tail), clock)
+    this.outbox.ondrain = () => events.drained()
+    this.control(KIND.PREAMBLE, VERSION | (VERSION << 8), MAGIC_LOW, MAGIC_HIGH, messageBytes)
+    this.#listen(transport)
+  }
+
+  get closed(): CloseReason | undefined {
+    return this.#closed
+  }
+
+  #listen(path: Transport): void {
+    path.attach({
+      frame: (frames) => this.#receive(path, frames),
+      drain: () => {
+        if (path === this.#transport) this.outbox.drained()
+      },
+      close: () => {
+        if (path === this.#transport || path === this.#reading) this.#end('TRANSPORT_CLOSED')
+      },
+    })
+  }
+
+  /** Writes a frame of the header alone in the control lane. Fields that are left out are 0. */
+  control(kind: number, method = 0, id = 0, route = 0, window = 0, flags = 0, timeLeft = 0): void {
+    if (this.#closed) return
+    const at = this.outbox.room(HEADER_BYTES)
+    writeHeader(this.outbox.slab, at, HEADER_BYTES, kind, flags, method, id, route, timeLeft, window, 0, 0, 0)
+    this.outbox.commit(at, at + HEADER_BYTES, 0, false)
+  }
+
+  #receive(path: Transport, frames: Uint8Array): void {
+    if (this.#closed) return
+    if (path !== this.#reading) {
+      this.#earlyBytes += frames.length
+      if (this.#earlyBytes > EARLY_BYTES || path !== this.#next) this.violation()
+      else this.#early.push(frames)
+      return
+    }
+    this.bytesRead += frames.length
+    let at = 0
+    const end = frames.length
+    while (at < end) {
+      const length = end - at >= HEADER_BYTES ? readU32(frames, at) : 0
+      if (!isLegal(length) || at + length > end) {
+        this.violation()
+        return
+      }
+      const kind = frames[at + AT.kind] as number
+      if (kind >= KIND.OPEN && this.#greeted) this.#events.frame(frames, at, length)
+      else this.#own(kind, frames, at, length)
+      if (this.#closed) return
+      at += length
+      if (path !== this.#reading) {
+        // MOVE was the last frame of the old path.
+        if (at < end) this.violation()
+        return
+      }
+    }
+  }
+
+  /** The link's own frames. */
+  #own(kind: number, bytes: Uint8Array, at: number, length: number): void {
+    if (!this.#greeted) {
+      this.#greet(kind, bytes, at)
+      return
+    }
+    switch (kind) {
+      case KIND.HELLO:
+      case KIND.PROOF:
+      case KIND.WELCOME:
+        if (this.#events.admission) this.#events.admission(kind, bytes, at, length)
+        else this.violation()
+        return
+      case KIND.PING:
+        this.control(KIND.PONG, 0, readU32(bytes, at + AT.id))
+        return
+      case KIND.PONG:
+        this.#pong(readU32(bytes, at + AT.id))
+        return
+      case KIND.GOAWAY:
+        this.#goaway(bytes, at)
+        return
+      case KIND.MOVE:
+        this.#moved(readU32(bytes, at + AT.id))
+        return
+      default:
+        this.violation()
+    }
+  }
+
+  #greet(kind: number, bytes: Uint8Array, at: number): void {
+    if (
+      kind !== KIND.PREAMBLE ||
+      readU32(bytes, at + AT.id) !== MAGIC_LOW ||
+      readU32(bytes, at + AT.route) !== MAGIC_HIGH
+    ) {
+      this.violation()
+      return
+    }
+    const versions = readU16(bytes, at + AT.method)
+    if ((versions & 0xff) > VERSION || versions >>> 8 < VERSION) {
+      this.close('VERSION_MISMATCH')
+      return
+    }
+    this.farMessageBytes = readU32(bytes, at + AT.window)
+    this.#greeted = true
+  }
+
+  /** Milliseconds of a round trip; rejects never, stays open if the link ends (see {@link closed}). */
+  ping(done: (roundTripMs: number) => void): void {
+    const number = ++this.#pingCount
+    const sentAt = this.clock.now()
+    this.#pings.set(number, () => done(this.clock.now() - sentAt))
+    this.control(KIND.PING, 0, number)
+  }
+
+  #pong(number: number): void {
+    const done = this.#pings.get(number)
+    this.#pings.delete(number)
+    done?.(0)
+  }
+
+  /** Tells the far end that no further calls will be taken. */
+  goAway(): void {
+    this.control(KIND.GOAWAY, 0, this.accepted)
+  }
+
+  #goaway(bytes: Uint8Array, at: number): void {
+    const reason = readU32(bytes, at + AT.route)
+    if (reason === 0) this.#events.goaway(readU32(bytes, at + AT.id))
+    else this.#farReason = closeReason(reason)
+  }
+
+  /**
+   * Names the path that this link may turn to; both ends do so before either calls {@link move}. Frames
+   * that come over it before MOVE has come over the old one are kept.
+   */
+  prepare(path: Transport): void {
+    this.#next = path
+    this.#listen(path)
+  }
+
+  /** Ends this direction's path: what is written from now on goes over the prepared one. */
+  move(): void {
+    const next = this.#next
+    if (!next || next === this.#transport) return
+    this.outbox.flush()
+    const marker = new Uint8Array(HEADER_BYTES)
+    writeHeader(marker, 0, HEADER_BYTES, KIND.MOVE, 0, 0, ++this.#epochOut, 0, 0, 0, 0, 0, 0)
+    this.#transport.send(marker)
+    this.#settlePaths(next, this.#reading)
+    this.outbox.drained()
+  }
+
+  #moved(epoch: number): void {
+    const next = this.#next
+    if (!next || epoch !== this.#epochIn + 1) {
+      this.violation()
+      return
+    }
+    this.#epochIn = epoch
+    const early = this.#early
+    this.#early = []
+    this.#earlyBytes = 0
+    this.#settlePaths(this.#transport, next)
+    for (const frames of early) this.#receive(next, frames)
+  }
+
+  /** Once both directions have left the old path it becomes the one to go back to. */
+  #settlePaths(writing: Transport, reading: Transport): void {
+    const old = this.#transport === this.#next ? this.#reading : this.#transport
+    this.#transport = writing
+    this.#reading = reading
+    if (writing === reading && writing === this.#next) this.#next = old
+  }
+
+  /** The far end broke the protocol: this link ends; nobody else is touched. */
+  violation(): void {
+    this.close('PROTOCOL_ERROR')
+  }
+
+  /** Ends the link now. The far end is told why. */
+  close(reason: CloseReason = 'GOING_AWAY'): void {
+    if (this.#closed) return
+    const number = CLOSE_REASONS.indexOf(reason)
+    if (number > 0) this.control(KIND.GOAWAY, 0, this.accepted, number)
+    this.outbox.close()
+    this.#transport.close(reason)
+    this.#end(reason)
+  }
+
+  pause(): void {
+    this.#reading.pause?.()
+  }
+
+  resume(): void {
+    this.#reading.resume?.()
+  }
+
+  #end(reason: CloseReason): void {
+    if (this.#closed) return
+    this.#closed = this.#farReason ?? reason
+    this.outbox.close()
+    if (this.#next) this.#next.close(reason)
+    this.#pings.clear()
+    this.#events.closed(this.#closed)
+  }
+}
+
+/** Whether a frame of this kind may be skipped by an end that does not know it. */
+export function isOptional(kind: number): boolean {
+  return kind >= FIRST_OPTIONAL_KIND
+}

@@ -1,0 +1,199 @@
+import type { ViaductError } from '../wire/errors.ts'
+import { KIND } from '../wire/frame.ts'
+import { FATE, linkError, type ReasonName } from '../wire/reasons.ts'
+import type { CallOptions } from './call.ts'
+import { EFFECT, EVENT, effectOf, nextState, Slots, STATE, slotOf, step } from './exchange.ts'
+import type { Items } from './items.ts'
+import type { Link } from './link.ts'
+import type { Method } from './method.ts'
+import type { Entry } from './outbox.ts'
+import type { Route } from './route.ts'
+import type { Sender } from './sender.ts'
+import type { Sweep } from './sweep.ts'
+
+/** Flips a queued frame into one that everybody skips. */
+const NO_OPERATION = 0x7f
+
+/** A call that this side has made: what its answer settles. */
+export interface OutCall {
+  id: number
+  readonly method: Method
+  readonly route: Route
+  readonly input: unknown
+  /** Whether the input was written with the method's dictionary. */
+  readonly dictionary: boolean
+  /** Clock ms, or Infinity. */
+  deadline: number
+  readonly idleMs: number
+  resolve(value: unknown): void
+  reject(error: unknown): void
+  /** Undoes what hangs on the call: the signal's listener, the upload. */
+  release: (() => void) | undefined
+  items: Items | undefined
+  sender: Sender | undefined
+  onProgress: ((value: unknown) => void) | undefined
+  /** Where the CALL waits if it had to, so that it can be called off. */
+  entry: Entry | undefined
+  at: number
+  /** Items are handed over together with their heads. */
+  readonly headed: boolean
+  readonly options: CallOptions | undefined
+}
+
+/** The calls that one side of a link has made, by slot. */
+export class Outgoing {
+  readonly #link: Link
+  readonly #slots: Slots
+  readonly #calls: (OutCall | undefined)[] = []
+  readonly #states: number[] = []
+  readonly #ids: number[] = []
+  readonly #sweep: Sweep
+
+  constructor(link: Link, limit: number, sweep: Sweep) {
+    this.#link = link
+    this.#slots = new Slots(limit)
+    this.#sweep = sweep
+  }
+
+  get open(): number {
+    return this.#slots.open
+  }
+
+  /** An id for a new call, or -1 when every slot is taken. */
+  take(): number {
+    return this.#slots.take()
+  }
+
+  /** Gives back an id whose call was never written. */
+  giveBack(id: number): void {
+    this.#slots.free(id)
+  }
+
+  /** The call is on its way. */
+  begin(call: OutCall, upload: boolean): void {
+    const slot = slotOf(call.id)
+    this.#calls[slot] = call
+    this.#ids[slot] = call.id
+    this.#states[slot] = nextState(step(STATE.idle, upload ? EVENT.callUpload : EVENT.call))
+    if (call.deadline !== Number.POSITIVE_INFINITY) this.#sweep.expect(call.deadline)
+  }
+
+  /** The open call behind an id, or undefined when it is late. */
+  get(id: number): OutCall | undefined {
+    const slot = slotOf(id)
+    return this.#ids[slot] === id && this.#states[slot] !== STATE.idle ? this.#calls[slot] : undefined
+  }
+
+  /**
+   * Takes a frame of the callee through the table.
+   *
+   * @returns the effect for the caller to carry out, with the call of {@link get}.
+   */
+  receive(id: number, event: number): number {
+    const slot = slotOf(id)
+    if (this.#ids[slot] !== id) return EFFECT.late
+    const result = step(this.#states[slot] ?? STATE.idle, event)
+    this.#states[slot] = nextState(result)
+    return effectOf(result)
+  }
+
+  /** The caller has sent its last item. */
+  finished(id: number): void {
+    const slot = slotOf(id)
+    if (this.#ids[slot] === id)
+      this.#states[slot] = nextState(step(this.#states[slot] ?? STATE.idle, EVENT.endUp))
+  }
+
+  /** The callee has ended an exchange that somebody waits for: its call, whose slot is free from here on. */
+  settle(id: number): OutCall | undefined {
+    const call = this.#calls[slotOf(id)]
+    if (call?.id !== id) return undefined
+    this.free(id)
+    return call
+  }
+
+  /** The callee is done with this id: the slot may be used again. */
+  free(id: number): void {
+    const slot = slotOf(id)
+    const call = this.#calls[slot]
+    this.#calls[slot] = undefined
+    this.#ids[slot] = -1
+    this.#states[slot] = STATE.idle
+    this.#slots.free(id)
+    call?.release?.()
+  }
+
+  /**
+   * Settles a call from this side: it was cancelled, or its time is up. The slot stays taken until the
+   * callee has ended too, unless the call had not left the outbox.
+   */
+  abandon(call: OutCall, reason: ReasonName, given?: unknown): void {
+    const slot = slotOf(call.id)
+    if (this.#ids[slot] !== call.id || this.#states[slot] === STATE.idle) return
+    if (this.#states[slot] === STATE.cancelled) return
+    const unsent = callOff(call)
+    const error = given ?? linkError(reason, what(call), unsent ? 'not-sent' : 'unknown')
+    if (unsent) {
+      this.free(call.id)
+    } else {
+      this.#states[slot] = nextState(step(this.#states[slot] ?? STATE.idle, EVENT.cancel))
+      call.release?.()
+      call.release = undefined
+      this.#link.control(KIND.CANCEL, 0, call.id)
+    }
+    call.items?.fail(error)
+    call.reject(error)
+  }
+
+  /** Fails what has expired; returns the earliest deadline left. */
+  sweep(now: number): number {
+    let earliest = Number.POSITIVE_INFINITY
+    for (const call of this.#calls) {
+      if (!call || call.deadline > now) {
+        if (call && call.deadline < earliest && this.#states[slotOf(call.id)] !== STATE.cancelled)
+          earliest = call.deadline
+        continue
+      }
+      if (call.idleMs > 0 && call.items && call.items.waiting > 0) {
+        // The reader is slow, not the far side: the idle bound rests.
+        call.deadline = now + call.idleMs
+        if (call.deadline < earliest) earliest = call.deadline
+      } else {
+        this.abandon(call, 'DEADLINE_EXCEEDED')
+      }
+    }
+    return earliest
+  }
+
+  /** The link has ended: every call settles. */
+  fail(error: (call: OutCall) => ViaductError): void {
+    for (let slot = 0; slot < this.#calls.length; slot++) {
+      const call = this.#calls[slot]
+      if (!call) continue
+      const cancelled = this.#states[slot] === STATE.cancelled
+      this.free(call.id)
+      if (cancelled) continue
+      const reason = error(call)
+      call.items?.fail(reason)
+      call.reject(reason)
+    }
+  }
+}
+
+export function what(call: { readonly method: Method }): string {
+  return call.method.name
+}
+
+/** Takes a call out of the outbox. @returns whether none of it had left. */
+function callOff(call: OutCall): boolean {
+  if (call.sender?.clear()) return true
+  const entry = call.entry
+  if (!entry || entry.sent) return false
+  new Uint8Array(entry.bytes.buffer)[call.at + 4] = NO_OPERATION
+  return true
+}
+
+/** The fate that a bare ERROR carries. */
+export function fateOf(window: number): 'not-sent' | 'unknown' {
+  return window === FATE['not-sent'] ? 'not-sent' : 'unknown'
+}

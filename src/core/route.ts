@@ -1,0 +1,63 @@
+import type { PeerInfo, Target } from './call.ts'
+import type { Method } from './method.ts'
+
+/** What OPEN names as its target: see PROTOCOL.md, section 3. */
+export type RouteTarget = Target | { readonly topics: true } | undefined
+
+/**
+ * A way to a target as its caller sees it: a number, and the methods defined on it so far. Methods are
+ * numbered by first use, so a contract of thousands costs what is used of it.
+ */
+export class Route {
+  readonly number: number
+  readonly target: RouteTarget
+  readonly #indices = new Map<string, number>()
+  readonly methods: Method[] = []
+  /** Whether the server's fingerprint equals ours, by method index; set by ROUTE. */
+  readonly same: boolean[] = []
+  /** Status by method index: 0 allowed, a reason's number, undefined until ROUTE has come. */
+  readonly status: (number | undefined)[] = []
+  /** The peer behind a route bound to one, as the hub says. */
+  peer: PeerInfo | undefined
+
+  constructor(number: number, target: RouteTarget) {
+    this.number = number
+    this.target = target
+  }
+
+  /** The method's index, or -1 when it is not defined here yet. */
+  indexOf(method: Method): number {
+    const index = this.#indices.get(method.name)
+    if (index === undefined) return -1
+    return this.methods[index] === method ? index : this.#redefined(index, method)
+  }
+
+  /** Two contracts may name the same method with different shapes: then bodies describe themselves. */
+  #redefined(index: number, method: Method): number {
+    if (this.methods[index]?.fingerprint !== method.fingerprint) return -1
+    return index
+  }
+
+  define(method: Method): number {
+    const index = this.methods.length
+    this.#indices.set(method.name, index)
+    this.methods.push(method)
+    this.same.push(false)
+    this.status.push(undefined)
+    return index
+  }
+}
+
+export function targetKey(target: RouteTarget): string {
+  if (!target) return ''
+  if ('topics' in target) return 'topics'
+  if ('id' in target) return `id ${target.id}`
+  return target.all ? `all ${target.type}` : `type ${target.type}`
+}
+
+export function describeTarget(target: RouteTarget): string {
+  if (!target) return 'the far end'
+  if ('topics' in target) return 'topics'
+  if ('id' in target) return target.id
+  return target.all ? `all of type ${target.type}` : `any ${target.type}`
+}

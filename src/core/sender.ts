@@ -1,0 +1,144 @@
+import { FLAG, KIND, padded, writeHeader } from '../wire/frame.ts'
+import { FRAGMENT_BYTES, HEADER_BYTES } from '../wire/limits.ts'
+import type { Entry, Feed, Outbox } from './outbox.ts'
+
+/** A message that is too large for one frame, or waits for credit: its payload in parts, lent until sent. */
+export interface Cut {
+  readonly kind: number
+  readonly flags: number
+  readonly method: number
+  readonly route: number
+  readonly timeLeft: number
+  readonly window: number
+  readonly headBytes: number
+  readonly segments: number
+  readonly parts: readonly Uint8Array[]
+  readonly payloadBytes: number
+}
+
+/**
+ * One direction of one exchange when it has more to say than a frame: large messages, cut as the transport
+ * takes them, and items, sent as credit comes. One message is under way at a time, so order holds.
+ */
+export class Sender implements Feed {
+  deficit = 0
+  active = false
+  /** Item bytes that the far end still takes. */
+  credit: number
+  /** Called when nothing is left to send and there is credit. */
+  onidle: (() => void) | undefined
+  readonly #outbox: Outbox
+  readonly #lane: number
+  readonly #id: number
+  readonly #messages: Cut[] = []
+  /** Progress within the first message: payload bytes sent, part and offset in it. */
+  #sent = 0
+  #part = 0
+  #offset = 0
+
+  constructor(outbox: Outbox, lane: number, id: number, credit: number) {
+    this.#outbox = outbox
+    this.#lane = lane
+    this.#id = id
+    this.credit = credit
+  }
+
+  get busy(): boolean {
+    return this.#messages.length > 0
+  }
+
+  add(message: Cut): void {
+    this.#messages.push(message)
+    this.#outbox.activate(this, this.#lane)
+  }
+
+  grant(bytes: number): void {
+    this.credit += bytes
+    if (this.busy) this.#outbox.activate(this, this.#lane)
+    else this.onidle?.()
+  }
+
+  /** Forgets what was not sent yet. @returns whether nothing at all of the first message had left. */
+  clear(): boolean {
+    const untouched = this.busy && this.#sent === 0
+    this.#messages.length = 0
+    this.#sent = this.#part = this.#offset = 0
+    return untouched
+  }
+
+  take(): Entry | undefined {
+    const message = this.#messages[0]
+    if (!message) return undefined
+    const bytes = Math.min(FRAGMENT_BYTES, message.payloadBytes - this.#sent)
+    if (message.kind === KIND.ITEM) {
+      if (this.credit < bytes) return undefined
+      this.credit -= bytes
+    }
+    const first = this.#sent === 0
+    this.#sent += bytes
+    const last = this.#sent === message.payloadBytes
+    const entry = this.#frame(message, bytes, first, last)
+    if (last) {
+      this.#messages.shift()
+      this.#sent = this.#part = this.#offset = 0
+      if (!this.busy) this.#outbox.clock.afterTurn(() => this.busy || this.onidle?.())
+    }
+    return entry
+  }
+
+  #frame(message: Cut, bytes: number, first: boolean, last: boolean): Entry {
+    const part = message.parts[this.#part]
+    const frameBytes = HEADER_BYTES + padded(bytes)
+    // A fragment within one part is sent as a view of it; one that spans parts, or needs padding, is copied.
+    const asView = part !== undefined && part.length - this.#offset >= bytes && (bytes & 7) === 0
+    const frame = new Uint8Array(asView ? HEADER_BYTES : frameBytes)
+    const more = last ? 0 : FLAG.MORE
+    const lane = message.flags & (FLAG.LANE | FLAG.ANSWER)
+    if (first) {
+      const { kind, method, route, timeLeft, window, payloadBytes, headBytes, segments } = message
+      const flags = message.flags | more
+      writeHeader(
+        frame,
+        0,
+        frameBytes,
+        kind,
+        flags,
+        method,
+        this.#id,
+        route,
+        timeLeft,
+        window,
+        payloadBytes,
+        headBytes,
+        segments,
+      )
+    } else {
+      writeHeader(frame, 0, frameBytes, KIND.FRAGMENT, lane | more, 0, this.#id, 0, 0, 0, bytes, 0, 0)
+    }
+    let tail: Uint8Array | undefined
+    if (asView) {
+      tail = part.subarray(this.#offset, this.#offset + bytes)
+      this.#advance(message, bytes)
+    } else {
+      let at = HEADER_BYTES
+      const end = HEADER_BYTES + bytes
+      while (at < end) {
+        const from = message.parts[this.#part]
+        if (!from) break
+        const piece = from.subarray(this.#offset, Math.min(from.length, this.#offset + end - at))
+        frame.set(piece, at)
+        at += piece.length
+        this.#advance(message, piece.length)
+      }
+    }
+    return { bytes: frame, tail, messages: 0, heldSince: Number.POSITIVE_INFINITY, sent: true }
+  }
+
+  #advance(message: Cut, bytes: number): void {
+    this.#offset += bytes
+    while (this.#part < message.parts.length && this.#offset >= (message.parts[this.#part]?.length ?? 0)) {
+      this.#offset -= message.parts[this.#part]?.length ?? 0
+      this.#part++
+    }
+  }
+}

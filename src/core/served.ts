@@ -1,0 +1,87 @@
+import { REASONS } from '../wire/reasons.ts'
+import type { PeerInfo } from './call.ts'
+import type { Served } from './incoming.ts'
+
+/** One method as a far caller numbered it on its route. */
+export interface InMethod {
+  readonly name: string
+  readonly fingerprint: string
+  served: Served | undefined
+}
+
+/** A route that leads here: who is behind it, and what its numbers mean. */
+export interface InRoute {
+  source: PeerInfo
+  readonly methods: (InMethod | undefined)[]
+}
+
+/** One line of OPEN: index, name, fingerprint. */
+export type OpenLine = readonly [index: number, name: string, fingerprint: string]
+/** One line of ROUTE: index, status, same fingerprint, largest message. */
+export type RouteLine = readonly [index: number, status: number, same: boolean, maxBytes: number]
+
+/** The status and sameness of a method as ROUTE tells it. */
+export function routeLine(index: number, method: InMethod, maxBytes: number): RouteLine {
+  const { served } = method
+  if (!served) return [index, REASONS.METHOD_NOT_FOUND.number, false, maxBytes]
+  const same = method.fingerprint !== '' && served.method.fingerprint === method.fingerprint
+  return [index, 0, same, maxBytes]
+}
+
+/** Reads the lines of an OPEN body; undefined when one is not of that form. */
+export function openLines(value: unknown, maxMethods: number): OpenLine[] | undefined {
+  if (!Array.isArray(value)) return undefined
+  const lines: OpenLine[] = []
+  for (const line of value) {
+    if (!Array.isArray(line)) return undefined
+    const [index, name, fingerprint]: unknown[] = line
+    if (typeof index !== 'number' || !Number.isInteger(index) || index < 0 || index >= maxMethods)
+      return undefined
+    if (
+      typeof name !== 'string' ||
+      name.length > 256 ||
+      typeof fingerprint !== 'string' ||
+      fingerprint.length > 16
+    ) {
+      return undefined
+    }
+    lines.push([index, name, fingerprint])
+  }
+  return lines
+}
+
+/** Reads the lines of a ROUTE body, leaving out what is not of that form. */
+export function routeLines(value: unknown): RouteLine[] {
+  if (!Array.isArray(value)) return []
+  const lines: RouteLine[] = []
+  for (const line of value) {
+    if (!Array.isArray(line)) continue
+    const [index, status, same, maxBytes]: unknown[] = line
+    if (typeof index === 'number' && typeof status === 'number') {
+      lines.push([index, status, same === true, typeof maxBytes === 'number' ? maxBytes : 0])
+    }
+  }
+  return lines
+}
+
+/** Reads a peer's description out of a link body. */
+export function peerInfo(value: unknown): PeerInfo | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { id, type, zone, session, pid } = {
+    id: '',
+    type: '',
+    zone: '',
+    session: '',
+    pid: undefined,
+    ...value,
+  }
+  if (
+    typeof id !== 'string' ||
+    typeof type !== 'string' ||
+    typeof zone !== 'string' ||
+    typeof session !== 'string'
+  ) {
+    return undefined
+  }
+  return { id, type, zone, session, ...(typeof pid === 'number' ? { pid } : {}) }
+}

@@ -1,0 +1,103 @@
+import { readU32 } from '../wire/frame.ts'
+import type { EventInfo, ItemStream, Subscription } from './call.ts'
+import type { Items } from './items.ts'
+
+/** The answer of a stream, for one reader. */
+export class ItemAnswer implements ItemStream {
+  readonly items: Items
+  readonly output: Promise<unknown>
+  readonly cancel: (reason?: unknown) => void
+
+  constructor(items: Items, output: Promise<unknown>, cancel: (reason?: unknown) => void) {
+    this.items = items
+    this.output = output
+    this.cancel = cancel
+    // Whoever only reads the items learns of a failure there.
+    output.catch(() => {})
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<unknown> {
+    return this.items
+  }
+}
+
+/** An item together with the head that the hub put on it. */
+interface Headed {
+  readonly value: unknown
+  readonly head: Uint8Array
+}
+
+function isHeaded(item: unknown): item is Headed {
+  return typeof item === 'object' && item !== null && 'head' in item
+}
+
+/** A subscription's events, in order, with what the hub says of each. */
+export class TopicSubscription implements Subscription {
+  readonly ready: Promise<void>
+  last: EventInfo | undefined
+  readonly #answer: ItemAnswer
+
+  constructor(open: (onRegistered: () => void) => ItemAnswer) {
+    let registered = () => {}
+    const ready = new Promise<void>((resolve) => {
+      registered = resolve
+    })
+    this.#answer = open(registered)
+    this.ready = Promise.race([
+      ready,
+      this.#answer.output.then(
+        () => {},
+        (error: unknown) => Promise.reject(error),
+      ),
+    ])
+    this.ready.catch(() => {})
+  }
+
+  get dropped(): bigint {
+    return this.last?.dropped ?? 0n
+  }
+
+  cancel(reason?: unknown): void {
+    this.#answer.cancel(reason)
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
+    for await (const item of this.#answer) {
+      if (!isHeaded(item)) continue
+      this.last = readEvent(item.head) ?? this.last
+      yield item.value
+    }
+  }
+}
+
+const EVENT_TAG = 1
+const SOURCE_TAG = 2
+
+/** Reads an EVENT and a SOURCE out of a head (PROTOCOL.md, section 1). */
+export function readEvent(head: Uint8Array): EventInfo | undefined {
+  let at = 0
+  let event: EventInfo | undefined
+  let source = ''
+  while (at + 4 <= head.length) {
+    const tag = (head[at] ?? 0) | ((head[at + 1] ?? 0) << 8)
+    const length = (head[at + 2] ?? 0) | ((head[at + 3] ?? 0) << 8)
+    const value = at + 4
+    if (value + length > head.length) return undefined
+    if (tag === EVENT_TAG && length >= 28) {
+      event = {
+        id: u64(head, value + 4),
+        sequence: u64(head, value + 12),
+        dropped: u64(head, value + 20),
+        source,
+      }
+    } else if (tag === SOURCE_TAG) {
+      source = new TextDecoder().decode(head.subarray(value, value + length))
+    }
+    at += (4 + length + 7) & ~7
+  }
+  return event && { ...event, source }
+}
+
+function u64(bytes: Uint8Array, at: number): bigint {
+  return BigInt(readU32(bytes, at)) | (BigInt(readU32(bytes, at + 4)) << 32n)
+}

@@ -1,0 +1,28 @@
+/**
+ * Moves whole frames between two ends, in order; knows nothing of their meaning. Writing one is two
+ * functions and three events; `viaduct/testing` exports the suite that it has to pass.
+ */
+export interface Transport {
+  /**
+   * Takes one or more whole frames, the last of which may go on in `tail`. The bytes are the transport's to
+   * read from now on; nobody writes to them again.
+   *
+   * @returns false when the transport is full: it has taken these frames, and wants no more until `drain`.
+   */
+  send(frames: Uint8Array, tail?: Uint8Array): boolean
+  /** Ends the link once what was sent is out. `close` follows exactly once, at both ends. */
+  close(reason?: string): void
+  /** Connects the three events. Frames that came earlier are kept and delivered first. Called once. */
+  attach(events: TransportEvents): void
+  /** Stops reading, so that the far end gets its own `false`. Optional: without it a hub refuses instead. */
+  pause?(): void
+  resume?(): void
+}
+
+export interface TransportEvents {
+  /** One or more whole frames, back to back. Views of `frames` may be kept: it is never written again. */
+  frame(frames: Uint8Array): void
+  drain(): void
+  /** The link has ended; nothing follows. `reason` is one of PROTOCOL.md's or TRANSPORT_CLOSED. */
+  close(reason: string): void
+}

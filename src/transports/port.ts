@@ -1,0 +1,111 @@
+import type { Transport, TransportEvents } from '../core/transport.ts'
+import { readU32 } from '../wire/frame.ts'
+
+/**
+ * What a MessagePort of a browser, a worker or Node has in common. Structural, so that no environment is
+ * imported: Electron's MessagePortMain fits as well.
+ */
+export interface PortLike {
+  postMessage(message: unknown, transfer?: readonly unknown[]): void
+  close?(): void
+  start?(): void
+  addEventListener?(type: string, listener: (event: { readonly data?: unknown }) => void): void
+  on?(type: string, listener: (data: unknown) => void): unknown
+}
+
+/** Bytes sent and not yet confirmed before `send` says false. */
+const HIGH_WATER_BYTES = 512 * 1024
+/** What was received is confirmed at each so many bytes. */
+const CONFIRM_BYTES = 128 * 1024
+
+/**
+ * A message port as a transport. Ports have no backpressure of their own, so each side confirms what it has
+ * read: a message is either bytes (whole frames), a number (bytes read so far) or a string (the reason of a
+ * close). A port's death is not always announced; `close` is sent by the side that closes in good order.
+ */
+export function portTransport(port: PortLike): Transport {
+  let events: TransportEvents | undefined
+  let early: Uint8Array[] = []
+  let sent = 0
+  let confirmed = 0
+  let read = 0
+  let announced = 0
+  let full = false
+  let closed = false
+  let closeReason: string | undefined
+
+  const finish = (reason: string): void => {
+    if (closed) return
+    closed = true
+    closeReason = reason
+    port.close?.()
+    queueMicrotask(() => events?.close(reason))
+  }
+
+  const receive = (data: unknown): void => {
+    if (closed) return
+    if (data instanceof Uint8Array) {
+      if (data.length < 4 || readU32(data, 0) === 0) return finish('PROTOCOL_ERROR')
+      read += data.length
+      if (read - announced >= CONFIRM_BYTES) {
+        announced = read
+        port.postMessage(read)
+      }
+      if (events) events.frame(data)
+      else early.push(data)
+    } else if (typeof data === 'number') {
+      confirmed = data
+      if (full && sent - confirmed < HIGH_WATER_BYTES / 2) {
+        full = false
+        events?.drain()
+      }
+    } else {
+      finish(typeof data === 'string' ? data : 'PROTOCOL_ERROR')
+    }
+  }
+
+  if (port.on) {
+    port.on('message', receive)
+    port.on('close', () => finish('TRANSPORT_CLOSED'))
+  } else {
+    port.addEventListener?.('message', (event) => receive(event.data))
+    port.addEventListener?.('close', () => finish('TRANSPORT_CLOSED'))
+    port.start?.()
+  }
+
+  const post = (bytes: Uint8Array): void => {
+    // A view would carry its whole buffer along: the message gets a buffer of its own, and gives it away.
+    const own = bytes.slice()
+    sent += own.length
+    port.postMessage(own, [own.buffer])
+  }
+
+  return {
+    send(frames, tail) {
+      if (closed) return true
+      if (tail) {
+        const whole = new Uint8Array(frames.length + tail.length)
+        whole.set(frames)
+        whole.set(tail, frames.length)
+        sent += whole.length
+        port.postMessage(whole, [whole.buffer])
+      } else {
+        post(frames)
+      }
+      full = sent - confirmed >= HIGH_WATER_BYTES
+      return !full
+    },
+    close(reason = 'TRANSPORT_CLOSED') {
+      if (closed) return
+      port.postMessage(reason)
+      finish(reason)
+    },
+    attach(given) {
+      events = given
+      const kept = early
+      early = []
+      for (const frames of kept) events.frame(frames)
+      if (closeReason !== undefined) events.close(closeReason)
+    },
+  }
+}
