@@ -12,7 +12,7 @@ export interface PeerInfo {
 }
 
 /** Whom a call goes to. Without a target: the far end of the link itself. */
-export type Target = { readonly id: string } | { readonly type: string; readonly all?: boolean }
+export type Target = { readonly id: string } | { readonly type: string }
 
 export interface CallOptions {
   /** Milliseconds until the call fails with DEADLINE_EXCEEDED; default CALL_TIMEOUT_MS; 0: none. */

@@ -241,6 +241,11 @@ export class Outbox {
     this.#ready = false
   }
 
+  /** Writes one frame past everything that is held back: admission's own. */
+  bypass(frame: Uint8Array): void {
+    if (!this.#closed) this.#transmit(frame, undefined)
+  }
+
   /** The transport takes more. */
   drained(): void {
     this.#ready = true

@@ -165,6 +165,15 @@ export class Outgoing {
     return earliest
   }
 
+  /** Ends the subscriptions, whose readers then leave their loops as at the end of any stream. */
+  endSubscriptions(): void {
+    for (const call of this.#calls) {
+      if (call?.method.kind !== 'topic') continue
+      call.items?.end()
+      call.resolve(undefined)
+    }
+  }
+
   /** The link has ended: every call settles. */
   fail(error: (call: OutCall) => ViaductError): void {
     for (let slot = 0; slot < this.#calls.length; slot++) {

@@ -97,7 +97,7 @@ export class PeerCore implements Caller, Publisher, Server {
   readonly #assembly = new Assembly()
   readonly #routes = new Map<string, Route>()
   readonly #routesByNumber: Route[] = []
-  readonly #inRoutes: (InRoute | undefined)[] = []
+  readonly #inRoutes = new Map<number, InRoute>()
   readonly #served = new Map<string, Served>()
   readonly #callers = new Map<string, Caller>()
   readonly #base: Route
@@ -139,7 +139,7 @@ export class PeerCore implements Caller, Publisher, Server {
       (call, value) => this.#answer(call, KIND.PROGRESS, value, undefined),
     )
     this.#base = this.#route(undefined)
-    this.#inRoutes[0] = { source: this.#far, methods: [] }
+    this.#inRoutes.set(0, { source: this.#far, methods: [] })
     if (admission) this.link.outbox.hold()
   }
 
@@ -160,7 +160,7 @@ export class PeerCore implements Caller, Publisher, Server {
   /** The link was admitted: what was held back goes out. */
   admitted(far: PeerInfo): void {
     this.#far = far
-    this.#inRoutes[0] = { source: far, methods: this.#inRoutes[0]?.methods ?? [] }
+    this.#inRoutes.set(0, { source: far, methods: this.#inRoutes.get(0)?.methods ?? [] })
     this.link.outbox.drained()
   }
 
@@ -206,7 +206,8 @@ export class PeerCore implements Caller, Publisher, Server {
   subscribe(topic: Method, options: CallOptions = {}): Subscription {
     return new TopicSubscription((onRegistered) => {
       const bounded = { ...options, onProgress: onRegistered }
-      return this.#open(this.#route({ topics: true }), topic, undefined, bounded, true)
+      const wish = { overflow: topic.overflow }
+      return this.#open(this.#route({ topics: true }), topic, wish, bounded, true)
     })
   }
 
@@ -558,7 +559,7 @@ export class PeerCore implements Caller, Publisher, Server {
   #refresh(name: string, served: Served | undefined): void {
     this.#inRoutes.forEach((route, number) => {
       const lines: RouteLine[] = []
-      route?.methods.forEach((method, index) => {
+      route.methods.forEach((method, index) => {
         if (method?.name !== name) return
         method.served = served
         lines.push(routeLine(index, method, this.limits.messageBytes))
@@ -637,7 +638,7 @@ export class PeerCore implements Caller, Publisher, Server {
         this.#onRoute(readU32(header, at + AT.route), payload, start, end)
         return
       case KIND.DROP:
-        this.#inRoutes[readU32(header, at + AT.route)] = undefined
+        this.#inRoutes.delete(readU32(header, at + AT.route))
         return
       case KIND.BACK:
       case KIND.RELEASE:
@@ -760,7 +761,7 @@ export class PeerCore implements Caller, Publisher, Server {
       this.link.violation()
       return
     }
-    const route = this.#inRoutes[readU32(header, at + AT.route)]
+    const route = this.#inRoutes.get(readU32(header, at + AT.route))
     const method = route?.methods[readU16(header, at + AT.method)]
     if (!route || !method) return this.#refuse(oneWay, id, 'ROUTE_UNKNOWN')
     const served = method.served
@@ -986,6 +987,7 @@ export class PeerCore implements Caller, Publisher, Server {
     end: number,
   ): void {
     const effect = this.#out.receive(id, EVENT.endDown)
+    this.#assembly.drop(id, true)
     if (effect === EFFECT.free) this.#settled(id)
     if (effect !== EFFECT.settle) return
     const call = this.#take(id)
@@ -1090,13 +1092,11 @@ export class PeerCore implements Caller, Publisher, Server {
   }
 
   #onCancel(id: number): void {
+    const unfinished = this.#assembly.drop(id, false)
     if (this.#in.receive(id, EVENT.cancel) !== EFFECT.abort) return
-    if (this.#assembly.drop(id, false)) {
-      this.#bare(id, 'CANCELLED', 'not-sent')
-      return
-    }
     const call = this.#in.get(id)
-    call?.abort(linkError('CANCELLED', call.served.method.name, 'unknown'))
+    if (unfinished && !call) this.#bare(id, 'CANCELLED', 'not-sent')
+    else call?.abort(linkError('CANCELLED', call.served.method.name, 'unknown'))
   }
 
   #onProgress(
@@ -1119,15 +1119,15 @@ export class PeerCore implements Caller, Publisher, Server {
   #onOpen(number: number, payload: Uint8Array, start: number, end: number): void {
     const body = this.#linkBody(payload, start, end)
     const lines = openLines(body?.methods, MAX_METHODS)
-    if (!body || !lines || number >= MAX_ROUTES * 64) {
+    if (!body || !lines || (!this.#hub && this.#inRoutes.size >= MAX_ROUTES)) {
       this.link.violation()
       return
     }
-    let route = this.#inRoutes[number]
+    let route = this.#inRoutes.get(number)
     const source = this.#hub ? peerInfo(body.source) : undefined
     if (!route) {
       route = { source: source ?? this.#far, methods: [] }
-      this.#inRoutes[number] = route
+      this.#inRoutes.set(number, route)
     } else if (source) {
       route.source = source
     }
@@ -1205,6 +1205,8 @@ export class PeerCore implements Caller, Publisher, Server {
 
   #end(reason: CloseReason): void {
     this.#sweep.stop()
+    // A subscription has no end of its own: a link that ends in good order is one.
+    if (reason === 'GOING_AWAY') this.#out.endSubscriptions()
     this.#out.fail((call) => linkError('LINK_LOST', `${call.method.name} (${reason})`, 'unknown'))
     this.#in.fail(linkError('LINK_LOST', `the caller’s link (${reason})`, 'unknown'))
     this.#drained()

@@ -52,12 +52,12 @@ export function targetKey(target: RouteTarget): string {
   if (!target) return ''
   if ('topics' in target) return 'topics'
   if ('id' in target) return `id ${target.id}`
-  return target.all ? `all ${target.type}` : `type ${target.type}`
+  return `type ${target.type}`
 }
 
 export function describeTarget(target: RouteTarget): string {
   if (!target) return 'the far end'
   if ('topics' in target) return 'topics'
   if ('id' in target) return target.id
-  return target.all ? `all of type ${target.type}` : `any ${target.type}`
+  return `any ${target.type}`
 }

@@ -70,7 +70,10 @@ class MemoryEnd implements Transport {
       this.#bytes -= frames.length
       this.#events.frame(frames)
     }
-    if (this.#bytes < HIGH_WATER_BYTES / 2) this.far?.#drained()
+    if (this.#bytes < HIGH_WATER_BYTES / 2) {
+      const { far } = this
+      if (far) far.#drained()
+    }
     if (this.#closing !== undefined && this.#inbox.length === 0) this.#finish(this.#closing)
   }
 

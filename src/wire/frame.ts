@@ -2,9 +2,8 @@
  * The 32-byte header, read and written in place (PROTOCOL.md, section 1). Functions over (bytes, offset),
  * not objects: a hub reads a million of them a second.
  */
-import { FRAGMENT_BYTES, HEADER_BYTES, MAX_FRAME_BYTES } from './limits.ts'
-
 export const KIND = {
+  PREAMBLE: 0x00,
   HELLO: 0x01,
   PROOF: 0x02,
   WELCOME: 0x03,

@@ -47,9 +47,12 @@ export const GATHER_BYTES = 2048
 export const UNTRUSTED_QUEUE_BYTES = 16 * 1024 * 1024
 export const TRUSTED_QUEUE_BYTES = 64 * 1024 * 1024
 export const QUEUE_MESSAGES = 4096
+export const TRUSTED_QUEUE_MESSAGES = 65_536
 /** What a hub holds for all its peers together. */
 export const HUB_QUEUE_BYTES = 512 * 1024 * 1024
 /** Messages that wait for one topic subscriber or one method; pause at 80 %, resume at 20 %. */
 export const QUEUE_CAPACITY = 1000
 export const HIGH_WATER_SHARE = 0.8
 export const LOW_WATER_SHARE = 0.2
+/** What one topic subscription may have waiting at the hub, bytes. */
+export const SUBSCRIPTION_QUEUE_BYTES = 1024 * 1024

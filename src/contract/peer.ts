@@ -1,0 +1,220 @@
+import type { Caller, CallOptions, Handler, ItemStream, PeerInfo, Target } from '../core/call.ts'
+import type { CloseReason } from '../core/link.ts'
+import { type Method, untyped } from '../core/method.ts'
+import type { PeerCore } from '../core/peer.ts'
+import { isViaductError, ViaductError } from '../wire/errors.ts'
+import { type Client, type ClientOptions, client } from './client.ts'
+import type { ContractOf } from './contract.ts'
+import { type Handlers, type ServeOptions, serve } from './serve.ts'
+import { type ContractSubscription, publish, type SubscribeOptions, subscribe, type Topic } from './topics.ts'
+
+/** What one peer answered to a call that went to all of a type. */
+export type Answer<Output> =
+  | { readonly source: string; readonly ok: true; readonly value: Output }
+  | { readonly source: string; readonly ok: false; readonly error: ViaductError }
+
+const READY = untyped('$hub.ready')
+const ROUTE = untyped('$hub.route')
+
+/**
+ * One end of a link, with contracts: calls and answers, streams, publishes and subscribes. Both ends are of
+ * this class. Contracts are optional: `call`, `stream`, `notify` and `handle` take a method's name as well.
+ */
+export class Peer {
+  /** The end itself, for transports, tools and tests. */
+  readonly core: PeerCore
+  /** Who this is, as the hub says; of a peer without a hub, nobody. */
+  readonly info: PeerInfo
+
+  constructor(core: PeerCore, info: PeerInfo = { id: '', type: '', zone: 'local', session: '' }) {
+    this.core = core
+    this.info = info
+  }
+
+  get id(): string {
+    return this.info.id
+  }
+
+  /** Settles with the reason when the link has ended; never rejects. */
+  get closed(): Promise<CloseReason> {
+    return this.core.closed
+  }
+
+  get isClosed(): boolean {
+    return this.core.isClosed
+  }
+
+  /** A contract's methods as functions, towards a target; without one, towards the far end of the link. */
+  client<E>(contract: ContractOf<E>, target?: Target, options?: ClientOptions): Client<E> {
+    return client(this.to(target), contract, options)
+  }
+
+  /** Serves a contract until the returned function withdraws it; calls that run then are finished. */
+  serve<E>(
+    contract: ContractOf<E>,
+    handlers: Handlers<E>,
+    options?: ServeOptions & { readonly partial?: false },
+  ): () => void
+  serve<E>(
+    contract: ContractOf<E>,
+    handlers: Partial<Handlers<E>>,
+    options: ServeOptions & { readonly partial: true },
+  ): () => void
+  serve<E>(contract: ContractOf<E>, handlers: Partial<Handlers<E>>, options: ServeOptions = {}): () => void {
+    return serve(this.core, contract, handlers, { ...options, partial: true })
+  }
+
+  /** Publishes an event. False when the outbox is full and the event was not taken; see {@link drained}. */
+  publish<Sent>(
+    topic: Topic<Sent, unknown>,
+    data: NoInfer<Sent>,
+    options?: { readonly key?: string },
+  ): boolean {
+    return publish(this.core, topic, data, options)
+  }
+
+  /** Subscribes to a topic. The subscription is sent at once; its `ready` settles when the hub has it. */
+  subscribe<Received>(
+    topic: Topic<unknown, Received>,
+    options?: SubscribeOptions,
+  ): ContractSubscription<Received> {
+    return subscribe(this.core, topic, options)
+  }
+
+  /** Who makes calls towards a target; without one, towards the far end of the link. */
+  to(target?: Target): Caller {
+    return target ? this.core.to(target) : this.core
+  }
+
+  /** Calls a method by name. */
+  call(
+    method: string | Method,
+    input?: unknown,
+    options: CallOptions & { readonly target?: Target } = {},
+  ): Promise<unknown> {
+    return this.to(options.target).call(named(method, 'call'), input, options)
+  }
+
+  /** Opens a stream by name. */
+  stream(
+    method: string | Method,
+    input?: unknown,
+    options: CallOptions & { readonly target?: Target } = {},
+  ): ItemStream {
+    return this.to(options.target).stream(named(method, 'stream'), input, options)
+  }
+
+  /** Sends one way by name. False when the outbox is full and the message was not taken. */
+  notify(method: string | Method, input?: unknown, target?: Target): boolean {
+    return this.to(target).notify(named(method, 'call'), input)
+  }
+
+  /** Serves one method by name until the returned function withdraws it. */
+  handle(method: string | Method, handler: Handler): () => void {
+    return this.core.handle(named(method, 'call'), handler)
+  }
+
+  /**
+   * Calls a method on every peer of a type. Answers come as they settle, one for each peer that was there;
+   * one that fails is an answer too.
+   *
+   * @throws ViaductError when the hub cannot say who is there.
+   */
+  async *broadcast(
+    method: string | Method,
+    input: unknown,
+    target: { readonly type: string },
+    options: CallOptions = {},
+  ): AsyncGenerator<Answer<unknown>, { readonly asked: number; readonly failed: number }, undefined> {
+    const known = await this.core.call(ROUTE, { target, methods: [] }, options)
+    const ids = idsOf(known)
+    let failed = 0
+    const arrived: Answer<unknown>[] = []
+    let wake = (): void => {}
+    for (const id of ids) {
+      this.call(method, input, { ...options, target: { id } }).then(
+        (value) => {
+          arrived.push({ source: id, ok: true, value })
+          wake()
+        },
+        (error: unknown) => {
+          arrived.push({ source: id, ok: false, error: asError(error) })
+          wake()
+        },
+      )
+    }
+    for (let settled = 0; settled < ids.length; settled++) {
+      if (arrived.length === 0) {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+      const answer = arrived.shift()
+      if (!answer) continue
+      if (!answer.ok) failed++
+      yield answer
+    }
+    return { asked: ids.length, failed }
+  }
+
+  /** Makes several calls whose frames leave in one write; each settles by itself. */
+  batch<T extends readonly PromiseLike<unknown>[]>(
+    make: () => [...T],
+  ): Promise<{ [K in keyof T]: PromiseSettledResult<Awaited<T[K]>> }> {
+    return this.core.batch(make)
+  }
+
+  /** Tells the hub that this peer takes work now. `join()` does so by itself unless told not to. */
+  ready(): Promise<void> {
+    this.core.announce()
+    return this.core.call(READY, undefined).then(() => {})
+  }
+
+  /** Milliseconds of a round trip to the far end of the link. */
+  ping(): Promise<number> {
+    return this.core.ping()
+  }
+
+  /** Settles when the outbox takes more; at once unless it is full. */
+  drained(): Promise<void> {
+    return this.core.drained()
+  }
+
+  /** Goes away in good order: takes no new calls, finishes those that run, then closes. */
+  drain(graceMs?: number): Promise<void> {
+    return this.core.drain(graceMs)
+  }
+
+  /** Ends the link now; open calls fail with LINK_LOST. */
+  close(reason?: CloseReason): void {
+    this.core.close(reason)
+  }
+}
+
+function named(method: string | Method, kind: Method['kind']): Method {
+  if (typeof method !== 'string') return method
+  const key = `${kind} ${method}`
+  let known = byName.get(key)
+  if (!known) {
+    if (byName.size >= MAX_NAMES) byName.clear()
+    known = untyped(method, kind)
+    byName.set(key, known)
+  }
+  return known
+}
+
+/** Methods made from names, so that one name is one method on its route. */
+const byName = new Map<string, Method>()
+const MAX_NAMES = 4096
+
+function idsOf(answer: unknown): string[] {
+  if (typeof answer !== 'object' || answer === null || !('peers' in answer) || !Array.isArray(answer.peers))
+    return []
+  return answer.peers.flatMap((peer: unknown) =>
+    typeof peer === 'object' && peer !== null && 'id' in peer && typeof peer.id === 'string' ? [peer.id] : [],
+  )
+}
+
+function asError(error: unknown): ViaductError {
+  return isViaductError(error) ? error : new ViaductError('INTERNAL', String(error), { cause: error })
+}

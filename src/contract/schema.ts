@@ -1,0 +1,142 @@
+import { type Code, type Fate, ViaductError } from '../wire/errors.ts'
+
+/**
+ * What the contract layer asks of a schema: the shape of Standard Schema v1, so that any library which
+ * follows it will do. `In` is what the schema accepts, `Out` what it gives after defaults and transforms.
+ */
+export interface StandardSchema<In = unknown, Out = In> {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (value: unknown) => SchemaResult<Out> | Promise<SchemaResult<Out>>
+    readonly types?: { readonly input: In; readonly output: Out } | undefined
+  }
+}
+
+export type SchemaResult<Out> =
+  | { readonly value: Out; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] }
+
+export interface SchemaIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}
+
+/** Stands where a contract declares nothing: the value is `undefined` on both sides. */
+export type NoSchema = StandardSchema<void, void>
+
+export type InputOf<S extends StandardSchema> = NonNullable<S['~standard']['types']>['input']
+export type OutputOf<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output']
+
+/** Where a value stands in a method, and what is said when it does not fit. */
+export interface Place {
+  readonly method: string
+  /** `input`, `output`, `item`, `upload`, `data`: the head of the path. */
+  readonly part: string
+  readonly code: Code
+  readonly reason: string
+  readonly fate?: Fate
+}
+
+/** The longest path and message that an error about a value carries; the value may be a stranger's. */
+const PATH_CHARACTERS = 200
+const MESSAGE_CHARACTERS = 500
+
+export function isSchema(value: unknown): value is StandardSchema {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false
+  if (!('~standard' in value)) return false
+  const standard = value['~standard']
+  return (
+    typeof standard === 'object' &&
+    standard !== null &&
+    'validate' in standard &&
+    typeof standard.validate === 'function'
+  )
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
+
+/**
+ * Checks a value and goes on with what the schema made of it; at once when the schema answers at once, so
+ * that synchronous schemas cost no promise. Without a schema it goes on with `undefined`: what was not
+ * declared does not pass.
+ *
+ * @throws ViaductError (or rejects with it) with the place's code, reason and fate, and the path to the
+ * fault; INTERNAL with reason SCHEMA_ERROR when the schema itself throws.
+ */
+export function checked<T>(
+  schema: StandardSchema | undefined,
+  value: unknown,
+  place: Place,
+  next: (value: unknown) => T | PromiseLike<T>,
+  index?: number,
+): T | PromiseLike<T> {
+  if (schema === undefined) return next(undefined)
+  let result: unknown
+  try {
+    result = schema['~standard'].validate(value)
+  } catch (error) {
+    throw schemaError(place, index, error)
+  }
+  if (!isThenable(result)) return next(accepted(result, place, index))
+  return Promise.resolve(result).then(
+    (settled) => next(accepted(settled, place, index)),
+    (error) => {
+      throw schemaError(place, index, error)
+    },
+  )
+}
+
+/** The value in a schema's result, or the error that its issues stand for. */
+function accepted(result: unknown, place: Place, index: number | undefined): unknown {
+  if (typeof result === 'object' && result !== null) {
+    const issues = 'issues' in result ? result.issues : undefined
+    if (Array.isArray(issues)) throw refusal(issues, place, index)
+    if (!issues && 'value' in result) return result.value
+  }
+  throw schemaError(place, index, new TypeError('it answered with neither a value nor issues'))
+}
+
+function refusal(issues: readonly unknown[], place: Place, index: number | undefined): ViaductError {
+  const first: unknown = issues[0]
+  const issue = typeof first === 'object' && first !== null ? first : {}
+  const message = 'message' in issue ? String(issue.message) : 'does not fit the schema'
+  const path = clip(rootOf(place, index) + pathOf('path' in issue ? issue.path : undefined), PATH_CHARACTERS)
+  const others = issues.length > 1 ? ` (and ${issues.length - 1} more)` : ''
+  return placed(place, place.code, place.reason, path, `${clip(message, MESSAGE_CHARACTERS)}${others}`)
+}
+
+function schemaError(place: Place, index: number | undefined, cause: unknown): ViaductError {
+  const said = clip(cause instanceof Error ? cause.message : String(cause), MESSAGE_CHARACTERS)
+  return placed(place, 'INTERNAL', 'SCHEMA_ERROR', rootOf(place, index), `the schema threw: ${said}`, cause)
+}
+
+function placed(place: Place, code: Code, reason: string, path: string, text: string, cause?: unknown) {
+  const fate = place.fate === undefined ? undefined : { fate: place.fate }
+  return new ViaductError(code, `${place.method}: ${path}: ${text}`, { reason, path, cause, ...fate })
+}
+
+function rootOf(place: Place, index: number | undefined): string {
+  return index === undefined ? place.part : `${place.part}[${index}]`
+}
+
+/** Path of an issue as it is written in TypeScript: `.pages[3].url`, `["a b"]`. */
+function pathOf(path: unknown): string {
+  if (!Array.isArray(path)) return ''
+  let text = ''
+  for (const segment of path) {
+    const key: unknown =
+      typeof segment === 'object' && segment !== null && 'key' in segment ? segment.key : segment
+    if (typeof key === 'number') text += `[${key}]`
+    else if (typeof key === 'string')
+      text += /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
+    else text += `[${String(key)}]`
+  }
+  return text
+}
+
+function clip(text: string, characters: number): string {
+  return text.length > characters ? `${text.slice(0, characters)}…` : text
+}

@@ -1,0 +1,189 @@
+import type { CallContext, Handler, PeerInfo, Server } from '../core/call.ts'
+import { ViaductError } from '../wire/errors.ts'
+import {
+  type CallableKeys,
+  type ContractCall,
+  type ContractOf,
+  type ErrorOptions,
+  misuse,
+} from './contract.ts'
+import { makeError, rethrow } from './declaredErrors.ts'
+import type { ContractMethod } from './definition.ts'
+import { CheckedItems, isAsyncIterable } from './items.ts'
+import { checked, isThenable, type Place } from './schema.ts'
+
+/** One function for each method and stream of a contract. A stream's is an async generator. */
+export type Handlers<E, K extends keyof E = CallableKeys<E>> = { readonly [P in K]: HandlerOf<E[P]> }
+type HandlerOf<T> = NonNullable<T['~handler' & keyof T]>
+
+export interface ServeOptions {
+  /** Check input, output, items both ways and the data of declared errors. Default true. */
+  readonly validate?: boolean
+  /** Serve only the methods that have a handler. Default false: a missing one is refused. */
+  readonly partial?: boolean
+}
+
+/**
+ * Serves a contract until the returned function withdraws it. Handlers are looked up once, here, and are
+ * called with `this` being `handlers`, so an instance of a class will do.
+ *
+ * Callers of a method get, with `validate`, INVALID_ARGUMENT / INVALID_INPUT (not-sent: the handler did not
+ * run) or INVALID_ARGUMENT / INVALID_UPLOAD for what they sent, INTERNAL / INVALID_OUTPUT, INVALID_ITEM or
+ * INVALID_ERROR for what the handler gave, each with the path to the fault.
+ *
+ * @throws ViaductError INVALID_ARGUMENT when a handler is missing or not declared; nothing is served then.
+ */
+export function serve<E>(
+  server: Server,
+  contract: ContractOf<E>,
+  handlers: Handlers<E>,
+  options?: ServeOptions & { readonly partial?: false },
+): () => void
+export function serve<E>(
+  server: Server,
+  contract: ContractOf<E>,
+  handlers: Partial<Handlers<E>>,
+  options: ServeOptions & { readonly partial: true },
+): () => void
+export function serve(
+  server: Server,
+  contract: ContractOf,
+  handlers: object,
+  { validate = true, partial = false }: ServeOptions = {},
+): () => void {
+  const served = handlersOf(contract, handlers, partial)
+  const withdraw: (() => void)[] = []
+  const dispose = () => {
+    for (const withdrawOne of withdraw.splice(0)) withdrawOne()
+  }
+  try {
+    for (const [method, handler] of served) {
+      withdraw.push(server.handle(method, contractHandler(method, handler, validate)))
+    }
+  } catch (error) {
+    dispose()
+    throw error
+  }
+  return dispose
+}
+
+type Run = (input: unknown, call: Call) => unknown
+
+function handlersOf(contract: ContractOf, handlers: object, partial: boolean): Map<ContractMethod, Run> {
+  const { name, methods } = contract['~contract']
+  const served = new Map<ContractMethod, Run>()
+  const missing: string[] = []
+  for (const [key, method] of methods) {
+    if (method.kind === 'topic') continue
+    const handler: unknown = Reflect.get(handlers, key)
+    if (typeof handler === 'function') {
+      served.set(method, (input, call) => Reflect.apply(handler, handlers, [input, call]))
+    } else if (handler !== undefined || !partial) missing.push(key)
+  }
+  if (missing.length > 0) throw misuse(`${name}: no handler for ${missing.join(', ')}`)
+  // An instance of a class may have members of its own; a literal says what it serves and nothing else.
+  if (Object.getPrototypeOf(handlers) === Object.prototype) {
+    const unknown = Object.keys(handlers).filter((key) => (methods.get(key)?.kind ?? 'topic') === 'topic')
+    if (unknown.length > 0) throw misuse(`${name}: no method is called ${unknown.join(', ')}`)
+  }
+  return served
+}
+
+function contractHandler(method: ContractMethod, run: Run, validate: boolean): Handler {
+  if (!validate) return (input, context) => run(input, new Call(method, context, context.upload))
+  const answer = method.kind === 'stream' ? streamAnswer(method, run) : callAnswer(method, run)
+  const { input: schema, upload } = method['~definition']
+  const refused = { method: method.name, code: 'INVALID_ARGUMENT' } as const
+  const inputPlace: Place = { ...refused, part: 'input', reason: 'INVALID_INPUT', fate: 'not-sent' }
+  const uploadPlace: Place = { ...refused, part: 'upload', reason: 'INVALID_UPLOAD' }
+  const checkUpload = (value: unknown, index: number) =>
+    checked(upload, value, uploadPlace, (good) => good, index)
+  return (input, context) => {
+    const answered = checked(schema, input, inputPlace, (good) => {
+      const items = upload ? new CheckedItems(context.upload, { item: checkUpload }) : context.upload
+      return answer(good, new Call(method, context, items))
+    })
+    return method.kind === 'stream' && isThenable(answered) ? later(answered) : answered
+  }
+}
+
+/** The items of a stream whose input takes time to check: the core wants an iterable at once. */
+async function* later(answered: PromiseLike<unknown>): AsyncGenerator<unknown, unknown> {
+  const items = await answered
+  return isAsyncIterable(items) ? yield* items : items
+}
+
+function callAnswer(method: ContractMethod, run: Run): Run {
+  const schema = method['~definition'].output
+  const place = made(method, 'output', 'INVALID_OUTPUT')
+  const finish = (output: unknown) => checked(schema, output, place, (good) => good)
+  const refuse = (error: unknown) => rethrow(method, error)
+  return (input, call) => {
+    let output: unknown
+    try {
+      output = run(input, call)
+    } catch (error) {
+      return refuse(error)
+    }
+    return isThenable(output) ? Promise.resolve(output).then(finish, refuse) : finish(output)
+  }
+}
+
+function streamAnswer(method: ContractMethod, run: Run): Run {
+  const { item, output } = method['~definition']
+  const itemPlace = made(method, 'item', 'INVALID_ITEM')
+  const outputPlace = made(method, 'output', 'INVALID_OUTPUT')
+  const checks = {
+    item: (value: unknown, index: number) => checked(item, value, itemPlace, (good) => good, index),
+    output: (value: unknown) => checked(output, value, outputPlace, (good) => good),
+    error: (error: unknown) => rethrow(method, error),
+  }
+  return (input, call) => {
+    let items: unknown
+    try {
+      items = run(input, call)
+    } catch (error) {
+      return rethrow(method, error)
+    }
+    if (isAsyncIterable(items)) return new CheckedItems(items, checks)
+    throw new ViaductError('INTERNAL', `${method.name}: the handler must be an async generator`, {
+      reason: 'INVALID_OUTPUT',
+      path: 'item',
+    })
+  }
+}
+
+function made(method: ContractMethod, part: string, reason: string): Place {
+  return { method: method.name, part, code: 'INTERNAL', reason }
+}
+
+/** The context that handlers get: the core's, looked through, because its signal is made when asked for. */
+class Call implements ContractCall<{ readonly [name: string]: null }, unknown> {
+  readonly upload: AsyncIterable<unknown>
+  readonly #method: ContractMethod
+  readonly #context: CallContext
+
+  constructor(method: ContractMethod, context: CallContext, upload: AsyncIterable<unknown>) {
+    this.#method = method
+    this.#context = context
+    this.upload = upload
+  }
+  get signal(): AbortSignal {
+    return this.#context.signal
+  }
+  get peer(): PeerInfo {
+    return this.#context.peer
+  }
+  get timeLeftMs(): number {
+    return this.#context.timeLeftMs
+  }
+  get deadline(): number {
+    return this.#context.deadline
+  }
+  progress(value: unknown): void {
+    this.#context.progress(value)
+  }
+  error(name: string, data?: unknown, options?: ErrorOptions): ViaductError {
+    return makeError(this.#method, name, data, options)
+  }
+}

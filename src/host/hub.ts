@@ -1,0 +1,408 @@
+import { createServer, type Server, type Socket } from 'node:net'
+import type { Client, ClientOptions } from '../contract/client.ts'
+import type { ContractOf } from '../contract/contract.ts'
+import { Peer } from '../contract/peer.ts'
+import type { Handlers, ServeOptions } from '../contract/serve.ts'
+import type { ContractSubscription, SubscribeOptions, Topic } from '../contract/topics.ts'
+import type { Target } from '../core/call.ts'
+import { systemClock } from '../core/clock.ts'
+import { PeerCore } from '../core/peer.ts'
+import { HubCore } from '../hub/core.ts'
+import type { Rules } from '../hub/manifest.ts'
+import type { HubStats, PeerStatus } from '../hub/service.ts'
+import { memoryTransports } from '../transports/memory.ts'
+import { socketTransport } from '../transports/socket.ts'
+import { ViaductError } from '../wire/errors.ts'
+import { checkId, removeCredential, writeCredential } from './credentials.ts'
+import type { HubControl } from './hubControl.ts'
+import { nodeCrypto } from './join.ts'
+import { launchHub } from './launch.ts'
+import { openRuntimeFolder, type RuntimeFolder } from './runtimeFolder.ts'
+import { claimSocket, type SocketClaim } from './socketClaim.ts'
+import type { ChildSpec, ChildState, ChildStatus, StartedChild, SupervisedLink } from './supervision.ts'
+import { Supervisor } from './supervisor.ts'
+
+export interface ListenOptions {
+  /** Names the runtime folder: one hub per app and user. */
+  readonly app: string
+  /** The id of the peer within the hub's own process, or of the launcher. Default `main`, of type `main`. */
+  readonly id?: string
+  readonly type?: string
+  /** Without one, see {@link Rules}: deny by default. */
+  readonly manifest?: Rules
+  /** Stands in for the system's folder for temporary files. */
+  readonly base?: string
+  /** Told what an operator should know. Default: a line on stderr. */
+  readonly log?: (text: string) => void
+}
+
+/** What is told of a supervised child. */
+export interface ChildChange {
+  readonly id: string
+  readonly state: ChildState
+  readonly reason?: string
+}
+
+/**
+ * A hub as its own process sees it: it has a peer of its own, supervises children, and admits others.
+ * `Hub.listen` runs the switch within this process; `Hub.launch` runs it in one of its own, behind the same
+ * functions, so that no busy loop here holds up the traffic of others.
+ */
+export class Hub {
+  /** This process's own peer on the hub. */
+  readonly peer: Peer
+  readonly app: string
+  readonly #control: HubControl
+
+  constructor(app: string, peer: Peer, control: HubControl) {
+    this.app = app
+    this.peer = peer
+    this.#control = control
+  }
+
+  /**
+   * Starts a hub in this process.
+   *
+   * @throws ViaductError ALREADY_EXISTS / HUB_RUNNING · FAILED_PRECONDITION / RUNTIME_FOLDER_UNSAFE,
+   * SOCKET_PATH_TOO_LONG · INVALID_ARGUMENT / BAD_APP_NAME, MANIFEST_INVALID
+   */
+  static async listen(options: ListenOptions): Promise<Hub> {
+    const embedded = await EmbeddedHub.open(options)
+    return new Hub(options.app, embedded.peer, embedded)
+  }
+
+  /** Starts a hub in a process of its own; it ends with this one. Throws as {@link Hub.listen}. */
+  static async launch(options: ListenOptions): Promise<Hub> {
+    const { peer, control } = await launchHub(options)
+    return new Hub(options.app, peer, control)
+  }
+
+  /** A contract's methods as functions, towards a target. */
+  client<E>(contract: ContractOf<E>, target: Target, options?: ClientOptions): Client<E> {
+    return this.peer.client(contract, target, options)
+  }
+
+  serve<E>(
+    contract: ContractOf<E>,
+    handlers: Handlers<E>,
+    options?: ServeOptions & { readonly partial?: false },
+  ): () => void {
+    return this.peer.serve(contract, handlers, options)
+  }
+
+  publish<Sent>(
+    topic: Topic<Sent, unknown>,
+    data: NoInfer<Sent>,
+    options?: { readonly key?: string },
+  ): boolean {
+    return this.peer.publish(topic, data, options)
+  }
+
+  subscribe<Received>(
+    topic: Topic<unknown, Received>,
+    options?: SubscribeOptions,
+  ): ContractSubscription<Received> {
+    return this.peer.subscribe(topic, options)
+  }
+
+  /**
+   * Starts a child process and keeps it running. Its link is a socket pair that it inherits; calls to it
+   * wait while it starts. Settles when the hub has taken the order; see {@link whenReady}.
+   */
+  supervise(id: string, spec: ChildSpec): Promise<void> {
+    return this.#control.supervise(id, spec)
+  }
+
+  /** Settles when the child may be called; rejects when it has failed for good. */
+  whenReady(id: string): Promise<void> {
+    return this.#control.whenReady(id)
+  }
+
+  /** Stops one child in order. */
+  stop(id: string): Promise<void> {
+    return this.#control.stop(id)
+  }
+
+  /** Sends a signal to a child, as an outsider would. False when it does not run. */
+  kill(id: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<boolean> {
+    return this.#control.kill(id, signal)
+  }
+
+  /** All supervised children. */
+  children(): Promise<ChildStatus[]> {
+    return this.#control.children()
+  }
+
+  /** Lets a process that no supervisor started join under this id: writes its key to the runtime folder. */
+  admit(id: string, options: { readonly type: string }): Promise<void> {
+    return this.#control.admit(id, options.type)
+  }
+
+  /** Who is connected. */
+  who(): Promise<PeerStatus[]> {
+    return this.#control.who()
+  }
+
+  /** What went through the hub, and what waits in it. */
+  stats(): Promise<HubStats> {
+    return this.#control.stats()
+  }
+
+  /** Told each change of a supervised child, until the returned function is called. */
+  onChange(listener: (change: ChildChange) => void): () => void {
+    return this.#control.onChange(listener)
+  }
+
+  /** Stops the children in order, closes all links, removes what is in the runtime folder. */
+  close(): Promise<void> {
+    return this.#control.close()
+  }
+}
+
+/** The hub within this process. */
+export class EmbeddedHub implements HubControl {
+  readonly core: HubCore
+  readonly peer: Peer
+  readonly #supervisor: Supervisor
+  readonly #server: Server
+  readonly #claim: SocketClaim
+  readonly #folder: RuntimeFolder
+  readonly #keys: Map<string, { type: string; key: Uint8Array }>
+  readonly #listeners = new Set<(change: ChildChange) => void>()
+  readonly #onExit = () => this.#claim.release()
+  #closing: Promise<void> | undefined
+
+  /** @param makePeer whether this process has a peer of its own on the hub. */
+  static async open(options: ListenOptions): Promise<EmbeddedHub> {
+    const folder = openRuntimeFolder(options.app, options.base === undefined ? {} : { base: options.base })
+    const claim = await claimSocket(folder)
+    try {
+      const hub = new EmbeddedHub(options, folder, claim)
+      await hub.#listen()
+      return hub
+    } catch (error) {
+      claim.release()
+      throw error
+    }
+  }
+
+  private constructor(options: ListenOptions, folder: RuntimeFolder, claim: SocketClaim) {
+    const { id = 'main', type = 'main' } = options
+    this.#folder = folder
+    this.#claim = claim
+    this.#keys = new Map()
+    this.core = new HubCore({
+      clock: systemClock,
+      crypto: nodeCrypto,
+      rules: options.manifest,
+      pair: () => memoryTransports(),
+      makePeer: (transport, peerOptions) => new PeerCore(transport, peerOptions),
+      credential: (asked) => {
+        const known = this.#keys.get(asked)
+        return known && { identity: { id: asked, type: known.type }, key: known.key }
+      },
+      log: options.log ?? ((text) => process.stderr.write(`viaduct hub ${options.app}: ${text}\n`)),
+    })
+    this.core.operators.add(id)
+    this.peer = new Peer(this.core.local(id, type), {
+      id,
+      type,
+      zone: this.core.manifest.zone(id, type),
+      session: '',
+    })
+    this.#supervisor = new Supervisor({
+      app: options.app,
+      attach: (child) => this.#attach(child),
+      onChange: (child, state, details) => this.#changed(child, state, details.reason),
+    })
+    this.#server = createServer((socket) => this.core.accept(socketTransport(socket)))
+    process.on('exit', this.#onExit)
+    this.#admitSync('cli', 'cli')
+    for (const name of this.core.manifest.unsupervisedIds()) this.#admitSync(name, name)
+    this.#serveControl()
+  }
+
+  #listen(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(this.#claim.address, () => {
+        this.#server.off('error', reject)
+        this.#server.on('error', () => {
+          // A failed accept (no descriptors left) loses that connection alone.
+        })
+        resolve()
+      })
+    })
+  }
+
+  /** The same functions for an operator in another process: methods of the hub's own. */
+  #serveControl(): void {
+    const text = (input: unknown, key: string): string => {
+      const value: unknown = typeof input === 'object' && input !== null ? Reflect.get(input, key) : undefined
+      if (typeof value === 'string') return value
+      throw new ViaductError('INVALID_ARGUMENT', `input.${key}: a string`, { path: `input.${key}` })
+    }
+    this.core.service.extend({
+      children: () => this.#supervisor.status(),
+      supervise: (input) => this.supervise(text(input, 'id'), specOf(input)),
+      whenReady: (input) => this.whenReady(text(input, 'id')),
+      stop: (input) => this.stop(text(input, 'id')),
+      kill: (input) => this.kill(text(input, 'id'), signalOf(text(input, 'signal'))),
+      admit: (input) => this.admit(text(input, 'id'), text(input, 'type')),
+    })
+  }
+
+  async supervise(id: string, spec: ChildSpec): Promise<void> {
+    this.core.expect(id, spec.type)
+    try {
+      this.#supervisor.supervise(id, spec)
+    } catch (error) {
+      this.core.unexpect(id)
+      throw error
+    }
+  }
+
+  /** A link that is its own proof: of a supervised child, or of the launcher. */
+  accept(socket: Socket, identity: { id: string; type: string; pid: number }): Promise<string> {
+    return new Promise((resolve) => {
+      this.core.accept(socketTransport(socket), { identity, supervised: true, onClosed: resolve })
+    })
+  }
+
+  #attach({ id, type, pid, socket }: StartedChild): SupervisedLink {
+    let settleClosed: (reason: string) => void = () => {}
+    const closed = new Promise<string>((resolve) => {
+      settleClosed = resolve
+    })
+    const transport = socketTransport(socket)
+    const ready = new Promise<void>((resolve) => {
+      this.core.accept(transport, {
+        identity: { id, type, pid },
+        supervised: true,
+        onReady: () => resolve(),
+        onClosed: settleClosed,
+      })
+    })
+    const port = () => this.core.registry.get(id)
+    return {
+      ready,
+      closed,
+      ping: () =>
+        new Promise((resolve) => {
+          port()?.link.ping(() => resolve())
+        }),
+      drain: () => this.core.drain(id),
+      close: () => {
+        const found = port()
+        if (found?.info.pid === pid) found.link.close('GOING_AWAY')
+        else transport.close('GOING_AWAY')
+      },
+    }
+  }
+
+  #changed(id: string, state: ChildState, reason: string | undefined): void {
+    const child = this.#supervisor.status().find((known) => known.id === id)
+    if (state === 'starting' || state === 'backoff') this.core.expect(id, child?.type ?? '')
+    else this.core.unexpect(id)
+    const change = { id, state, ...(reason === undefined ? {} : { reason }) }
+    for (const listener of this.#listeners) listener(change)
+    this.core.service.publish('$hub.child', change)
+  }
+
+  whenReady(id: string): Promise<void> {
+    return this.#supervisor.whenReady(id)
+  }
+
+  stop(id: string): Promise<void> {
+    return this.#supervisor.stop(id)
+  }
+
+  async kill(id: string, signal: NodeJS.Signals): Promise<boolean> {
+    return this.#supervisor.kill(id, signal)
+  }
+
+  async children(): Promise<ChildStatus[]> {
+    return this.#supervisor.status()
+  }
+
+  async admit(id: string, type: string): Promise<void> {
+    this.#admitSync(checkId(id), type)
+  }
+
+  #admitSync(id: string, type: string): void {
+    this.#keys.set(id, { type, key: writeCredential(this.#folder, id) })
+  }
+
+  async who(): Promise<PeerStatus[]> {
+    return this.core.service.who()
+  }
+
+  async stats(): Promise<HubStats> {
+    return this.core.service.stats()
+  }
+
+  onChange(listener: (change: ChildChange) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#server.close()
+    await this.#supervisor.stop()
+    this.core.close()
+    for (const id of this.#keys.keys()) removeCredential(this.#folder, id)
+    process.off('exit', this.#onExit)
+    this.#claim.release()
+  }
+}
+
+function specOf(input: unknown): ChildSpec {
+  const spec: unknown =
+    typeof input === 'object' && input !== null && 'spec' in input ? input.spec : undefined
+  if (!isSpec(spec)) {
+    throw new ViaductError('INVALID_ARGUMENT', 'input.spec: { type, run: [command, …args] }', {
+      path: 'input.spec',
+    })
+  }
+  return spec
+}
+
+function isSpec(value: unknown): value is ChildSpec {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'type' in value &&
+    typeof value.type === 'string' &&
+    'run' in value &&
+    Array.isArray(value.run) &&
+    value.run.length > 0 &&
+    value.run.every((word: unknown) => typeof word === 'string')
+  )
+}
+
+const SIGNALS: ReadonlySet<string> = new Set([
+  'SIGKILL',
+  'SIGTERM',
+  'SIGINT',
+  'SIGSTOP',
+  'SIGCONT',
+  'SIGHUP',
+  'SIGUSR1',
+  'SIGUSR2',
+])
+
+function isSignal(name: string): name is NodeJS.Signals {
+  return SIGNALS.has(name)
+}
+
+function signalOf(name: string): NodeJS.Signals {
+  if (isSignal(name)) return name
+  throw new ViaductError('INVALID_ARGUMENT', `input.signal: one of ${[...SIGNALS].join(', ')}`, {
+    path: 'input.signal',
+  })
+}

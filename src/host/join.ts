@@ -1,0 +1,124 @@
+import { randomBytes } from 'node:crypto'
+import { connect, type Socket } from 'node:net'
+import { Peer } from '../contract/peer.ts'
+import { type AdmissionCrypto, admissionError, Joining, type Welcome } from '../core/admission.ts'
+import { PeerCore } from '../core/peer.ts'
+import { socketTransport } from '../transports/socket.ts'
+import { ViaductError } from '../wire/errors.ts'
+import { hmac, macEquals, readCredential } from './credentials.ts'
+import { errnoOf } from './errno.ts'
+import { inheritedLink } from './inheritedLink.ts'
+import { hubAddress, openRuntimeFolder } from './runtimeFolder.ts'
+
+export const nodeCrypto: AdmissionCrypto = {
+  mac: hmac,
+  equal: macEquals,
+  random: (bytes) => new Uint8Array(randomBytes(bytes)),
+}
+
+export interface JoinOptions {
+  /** The app whose hub to join. A supervised child leaves it out: how it was started says all. */
+  readonly app?: string
+  /** The id to prove, by the key in the runtime folder. */
+  readonly id?: string
+  /** Stands in for the system's folder for temporary files. */
+  readonly base?: string
+  /**
+   * Report to the hub by itself that this peer takes work, when the code that follows `await join()` has
+   * run to its first pause. Default true; otherwise call `peer.ready()`.
+   */
+  readonly ready?: boolean
+  /** A supervised child ends its process when its link ends, so that it never outlives its hub. Default true. */
+  readonly exitWithLink?: boolean
+  /** Stacks travel with errors. */
+  readonly debug?: boolean
+}
+
+/**
+ * Joins a hub. A supervised child joins over the socket pair that it inherited; any other process by `app`
+ * and `id`, with the key that only the hub's own user can read.
+ *
+ * @throws ViaductError UNAVAILABLE / HUB_NOT_RUNNING · NOT_FOUND / CREDENTIAL_MISSING · UNAUTHENTICATED · those
+ * of the runtime folder.
+ */
+export async function join(options: JoinOptions = {}): Promise<Peer> {
+  const inherited = options.app === undefined ? inheritedLink() : undefined
+  if (inherited) {
+    const peer = await joinOver(inherited.socket, {}, inherited.app, options.debug)
+    if (options.exitWithLink ?? true) void peer.closed.then(() => process.exit(EXIT_WITH_LINK))
+    announceReady(peer, options)
+    return peer
+  }
+  const { app, id } = options
+  if (app === undefined || id === undefined) {
+    throw new ViaductError(
+      'FAILED_PRECONDITION',
+      'join() without app and id works only in a process that a hub has started: give join({ app, id })',
+      { reason: 'NOT_SUPERVISED' },
+    )
+  }
+  const folder = openRuntimeFolder(app, {
+    create: false,
+    ...(options.base === undefined ? {} : { base: options.base }),
+  })
+  const key = readCredential(folder, id)
+  const socket = await dial(hubAddress(folder), app)
+  const peer = await joinOver(socket, { id, key, pid: process.pid }, app, options.debug)
+  announceReady(peer, options)
+  return peer
+}
+
+/** The exit code of a child whose link has ended; its supervisor stops it so as a matter of course. */
+const EXIT_WITH_LINK = 0
+
+function announceReady(peer: Peer, options: JoinOptions): void {
+  if (options.ready ?? true) setImmediate(() => peer.ready().catch(() => {}))
+}
+
+async function dial(address: string, app: string): Promise<Socket> {
+  const socket = connect(address)
+  await new Promise<void>((resolve, reject) => {
+    socket.once('connect', resolve)
+    socket.once('error', (error) => {
+      reject(
+        new ViaductError(
+          'UNAVAILABLE',
+          `no hub of ${app} answers at ${address} (${errnoOf(error)}): start it first`,
+          {
+            reason: 'HUB_NOT_RUNNING',
+            fate: 'not-sent',
+            cause: error,
+          },
+        ),
+      )
+    })
+  })
+  return socket
+}
+
+/** Joins over a socket that is connected already. */
+export async function joinOver(
+  socket: Socket,
+  who: { readonly id?: string; readonly key?: Uint8Array; readonly pid?: number },
+  app: string,
+  debug = false,
+): Promise<Peer> {
+  let welcomed: (welcome: Welcome) => void = () => {}
+  const welcome = new Promise<Welcome>((resolve) => {
+    welcomed = resolve
+  })
+  const joining = new Joining({ pid: process.pid, ...who }, nodeCrypto, (given) => {
+    // At once, so that frames right behind the WELCOME find an open link.
+    core.admitted(given.hub)
+    welcomed(given)
+  })
+  const core: PeerCore = new PeerCore(socketTransport(socket), {
+    hub: true,
+    debug,
+    admission: (kind, bytes, at, length) => joining.receive(core.link, kind, bytes, at, length),
+  })
+  joining.begin(core.link)
+  const settled = await Promise.race([welcome, core.closed])
+  if (typeof settled === 'string') throw admissionError(settled, app)
+  return new Peer(core, settled.you)
+}

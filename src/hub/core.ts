@@ -1,0 +1,284 @@
+import { type AdmissionCrypto, Admitting, type Identity } from '../core/admission.ts'
+import type { PeerInfo } from '../core/call.ts'
+import type { Clock } from '../core/clock.ts'
+import { type CloseReason, Link } from '../core/link.ts'
+import { type PeerCore, type PeerOptions, TRUSTED_LIMITS } from '../core/peer.ts'
+import type { Transport } from '../core/transport.ts'
+import { ADMISSION_TIMEOUT_MS, CALL_TIMEOUT_MS } from '../wire/limits.ts'
+import { Manifest, type Rules, type Subject } from './manifest.ts'
+import { Port, type PortLimits } from './port.ts'
+import { Registry } from './registry.ts'
+import { Routes } from './routes.ts'
+import { HubService } from './service.ts'
+import { Switch } from './switch.ts'
+import { Topics } from './topics.ts'
+import { TrafficLog } from './traffic.ts'
+import { Waiting } from './waiting.ts'
+
+/** Links that may be on their way in at once; more are closed. */
+const MAX_PENDING = 64
+/** How often a draining peer is looked at. */
+const DRAIN_LOOK_MS = 5
+
+export interface HubOptions {
+  readonly clock: Clock
+  readonly crypto: AdmissionCrypto
+  readonly rules?: Rules | undefined
+  /** Two ends within this process, for the hub's own service and local peers. */
+  pair(): [Transport, Transport]
+  makePeer(transport: Transport, options: PeerOptions): PeerCore
+  /** The key of an id that may prove itself. */
+  credential?(id: string): { readonly identity: Identity; readonly key: Uint8Array } | undefined
+  /** What an operator should know, once. */
+  log?(text: string): void
+}
+
+export interface AcceptOptions {
+  /** Who is there, where the link itself is the proof. */
+  readonly identity?: Identity
+  readonly supervised?: boolean
+  onAdmitted?(port: Port): void
+  onReady?(port: Port): void
+  onClosed?(reason: CloseReason): void
+}
+
+/** Many links: admits peers, stamps who they are, switches frames between them. Never opens a body. */
+export class HubCore {
+  readonly clock: Clock
+  readonly session: string
+  readonly registry = new Registry()
+  readonly traffic = new TrafficLog()
+  readonly manifest: Manifest
+  readonly switch: Switch
+  readonly topics: Topics
+  readonly service: HubService
+  readonly startedAt: number
+  /** Ids that may use the hub's own methods without a rule: whoever runs it. */
+  readonly operators = new Set<string>()
+  readonly #options: HubOptions
+  readonly #routes: Routes
+  readonly #waiting: Waiting
+  readonly #supervised = new WeakSet<Port>()
+  readonly #onReady = new WeakMap<Port, (port: Port) => void>()
+  #pending = 0
+  #numbers = 0
+  #warned = false
+  #closed = false
+
+  constructor(options: HubOptions) {
+    this.#options = options
+    this.clock = options.clock
+    this.startedAt = this.clock.now()
+    this.session = hex(options.crypto.random(16))
+    this.manifest = new Manifest(options.rules)
+    this.topics = new Topics({
+      manifest: this.manifest,
+      traffic: this.traffic,
+      subjectOf: (port) => this.subjectOf(port),
+      bare: (port, id, reason, fate) => this.switch.bare(port, id, reason, fate),
+    })
+    this.#routes = new Routes(this.registry, this.manifest, this.traffic, this.topics, (port) =>
+      this.subjectOf(port),
+    )
+    this.switch = new Switch(this.clock, {
+      control: (port, kind, bytes, at) => this.#routes.control(port, kind, bytes, at),
+      tell: (route, binding) => this.#routes.tell(route, binding),
+      wait: (port, route, bytes, at, length) => this.#waiting.add(port, route, bytes, at, length),
+    })
+    this.#waiting = new Waiting(this.clock, this.switch, CALL_TIMEOUT_MS)
+    this.service = new HubService(this)
+    this.service.serveOn(this.local('hub', 'hub'))
+  }
+
+  subjectOf(port: Port): Subject {
+    const { id, type } = port.info
+    return {
+      id,
+      type,
+      zone: this.manifest.zone(id, type),
+      supervised: this.#supervised.has(port),
+      operator: this.operators.has(id),
+    }
+  }
+
+  get info(): PeerInfo {
+    return { id: 'hub', type: 'hub', zone: 'hub', session: this.session }
+  }
+
+  /** A peer within this process, joined over memory. Its link is its proof. */
+  local(id: string, type: string): PeerCore {
+    const [ours, theirs] = this.#options.pair()
+    const info = this.#infoFor({ id, type }, undefined)
+    const port = this.#attach(ours, info, this.manifest.limits(id, type))
+    this.#supervised.add(port)
+    this.#enter(port)
+    return this.#options.makePeer(theirs, {
+      clock: this.clock,
+      limits: TRUSTED_LIMITS,
+      hub: true,
+      far: this.info,
+    })
+  }
+
+  /** A link from another process. It has ADMISSION_TIMEOUT_MS to prove who it is. */
+  accept(transport: Transport, options: AcceptOptions = {}): void {
+    if (this.#closed || this.#pending >= MAX_PENDING) {
+      transport.close('DENIED')
+      return
+    }
+    this.#pending++
+    let port: Port | undefined
+    let info: PeerInfo | undefined
+    let pending = true
+    const settle = (): void => {
+      if (!pending) return
+      pending = false
+      this.#pending--
+      cancel()
+    }
+    const admitting = new Admitting(
+      {
+        credential: (id) => this.#options.credential?.(id),
+        admit: (identity, claimedPid) => {
+          if (this.#closed || identity.id === 'hub') return undefined
+          info = this.#infoFor(identity, claimedPid)
+          const { messageBytes, exchanges } = this.manifest.limits(info.id, info.type)
+          return { ...info, hub: { session: this.session }, limits: { messageBytes, exchanges } }
+        },
+        admitted: () => {
+          settle()
+          if (!info) return
+          this.registry.get(info.id)?.link.close('REPLACED')
+          port = new Port(this.#numbers++, link, info, this.manifest.limits(info.id, info.type))
+          if (options.supervised) this.#supervised.add(port)
+          if (options.onReady) this.#onReady.set(port, options.onReady)
+          this.#enter(port)
+          options.onAdmitted?.(port)
+        },
+      },
+      this.#options.crypto,
+      options.identity,
+    )
+    const link = new Link(transport, this.clock, TRUSTED_LIMITS.messageBytes, {
+      admission: (kind, bytes, at, length) => admitting.receive(link, kind, bytes, at, length),
+      frame: (bytes, at, length) => {
+        if (port) this.switch.frame(port, bytes, at, length)
+        else link.violation()
+      },
+      goaway: () => {
+        if (port) port.draining = true
+      },
+      drained: () => {},
+      closed: (reason) => {
+        settle()
+        if (port) this.#leave(port, reason)
+        options.onClosed?.(reason)
+      },
+    })
+    const cancel = this.clock.after(ADMISSION_TIMEOUT_MS, () => link.close('ADMISSION_TIMEOUT'))
+  }
+
+  #attach(transport: Transport, info: PeerInfo, limits: PortLimits): Port {
+    const link: Link = new Link(transport, this.clock, TRUSTED_LIMITS.messageBytes, {
+      frame: (bytes, at, length) => this.switch.frame(port, bytes, at, length),
+      goaway: () => {
+        port.draining = true
+      },
+      drained: () => {},
+      closed: (reason) => this.#leave(port, reason),
+    })
+    const port: Port = new Port(this.#numbers++, link, info, limits)
+    return port
+  }
+
+  #infoFor(identity: Identity, claimedPid: number | undefined): PeerInfo {
+    const { id, type } = identity
+    const pid = identity.pid ?? claimedPid
+    return {
+      id,
+      type,
+      zone: this.manifest.zone(id, type),
+      session: hex(this.#options.crypto.random(16)),
+      ...(pid === undefined ? {} : { pid }),
+    }
+  }
+
+  #enter(port: Port): void {
+    this.registry.add(port)
+    this.switch.add(port)
+    this.#routes.refresh(port)
+    if (this.manifest.open && !this.#warned && port.info.zone !== 'hub') {
+      this.#warned = true
+      this.#options.log?.(
+        'no manifest: supervised children of the trusted and semi-trusted zones may call, publish and subscribe to everything, all others nothing',
+      )
+    }
+  }
+
+  #leave(port: Port, reason: CloseReason): void {
+    port.closed = reason
+    this.registry.remove(port)
+    this.topics.remove(port)
+    this.switch.remove(port)
+    this.#routes.remove(port)
+    this.#waiting.remove(port)
+  }
+
+  /** What a peer says of its methods. */
+  serve(port: Port, methods: readonly (readonly [name: string, fingerprint: string])[]): void {
+    for (const [name, fingerprint] of methods) this.registry.serve(port, name, fingerprint)
+    this.#routes.refresh(port, new Set(methods.map(([name]) => name)))
+    this.#waiting.retry()
+  }
+
+  withdraw(port: Port, names: readonly string[]): void {
+    for (const name of names) this.registry.withdraw(port, name)
+    this.#routes.refresh(port, new Set(names))
+  }
+
+  /** A peer has done what it does before it takes work. */
+  ready(port: Port): void {
+    if (port.ready) return
+    port.ready = true
+    this.registry.unexpect(port.info.id)
+    this.#onReady.get(port)?.(port)
+    this.#waiting.retry()
+  }
+
+  /** A supervisor is starting this peer: calls to it may wait for a while. */
+  expect(id: string, type: string): void {
+    this.registry.expect(id, type)
+  }
+
+  /** It will not come. */
+  unexpect(id: string): void {
+    this.registry.unexpect(id)
+    this.#waiting.retry()
+  }
+
+  /** Settles when a peer has finished what it was doing, and takes nothing new; at once when it is not here. */
+  drain(id: string): Promise<void> {
+    const port = this.registry.get(id)
+    if (!port) return Promise.resolve()
+    port.draining = true
+    port.link.goAway()
+    return new Promise((resolve) => {
+      const look = (): void => {
+        if (port.closed !== undefined || port.load === 0) resolve()
+        else this.clock.after(DRAIN_LOOK_MS, look)
+      }
+      look()
+    })
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const port of this.registry.all()) port.link.close('GOING_AWAY')
+    this.#waiting.stop()
+    this.switch.stop()
+  }
+}
+
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}

@@ -1,0 +1,216 @@
+import { ViaductError } from '../wire/errors.ts'
+import {
+  MAX_EXCHANGES,
+  QUEUE_MESSAGES,
+  TRUSTED_MAX_EXCHANGES,
+  TRUSTED_MESSAGE_BYTES,
+  TRUSTED_QUEUE_BYTES,
+  TRUSTED_QUEUE_MESSAGES,
+  UNTRUSTED_MESSAGE_BYTES,
+  UNTRUSTED_QUEUE_BYTES,
+} from '../wire/limits.ts'
+import type { PortLimits } from './port.ts'
+
+/** How far a peer is trusted (SECURITY.md, "Zones"). */
+export const ZONES = ['hub', 'trusted', 'semi', 'untrusted', 'remote', 'local', 'other'] as const
+export type Zone = (typeof ZONES)[number]
+
+/** A method by name, all of a contract as `pages.*`, or a method towards some targets only. */
+export type CallRule = string | { readonly method: string; readonly to: string | readonly string[] }
+
+/** What one type of peer, or one id, may do. Whatever no rule allows is denied. */
+export interface PeerRules {
+  readonly zone?: Zone
+  readonly call?: readonly CallRule[]
+  readonly publish?: readonly string[]
+  readonly subscribe?: readonly string[]
+  readonly limits?: Partial<PortLimits>
+  /** The name is the id of a process that joins by itself: its key is written to the runtime folder. */
+  readonly join?: boolean
+}
+
+/** Rules by process type or peer id; a rule under an id adds to those of its type. */
+export type Rules = Readonly<Record<string, PeerRules>>
+
+/** Who asks, as the link says. */
+export interface Subject {
+  readonly id: string
+  readonly type: string
+  readonly zone: Zone
+  readonly supervised: boolean
+  /** Runs the hub: may use all of its own methods. */
+  readonly operator: boolean
+}
+
+const ZONE_OF_TYPE: ReadonlyMap<string, Zone> = new Map([
+  ['hub', 'hub'],
+  ['main', 'trusted'],
+  ['cli', 'local'],
+  ['network', 'trusted'],
+  ['ai', 'semi'],
+  ['gpu', 'semi'],
+  ['python', 'semi'],
+  ['worker', 'semi'],
+])
+
+/** Methods of the hub's own that everybody may call. */
+const EVERYBODY = new Set(['$hub.ping', '$hub.serve', '$hub.withdraw', '$hub.ready', '$hub.route'])
+/** Those that tell about others: for all but untrusted and remote peers. */
+const READERS = new Set(['$hub.who', '$hub.describe', '$hub.stats'])
+
+const RULE_KEYS = new Set(['zone', 'call', 'publish', 'subscribe', 'limits', 'join'])
+
+export class Manifest {
+  readonly #rules: ReadonlyMap<string, PeerRules>
+  /** No manifest was given: supervised children of the trusted and semi-trusted zones may do everything. */
+  readonly open: boolean
+
+  constructor(rules?: Rules) {
+    this.open = rules === undefined
+    this.#rules = new Map(Object.entries(rules ?? {}))
+  }
+
+  /** Types and ids that have rules. */
+  get names(): string[] {
+    return [...this.#rules.keys()]
+  }
+
+  /** Ids of peers that join by themselves. */
+  unsupervisedIds(): string[] {
+    return [...this.#rules]
+      .filter(([name, rules]) => rules.join === true && name !== 'cli')
+      .map(([name]) => name)
+  }
+
+  zone(id: string, type: string): Zone {
+    return this.#rules.get(id)?.zone ?? this.#rules.get(type)?.zone ?? ZONE_OF_TYPE.get(type) ?? 'untrusted'
+  }
+
+  limits(id: string, type: string): PortLimits {
+    const zone = this.zone(id, type)
+    const trusted = zone === 'trusted' || zone === 'hub'
+    return {
+      messageBytes: trusted ? TRUSTED_MESSAGE_BYTES : UNTRUSTED_MESSAGE_BYTES,
+      exchanges: trusted ? TRUSTED_MAX_EXCHANGES : MAX_EXCHANGES,
+      queueBytes: trusted ? TRUSTED_QUEUE_BYTES : UNTRUSTED_QUEUE_BYTES,
+      queueMessages: trusted ? TRUSTED_QUEUE_MESSAGES : QUEUE_MESSAGES,
+      ...this.#rules.get(type)?.limits,
+      ...this.#rules.get(id)?.limits,
+    }
+  }
+
+  /** Whether `subject` may call `method` on a target; `target` is an id, a type, or both. */
+  mayCall(subject: Subject, method: string, targets: readonly string[]): boolean {
+    if (method.startsWith('$hub.')) return this.#mayAskHub(subject, method)
+    if (subject.zone === 'hub') return true
+    if (this.open) return isFree(subject)
+    return this.#some(
+      subject,
+      (peer) => peer.call,
+      (rule) =>
+        typeof rule === 'string'
+          ? matches(rule, method)
+          : matches(rule.method, method) &&
+            targets.some((target) =>
+              typeof rule.to === 'string' ? rule.to === target : rule.to.includes(target),
+            ),
+    )
+  }
+
+  mayPublish(subject: Subject, topic: string): boolean {
+    if (subject.zone === 'hub') return true
+    return this.open
+      ? isFree(subject)
+      : this.#some(
+          subject,
+          (peer) => peer.publish,
+          (rule) => matches(rule, topic),
+        )
+  }
+
+  maySubscribe(subject: Subject, topic: string): boolean {
+    if (subject.zone === 'hub') return true
+    if (topic.startsWith('$hub.'))
+      return subject.operator || subject.zone === 'trusted' || subject.zone === 'local'
+    return this.open
+      ? isFree(subject)
+      : this.#some(
+          subject,
+          (peer) => peer.subscribe,
+          (rule) => matches(rule, topic),
+        )
+  }
+
+  #mayAskHub(subject: Subject, method: string): boolean {
+    if (EVERYBODY.has(method)) return true
+    if (subject.operator) return true
+    if (READERS.has(method)) return subject.zone !== 'untrusted' && subject.zone !== 'remote'
+    return (
+      subject.zone === 'hub' ||
+      this.#some(
+        subject,
+        (peer) => peer.call,
+        (rule) => rule === method,
+      )
+    )
+  }
+
+  /** Whether a rule of the subject's type or id passes the test. */
+  #some<Rule>(
+    subject: Subject,
+    rulesOf: (peer: PeerRules) => readonly Rule[] | undefined,
+    test: (rule: Rule) => boolean,
+  ): boolean {
+    for (const name of new Set([subject.type, subject.id])) {
+      const peer = this.#rules.get(name)
+      if (peer && rulesOf(peer)?.some(test)) return true
+    }
+    return false
+  }
+}
+
+function isFree(subject: Subject): boolean {
+  return subject.zone === 'trusted' || (subject.supervised && subject.zone === 'semi')
+}
+
+/** `pages.analyze` and `pages.*` match `pages.analyze`; `*` matches everything. */
+function matches(rule: string, name: string): boolean {
+  if (rule === '*') return true
+  if (rule.endsWith('.*')) return name.startsWith(rule.slice(0, -1))
+  return rule === name
+}
+
+/**
+ * Checks rules and fixes them. Everything that no rule allows is denied.
+ *
+ * @throws ViaductError INVALID_ARGUMENT / MANIFEST_INVALID with the path of the fault.
+ */
+export function manifest(rules: Rules): Rules {
+  for (const [name, rule] of Object.entries(rules)) {
+    if (!/^[a-zA-Z0-9_-]{1,64}$/.test(name)) invalid(name, 'a type or id is 1 to 64 letters, digits, - or _')
+    for (const key of Object.keys(rule)) {
+      if (!RULE_KEYS.has(key)) invalid(`${name}.${key}`, `unknown; known are ${[...RULE_KEYS].join(', ')}`)
+    }
+    if (rule.zone !== undefined && !ZONES.includes(rule.zone))
+      invalid(`${name}.zone`, `one of ${ZONES.join(', ')}`)
+    for (const key of ['call', 'publish', 'subscribe'] as const) {
+      const list: readonly unknown[] | undefined = rule[key]
+      if (list === undefined) continue
+      if (!Array.isArray(list)) invalid(`${name}.${key}`, 'a list of names')
+      list.forEach((entry: unknown, index) => {
+        const method = typeof entry === 'object' && entry !== null && 'method' in entry ? entry.method : entry
+        if (typeof method !== 'string' || !/^(\*|[$\w.-]+(\.\*)?)$/.test(method)) {
+          invalid(`${name}.${key}[${index}]`, 'a name as "pages.analyze", "pages.*" or "*"')
+        }
+      })
+    }
+  }
+  return rules
+}
+
+function invalid(path: string, text: string): never {
+  throw new ViaductError('INVALID_ARGUMENT', `manifest: ${path}: ${text}`, {
+    reason: 'MANIFEST_INVALID',
+    path,
+  })
+}

@@ -1,0 +1,216 @@
+import type { PeerInfo } from '../core/call.ts'
+import { Slots, STATE, slotOf } from '../core/exchange.ts'
+import type { CloseReason, Link } from '../core/link.ts'
+import { type Entry, Fifo } from '../core/outbox.ts'
+import { HIGH_WATER_SHARE, LOW_WATER_SHARE } from '../wire/limits.ts'
+import type { Traffic } from './traffic.ts'
+
+/** Bounds of one peer, by its zone or the manifest. */
+export interface PortLimits {
+  readonly messageBytes: number
+  readonly exchanges: number
+  /** Queued data the hub holds for this peer: half for what it sends, half for what it gets. */
+  readonly queueBytes: number
+  readonly queueMessages: number
+}
+
+/** One method on a route as the hub decided it once. */
+export interface RouteMethod {
+  readonly name: string
+  readonly fingerprint: string
+  /** 0 allowed, else the number of a reason. */
+  status: number
+}
+
+/** A route's way to one peer: the number under which the hub opened it there. */
+export interface Binding {
+  readonly port: Port
+  readonly route: number
+  /** Methods of the route that were told to the peer. */
+  told: number
+  /** By method index: whether the peer serves it, and whether its fingerprint is the caller's. */
+  readonly serves: boolean[]
+  readonly same: boolean[]
+  readonly traffic: (Traffic | undefined)[]
+}
+
+/** Takes the calls of routes that do not lead to one peer: topics, and all peers of a type. */
+export interface Gathering {
+  call(from: Port, route: HubRoute, method: number, bytes: Uint8Array, at: number, length: number): void
+  /** CANCEL, CREDIT and the like of an exchange that `call` has accepted. */
+  frame(from: Port, kind: number, id: number, bytes: Uint8Array, at: number): void
+  /** The caller has gone. */
+  lost(from: Port, id: number): void
+}
+
+/** A route that a peer has opened. */
+export interface HubRoute {
+  readonly number: number
+  readonly methods: RouteMethod[]
+  readonly bindings: Binding[]
+  readonly gathering: Gathering | undefined
+  /** Whether the target is known to be on its way, so that a call may wait for it. */
+  awaited(): boolean
+  readonly target: string
+}
+
+/** What the hub keeps of the exchanges that it has forwarded to one peer, by slot of that link. */
+export class Forwarded {
+  readonly slots: Slots
+  readonly ids: number[] = []
+  readonly states: number[] = []
+  readonly callers: (Port | undefined)[] = []
+  readonly callerIds: number[] = []
+  readonly deadlines: number[] = []
+  readonly startedAt: number[] = []
+  readonly traffic: (Traffic | undefined)[] = []
+  /** Item bytes that may still come from the callee, and from the caller. */
+  readonly creditDown: number[] = []
+  readonly creditUp: number[] = []
+  /** Payload bytes still to come of the message under way, from the callee and from the caller. */
+  readonly restDown: number[] = []
+  readonly restUp: number[] = []
+  /** The kind of the fragmented message under way, by direction. */
+  readonly kindDown: number[] = []
+  readonly kindUp: number[] = []
+
+  constructor(limit: number) {
+    this.slots = new Slots(limit)
+  }
+
+  /** The slot of an exchange that is open here, or -1. */
+  find(id: number): number {
+    const slot = slotOf(id)
+    return this.ids[slot] === id && this.states[slot] !== STATE.idle ? slot : -1
+  }
+
+  free(slot: number): void {
+    const id = this.ids[slot] as number
+    this.states[slot] = STATE.idle
+    this.callers[slot] = undefined
+    this.traffic[slot] = undefined
+    this.ids[slot] = -1
+    this.slots.free(id)
+  }
+}
+
+/** The hub's end of one link. */
+export class Port {
+  readonly link: Link
+  readonly info: PeerInfo
+  readonly limits: PortLimits
+  readonly routes: (HubRoute | undefined)[] = []
+  readonly forwarded: Forwarded
+  /** The calls that this peer has made, by its own slots: where they went. */
+  readonly madeIds: number[] = []
+  readonly madeTo: (Port | Gathering | undefined)[] = []
+  readonly madeAs: number[] = []
+  draining = false
+  ready = false
+  closed: CloseReason | undefined
+  /** Bytes and messages of this peer that wait in others' outboxes. */
+  chargedBytes = 0
+  chargedMessages = 0
+  #overBudget = false
+  #holds = 0
+  readonly #fifos = new Map<number, Fifo>()
+  /** The next number for a route that the hub opens towards this peer. */
+  nextRoute = 1
+  readonly number: number
+  calls = 0
+  refused = 0
+  late = 0
+
+  constructor(number: number, link: Link, info: PeerInfo, limits: PortLimits) {
+    this.number = number
+    this.link = link
+    this.info = info
+    this.limits = limits
+    this.forwarded = new Forwarded(limits.exchanges)
+  }
+
+  /** Exchanges open in either direction. */
+  get load(): number {
+    return this.forwarded.slots.open
+  }
+
+  /** Whether what others may make this peer hold is used up. */
+  get full(): boolean {
+    const { outbox } = this.link
+    return (
+      outbox.queuedBytes > this.limits.queueBytes / 2 || outbox.queuedMessages > this.limits.queueMessages
+    )
+  }
+
+  /** The queue for frames of one source that have to wait for this peer. */
+  fifo(source: Port, lane: number): Fifo {
+    const key = source.number * 4 + lane
+    let fifo = this.#fifos.get(key)
+    if (!fifo) {
+      fifo = new Fifo((entry) => source.#discharge(entry))
+      this.#fifos.set(key, fifo)
+    }
+    return fifo
+  }
+
+  /** Counts what waits at others because of this peer; past its budget its link is not read. */
+  charge(bytes: number): void {
+    this.chargedBytes += bytes
+    this.chargedMessages++
+    const share = HIGH_WATER_SHARE / 2
+    if (
+      !this.#overBudget &&
+      (this.chargedBytes > this.limits.queueBytes * share ||
+        this.chargedMessages > this.limits.queueMessages * share)
+    ) {
+      this.#overBudget = true
+      this.hold()
+    }
+  }
+
+  #discharge(entry: Entry): void {
+    this.discharge(entry.bytes.length + (entry.tail?.length ?? 0), entry.messages)
+  }
+
+  discharge(bytes: number, messages: number): void {
+    this.chargedBytes -= bytes
+    this.chargedMessages -= messages
+    const share = LOW_WATER_SHARE / 2
+    if (
+      this.#overBudget &&
+      this.chargedBytes < this.limits.queueBytes * share &&
+      this.chargedMessages < this.limits.queueMessages * share
+    ) {
+      this.#overBudget = false
+      this.unhold()
+    }
+  }
+
+  /** Stops reading this peer until {@link unhold} was called as often. */
+  hold(): void {
+    if (this.#holds++ === 0) this.link.pause()
+  }
+
+  unhold(): void {
+    if (--this.#holds === 0) this.link.resume()
+  }
+
+  get paused(): boolean {
+    return this.#holds > 0
+  }
+
+  /** What others had waiting here is forgotten with the link. */
+  release(): void {
+    for (const fifo of this.#fifos.values()) {
+      while (fifo.take()) {
+        // Taking it discharges its source.
+      }
+    }
+    this.#fifos.clear()
+  }
+
+  /** Forgets the queues of a source that has gone. */
+  forget(source: Port): void {
+    for (let lane = 0; lane < 4; lane++) this.#fifos.delete(source.number * 4 + lane)
+  }
+}

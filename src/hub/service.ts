@@ -1,0 +1,248 @@
+import type { CallContext, Handler, Target } from '../core/call.ts'
+import { untyped } from '../core/method.ts'
+import type { PeerCore } from '../core/peer.ts'
+import { ViaductError } from '../wire/errors.ts'
+import { REASONS, reasonName } from '../wire/reasons.ts'
+import type { HubCore } from './core.ts'
+import type { Port } from './port.ts'
+
+/** One row of `$hub.who`. */
+export interface PeerStatus {
+  readonly id: string
+  readonly type: string
+  readonly zone: string
+  readonly session: string
+  readonly pid?: number
+  readonly ready: boolean
+  readonly draining: boolean
+  /** Calls that it answers now. */
+  readonly open: number
+  readonly queuedBytes: number
+  readonly queuedMessages: number
+  /** Not read at the moment, because others hold too much of what it sent. */
+  readonly paused: boolean
+  readonly calls: number
+  readonly refused: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+}
+
+/** One row of the traffic in `$hub.stats`. */
+export interface TrafficRow {
+  readonly from: string
+  readonly to: string
+  readonly method: string
+  readonly calls: number
+  readonly oneWay: number
+  readonly items: number
+  readonly bytes: number
+  readonly errors: number
+  readonly dropped: number
+  readonly p50Ms: number
+  readonly p95Ms: number
+  readonly p99Ms: number
+  readonly maxMs: number
+}
+
+export interface HubStats {
+  readonly session: string
+  readonly uptimeMs: number
+  readonly frames: number
+  readonly published: number
+  readonly queuedBytes: number
+  readonly peers: readonly PeerStatus[]
+  readonly traffic: readonly TrafficRow[]
+  readonly subscriptions: readonly {
+    readonly topic: string
+    readonly subscriber: string
+    readonly queued: number
+    readonly queuedBytes: number
+    readonly dropped: number
+  }[]
+}
+
+/** One row of `$hub.describe`. */
+export interface Description {
+  readonly id: string
+  readonly type: string
+  readonly methods: readonly { readonly name: string; readonly fingerprint: string }[]
+}
+
+/** Rows of traffic that one answer may carry. */
+const MAX_TRAFFIC_ROWS = 2000
+
+/** The hub's own methods, `$hub.*`: an ordinary peer answers them, so every tool is an ordinary caller. */
+export class HubService {
+  readonly #hub: HubCore
+
+  constructor(hub: HubCore) {
+    this.#hub = hub
+  }
+
+  #peer: PeerCore | undefined
+
+  /** Further methods of the hub's own, `$hub.<name>`; who may call them is the manifest's to say. */
+  extend(methods: Record<string, Handler>): void {
+    const peer = this.#peer
+    const port = this.#hub.registry.get('hub')
+    if (!peer || !port) return
+    for (const [name, handler] of Object.entries(methods)) {
+      peer.handle(untyped(`$hub.${name}`), handler)
+      // Directly: announcing it would need $hub.serve, which is one of these.
+      this.#hub.registry.serve(port, `$hub.${name}`, '')
+    }
+  }
+
+  /** Publishes one of the hub's own events. */
+  publish(topic: string, data: unknown): void {
+    this.#peer?.publish(untyped(topic, 'topic'), data)
+  }
+
+  serveOn(peer: PeerCore): void {
+    this.#peer = peer
+    const methods: Record<string, Handler> = {
+      ping: () => ({ session: this.#hub.session, uptimeMs: this.#hub.clock.now() - this.#hub.startedAt }),
+      who: () => this.who(),
+      describe: (input) => this.describe(input),
+      stats: () => this.stats(),
+      route: (input, call) => this.route(input, call),
+      serve: (input, call) => this.#serve(input, this.#port(call)),
+      withdraw: (input, call) => this.#withdraw(input, this.#port(call)),
+      ready: (_, call) => this.#hub.ready(this.#port(call)),
+    }
+    this.extend(methods)
+  }
+
+  #port(call: CallContext): Port {
+    const port = this.#hub.registry.get(call.peer.id)
+    if (!port)
+      throw new ViaductError('UNAVAILABLE', `peer ${call.peer.id} has gone`, { reason: 'TARGET_UNAVAILABLE' })
+    return port
+  }
+
+  who(): PeerStatus[] {
+    return this.#hub.registry.all().map((port) => {
+      const { link, info } = port
+      return {
+        ...info,
+        ready: port.ready || info.zone === 'hub',
+        draining: port.draining,
+        open: port.load,
+        queuedBytes: link.outbox.queuedBytes,
+        queuedMessages: link.outbox.queuedMessages,
+        paused: port.paused,
+        calls: port.calls,
+        refused: port.refused,
+        bytesIn: link.bytesRead,
+        bytesOut: link.outbox.bytesWritten,
+      }
+    })
+  }
+
+  describe(input: unknown): Description[] {
+    const wanted = typeof input === 'object' && input !== null ? input : {}
+    const id = 'id' in wanted ? wanted.id : undefined
+    const type = 'type' in wanted ? wanted.type : undefined
+    return this.#hub.registry
+      .all()
+      .filter(
+        (port) =>
+          (id === undefined || port.info.id === id) && (type === undefined || port.info.type === type),
+      )
+      .map((port) => ({
+        id: port.info.id,
+        type: port.info.type,
+        methods: [...this.#hub.registry.served(port)].map(([name, fingerprint]) => ({ name, fingerprint })),
+      }))
+  }
+
+  stats(): HubStats {
+    const peers = this.who()
+    return {
+      session: this.#hub.session,
+      uptimeMs: this.#hub.clock.now() - this.#hub.startedAt,
+      frames: this.#hub.switch.frames,
+      published: this.#hub.topics.published,
+      queuedBytes: peers.reduce((sum, peer) => sum + peer.queuedBytes, 0),
+      peers,
+      traffic: this.#hub.traffic
+        .rows()
+        .slice(0, MAX_TRAFFIC_ROWS)
+        .map((row) => ({
+          from: row.from,
+          to: row.to,
+          method: row.method,
+          calls: row.calls,
+          oneWay: row.oneWay,
+          items: row.items,
+          bytes: row.bytes,
+          errors: row.errors,
+          dropped: row.dropped,
+          p50Ms: row.latency.percentile(0.5),
+          p95Ms: row.latency.percentile(0.95),
+          p99Ms: row.latency.percentile(0.99),
+          maxMs: row.latency.maxMs,
+        })),
+      subscriptions: this.#hub.topics.stats(),
+    }
+  }
+
+  /** Who is behind a target, and what the asking peer may call there. */
+  route(
+    input: unknown,
+    call: CallContext,
+  ): { peers: { id: string; type: string; session: string }[]; methods: { name: string; status: string }[] } {
+    const { target, methods } = routeQuestion(input)
+    const { registry, manifest } = this.#hub
+    const only = 'id' in target ? registry.get(target.id) : undefined
+    const ports = 'id' in target ? (only ? [only] : []) : [...registry.ofType(target.type)]
+    const names = 'id' in target ? [target.id, ...(only ? [only.info.type] : [])] : [target.type]
+    const subject = this.#hub.subjectOf(this.#port(call))
+    return {
+      peers: ports.map(({ info }) => ({ id: info.id, type: info.type, session: info.session })),
+      methods: methods.map((name) => {
+        if (!manifest.mayCall(subject, name, names)) return { name, status: 'PERMISSION_DENIED' }
+        if (ports.length === 0) return { name, status: 'TARGET_UNAVAILABLE' }
+        const served = ports.some((port) => registry.served(port).has(name))
+        return { name, status: served ? 'OK' : reasonName(REASONS.METHOD_NOT_FOUND.number) }
+      }),
+    }
+  }
+
+  #serve(input: unknown, port: Port): void {
+    const lines = listOf(input).flatMap((line): [string, string][] => {
+      if (!Array.isArray(line)) return []
+      const [name, fingerprint]: unknown[] = line
+      return isName(name) && typeof fingerprint === 'string' && fingerprint.length <= 16
+        ? [[name, fingerprint]]
+        : []
+    })
+    const own = lines.filter(([name]) => !name.startsWith('$') || port.info.zone === 'hub')
+    this.#hub.serve(port, own)
+  }
+
+  #withdraw(input: unknown, port: Port): void {
+    this.#hub.withdraw(port, listOf(input).filter(isName))
+  }
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && value.length > 0 && value.length <= 256
+}
+
+function listOf(input: unknown): unknown[] {
+  if (typeof input !== 'object' || input === null || !('methods' in input)) return []
+  return Array.isArray(input.methods) ? input.methods : []
+}
+
+function routeQuestion(input: unknown): { target: Target; methods: string[] } {
+  const asked = typeof input === 'object' && input !== null && 'target' in input ? input.target : undefined
+  const methods = listOf(input).filter(isName)
+  if (typeof asked === 'object' && asked !== null) {
+    if ('id' in asked && typeof asked.id === 'string') return { target: { id: asked.id }, methods }
+    if ('type' in asked && typeof asked.type === 'string') return { target: { type: asked.type }, methods }
+  }
+  throw new ViaductError('INVALID_ARGUMENT', '$hub.route: input.target: { id } or { type }', {
+    path: 'input.target',
+  })
+}

@@ -1,0 +1,524 @@
+/**
+ * The switch: reads a header, looks at a bit, writes a new header into the far outbox. It decodes nothing,
+ * makes no promise and no closure for a frame, and knows neither peers nor codecs.
+ */
+import type { Clock } from '../core/clock.ts'
+import { EFFECT, EVENT, effectOf, nextState, STATE, slotOf, step } from '../core/exchange.ts'
+import { isOptional } from '../core/link.ts'
+import type { Entry } from '../core/outbox.ts'
+import { Sweep } from '../core/sweep.ts'
+import { CODES } from '../wire/errors.ts'
+import { AT, FLAG, KIND, padded, readU16, readU32, writeU32 } from '../wire/frame.ts'
+import { HEADER_BYTES, MIN_WINDOW_BYTES } from '../wire/limits.ts'
+import { FATE, REASONS, type ReasonName, reasonName } from '../wire/reasons.ts'
+import type { Binding, HubRoute } from './port.ts'
+import { Port } from './port.ts'
+
+/** Frames up to this size are copied whole; of longer ones only the header is, and the rest is lent on. */
+const COPY_BYTES = 2048
+/** A forwarded call is cancelled so long after its deadline, in case its caller does not. */
+const CANCEL_GRACE_MS = 100
+const NO_OPERATION = 0x7f
+
+export interface SwitchEvents {
+  /** OPEN, ROUTE and DROP have bodies: they are read elsewhere. */
+  control(port: Port, kind: number, bytes: Uint8Array, at: number, length: number): void
+  /** A route's methods have to be told to a peer before its first call there. */
+  tell(route: HubRoute, binding: Binding): void
+  /** A call whose target is starting: keeps a copy and comes back with {@link Switch.frame}, or refuses. */
+  wait(port: Port, route: HubRoute, bytes: Uint8Array, at: number, length: number): boolean
+}
+
+export class Switch {
+  readonly clock: Clock
+  readonly #events: SwitchEvents
+  readonly #sweep: Sweep
+  readonly ports = new Set<Port>()
+  /** Frames forwarded since the start. */
+  frames = 0
+
+  constructor(clock: Clock, events: SwitchEvents) {
+    this.clock = clock
+    this.#events = events
+    this.#sweep = new Sweep(clock, (now) => this.#expire(now))
+  }
+
+  add(port: Port): void {
+    this.ports.add(port)
+    port.link.outbox.onheld = (entry) => this.#held(port, entry)
+  }
+
+  /** One frame of a peer. */
+  frame(port: Port, bytes: Uint8Array, at: number, length: number): void {
+    const kind = bytes[at + AT.kind] as number
+    const flags = bytes[at + AT.flags] as number
+    const payloadBytes = readU32(bytes, at + AT.payloadBytes)
+    if (
+      (flags & FLAG.MORE) === 0
+        ? length !== HEADER_BYTES + padded(payloadBytes)
+        : !isCut(kind, length, payloadBytes)
+    ) {
+      port.link.violation()
+      return
+    }
+    if (kind === KIND.CALL) {
+      this.#call(port, flags, bytes, at, length, payloadBytes)
+    } else if (kind < KIND.CALL) {
+      this.#events.control(port, kind, bytes, at, length)
+    } else if ((flags & FLAG.ANSWER) !== 0) {
+      this.#down(port, kind, flags, bytes, at, length, payloadBytes)
+    } else {
+      this.#up(port, kind, flags, bytes, at, length, payloadBytes)
+    }
+  }
+
+  #call(
+    from: Port,
+    flags: number,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    payloadBytes: number,
+  ): void {
+    const id = readU32(bytes, at + AT.id)
+    const oneWay = (flags & FLAG.ONE_WAY) !== 0
+    const slot = slotOf(id)
+    if (!oneWay && (slot >= from.limits.exchanges || from.madeTo[slot] !== undefined)) {
+      from.link.violation()
+      return
+    }
+    from.calls++
+    from.link.accepted++
+    const route = from.routes[readU32(bytes, at + AT.route)]
+    const index = readU16(bytes, at + AT.method)
+    const method = route?.methods[index]
+    if (!route || !method) return this.#refuse(from, id, oneWay, 'ROUTE_UNKNOWN')
+    if (method.status !== 0) return this.#refuse(from, id, oneWay, reasonName(method.status))
+    if (payloadBytes > from.limits.messageBytes) return this.#refuse(from, id, oneWay, 'MESSAGE_TOO_LARGE')
+    if (route.gathering) {
+      route.gathering.call(from, route, index, bytes, at, length)
+      return
+    }
+    const same = (flags & FLAG.DICTIONARY) !== 0
+    const binding = pick(route, index, same)
+    if (!binding) {
+      if (!oneWay && route.awaited() && this.#events.wait(from, route, bytes, at, length)) return
+      return this.#refuse(
+        from,
+        id,
+        oneWay,
+        route.bindings.length > 0 ? 'METHOD_NOT_FOUND' : 'TARGET_UNAVAILABLE',
+      )
+    }
+    if (same && !binding.same[index]) return this.#refuse(from, id, oneWay, 'SKEW')
+    const to = binding.port
+    if (to.draining) return this.#refuse(from, id, oneWay, 'DRAINING')
+    const traffic = binding.traffic[index]
+    if (to.full) {
+      if (oneWay && traffic) traffic.dropped++
+      return this.#refuse(from, id, oneWay, 'QUEUE_FULL')
+    }
+    if (binding.told <= index) this.#events.tell(route, binding)
+    if (traffic) {
+      traffic.bytes += payloadBytes
+      if (oneWay) traffic.oneWay++
+      else traffic.calls++
+    }
+    if (oneWay && (flags & FLAG.MORE) === 0) {
+      this.#forward(from, to, flags, bytes, at, length, 0, binding.route)
+      return
+    }
+    const table = to.forwarded
+    const farId = table.slots.take()
+    if (farId < 0) return this.#refuse(from, id, oneWay, 'TOO_MANY_CALLS')
+    const farSlot = slotOf(farId)
+    const timeLeft = readU32(bytes, at + AT.timeLeft)
+    const window = readU32(bytes, at + AT.window)
+    table.ids[farSlot] = farId
+    table.states[farSlot] = nextState(
+      step(STATE.idle, (flags & FLAG.UPLOAD) !== 0 ? EVENT.callUpload : EVENT.call),
+    )
+    table.callers[farSlot] = from
+    table.callerIds[farSlot] = id
+    table.traffic[farSlot] = traffic
+    table.creditDown[farSlot] = window
+    table.creditUp[farSlot] = MIN_WINDOW_BYTES
+    table.restDown[farSlot] = 0
+    table.restUp[farSlot] = (flags & FLAG.MORE) !== 0 ? payloadBytes - (length - HEADER_BYTES) : 0
+    table.kindUp[farSlot] = oneWay ? NO_OPERATION : KIND.CALL
+    const now = this.clock.now()
+    table.startedAt[farSlot] = now
+    table.deadlines[farSlot] = Number.POSITIVE_INFINITY
+    if (timeLeft !== 0) {
+      table.deadlines[farSlot] = now + timeLeft
+      this.#sweep.expect(now + timeLeft + CANCEL_GRACE_MS)
+    }
+    from.madeIds[slot] = id
+    from.madeTo[slot] = to
+    from.madeAs[slot] = farId
+    this.#forward(from, to, flags, bytes, at, length, farId, binding.route)
+  }
+
+  /** A frame of a caller about a call that it has made. */
+  #up(
+    from: Port,
+    kind: number,
+    flags: number,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    payloadBytes: number,
+  ): void {
+    const id = readU32(bytes, at + AT.id)
+    const slot = slotOf(id)
+    const to = from.madeTo[slot]
+    if (to === undefined || from.madeIds[slot] !== id) {
+      from.late++
+      return
+    }
+    if (!(to instanceof Port)) {
+      to.frame(from, kind, id, bytes, at)
+      return
+    }
+    const table = to.forwarded
+    const farId = from.madeAs[slot] as number
+    const far = table.find(farId)
+    if (far < 0) return
+    if (kind === KIND.FRAGMENT) {
+      const rest = (table.restUp[far] as number) - payloadBytes
+      const last = (flags & FLAG.MORE) === 0
+      if (
+        rest < 0 ||
+        last !== (rest === 0) ||
+        !this.#spend(table.kindUp[far] === KIND.ITEM, table.creditUp, far, payloadBytes)
+      ) {
+        from.link.violation()
+        return
+      }
+      table.restUp[far] = rest
+      this.#count(table.traffic[far], payloadBytes)
+      this.#forward(from, to, flags, bytes, at, length, farId, 0)
+      if (last && table.kindUp[far] === NO_OPERATION) {
+        table.free(far)
+        from.madeTo[slot] = undefined
+      }
+      return
+    }
+    const event = upEvent(kind)
+    if (event < 0) {
+      if (kind !== KIND.BACK && kind !== KIND.RELEASE && !isOptional(kind)) from.link.violation()
+      else this.#forward(from, to, flags, bytes, at, length, farId, 0)
+      return
+    }
+    const result = step(table.states[far] as number, event)
+    const effect = effectOf(result)
+    if (
+      effect === EFFECT.violation ||
+      (event !== EVENT.cancel && event !== EVENT.credit && (table.restUp[far] as number) > 0)
+    ) {
+      from.link.violation()
+      return
+    }
+    table.states[far] = nextState(result)
+    if (effect === EFFECT.late) return
+    if (kind === KIND.ITEM) {
+      const more = (flags & FLAG.MORE) !== 0
+      const here = more ? length - HEADER_BYTES : payloadBytes
+      if (payloadBytes > from.limits.messageBytes || !this.#spend(true, table.creditUp, far, here)) {
+        from.link.violation()
+        return
+      }
+      table.restUp[far] = payloadBytes - here
+      table.kindUp[far] = KIND.ITEM
+      this.#item(table.traffic[far], here)
+    } else if (kind === KIND.CREDIT) {
+      table.creditDown[far] = (table.creditDown[far] as number) + readU32(bytes, at + AT.window)
+    } else if (kind === KIND.CANCEL) {
+      table.restUp[far] = 0
+    }
+    this.#forward(from, to, flags, bytes, at, length, farId, 0)
+  }
+
+  /** A frame of a callee about a call that was forwarded to it. */
+  #down(
+    from: Port,
+    kind: number,
+    flags: number,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    payloadBytes: number,
+  ): void {
+    const table = from.forwarded
+    const far = table.find(readU32(bytes, at + AT.id))
+    if (far < 0) {
+      from.late++
+      return
+    }
+    const to = table.callers[far] as Port
+    const id = table.callerIds[far] as number
+    const more = (flags & FLAG.MORE) !== 0
+    if (kind === KIND.FRAGMENT) {
+      const rest = (table.restDown[far] as number) - payloadBytes
+      const whole = table.kindDown[far] as number
+      if (
+        rest < 0 ||
+        more === (rest === 0) ||
+        !this.#spend(whole === KIND.ITEM, table.creditDown, far, payloadBytes)
+      ) {
+        from.link.violation()
+        return
+      }
+      table.restDown[far] = rest
+      this.#count(table.traffic[far], payloadBytes)
+      if (table.states[far] !== STATE.cancelled || whole !== KIND.ITEM)
+        this.#forward(from, to, flags, bytes, at, length, id, 0)
+      if (!more && whole !== KIND.ITEM) this.#ended(from, far, whole)
+      return
+    }
+    const event = downEvent(kind)
+    if (event < 0) {
+      if (kind !== KIND.PROGRESS && kind !== KIND.BACK && !isOptional(kind)) from.link.violation()
+      else if (table.states[far] !== STATE.cancelled) this.#forward(from, to, flags, bytes, at, length, id, 0)
+      return
+    }
+    if (event !== EVENT.credit && (table.restDown[far] as number) > 0) {
+      // Only a bare error may cut a message short.
+      if (kind !== KIND.ERROR || payloadBytes > 0) {
+        from.link.violation()
+        return
+      }
+    }
+    const state = table.states[far] as number
+    const effect = effectOf(step(state, event))
+    const here = more ? length - HEADER_BYTES : payloadBytes
+    if (payloadBytes > from.limits.messageBytes) {
+      from.link.violation()
+      return
+    }
+    if (kind === KIND.ITEM) {
+      if (!this.#spend(true, table.creditDown, far, here)) {
+        from.link.violation()
+        return
+      }
+      table.deadlines[far] = Number.POSITIVE_INFINITY
+      this.#item(table.traffic[far], here)
+    } else if (kind === KIND.CREDIT) {
+      table.creditUp[far] = (table.creditUp[far] as number) + readU32(bytes, at + AT.window)
+    } else {
+      this.#count(table.traffic[far], here)
+    }
+    table.restDown[far] = payloadBytes - here
+    table.kindDown[far] = kind
+    // An END or ERROR is forwarded even after a cancel: it frees the caller's slot.
+    if (effect !== EFFECT.late) this.#forward(from, to, flags, bytes, at, length, id, 0)
+    if (event === EVENT.endDown && !more) this.#ended(from, far, kind)
+  }
+
+  #spend(isItem: boolean, credits: number[], slot: number, bytes: number): boolean {
+    if (!isItem) return true
+    const left = (credits[slot] as number) - bytes
+    credits[slot] = left
+    return left >= 0
+  }
+
+  #item(traffic: Port['forwarded']['traffic'][number], bytes: number): void {
+    if (!traffic) return
+    traffic.items++
+    traffic.bytes += bytes
+  }
+
+  #count(traffic: Port['forwarded']['traffic'][number], bytes: number): void {
+    if (traffic) traffic.bytes += bytes
+  }
+
+  /** The callee has ended an exchange: both sides' slots are free. */
+  #ended(callee: Port, slot: number, kind: number): void {
+    const table = callee.forwarded
+    const caller = table.callers[slot]
+    const traffic = table.traffic[slot]
+    if (traffic) {
+      traffic.latency.record(this.clock.now() - (table.startedAt[slot] as number))
+      if (kind === KIND.ERROR) traffic.errors++
+    }
+    if (caller) caller.madeTo[slotOf(table.callerIds[slot] as number)] = undefined
+    table.free(slot)
+  }
+
+  /** Writes a frame into another peer's outbox under the id and route that it knows. */
+  #forward(
+    from: Port,
+    to: Port,
+    flags: number,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    id: number,
+    route: number,
+  ): void {
+    this.frames++
+    const { outbox } = to.link
+    const lane = flags & FLAG.LANE
+    const congested = outbox.congested
+    const fifo = congested ? to.fifo(from, lane) : undefined
+    if (congested) from.charge(length)
+    const copied = length <= COPY_BYTES ? length : HEADER_BYTES
+    const start = outbox.room(copied)
+    const { slab } = outbox
+    slab.set(bytes.subarray(at, at + copied), start)
+    writeU32(slab, start + AT.id, id)
+    writeU32(slab, start + AT.route, route)
+    const tail = copied < length ? bytes.subarray(at + copied, at + length) : undefined
+    outbox.commit(start, start + copied, lane, to.forwarded.slots.open <= 1, tail, fifo)
+  }
+
+  /** Answers a call that is not forwarded. */
+  #refuse(from: Port, id: number, oneWay: boolean, reason: ReasonName): void {
+    from.refused++
+    if (!oneWay) this.bare(from, id, reason, 'not-sent')
+  }
+
+  /** A bare ERROR: no codec is needed to say it. */
+  bare(to: Port, id: number, reason: ReasonName, fate: 'not-sent' | 'unknown'): void {
+    const { number, code } = REASONS[reason]
+    to.link.control(KIND.ERROR, CODES[code], id, number, FATE[fate], FLAG.ANSWER)
+  }
+
+  /** What waited is about to be written: its time has run on. */
+  #held(port: Port, entry: Entry): void {
+    const held = Math.floor(this.clock.now() - entry.heldSince)
+    const { bytes } = entry
+    for (let at = 0; at + HEADER_BYTES <= bytes.length; ) {
+      const left = readU32(bytes, at + AT.timeLeft)
+      if (bytes[at + AT.kind] === KIND.CALL && left > 0) {
+        if (left > held) writeU32(bytes, at + AT.timeLeft, left - held)
+        else this.#expireQueued(port, bytes, at)
+      }
+      at += Math.max(HEADER_BYTES, readU32(bytes, at + AT.bytes))
+    }
+  }
+
+  #expireQueued(port: Port, bytes: Uint8Array, at: number): void {
+    if (((bytes[at + AT.flags] as number) & (FLAG.MORE | FLAG.ONE_WAY)) !== 0) return
+    const slot = port.forwarded.find(readU32(bytes, at + AT.id))
+    if (slot < 0) return
+    bytes[at + AT.kind] = NO_OPERATION
+    const caller = port.forwarded.callers[slot]
+    if (caller) this.bare(caller, port.forwarded.callerIds[slot] as number, 'DEADLINE_EXCEEDED', 'not-sent')
+    this.#ended(port, slot, KIND.ERROR)
+  }
+
+  #expire(now: number): number {
+    let earliest = Number.POSITIVE_INFINITY
+    for (const port of this.ports) {
+      const { deadlines, states, ids } = port.forwarded
+      for (let slot = 0; slot < deadlines.length; slot++) {
+        const state = states[slot] as number
+        if (state === STATE.idle || state === STATE.cancelled) continue
+        const at = (deadlines[slot] as number) + CANCEL_GRACE_MS
+        if (at > now) {
+          if (at < earliest) earliest = at
+          continue
+        }
+        states[slot] = STATE.cancelled
+        port.link.control(KIND.CANCEL, 0, ids[slot])
+      }
+    }
+    return earliest
+  }
+
+  /** A link has ended: every exchange of it settles, on both sides. */
+  remove(port: Port): void {
+    this.ports.delete(port)
+    const { forwarded } = port
+    for (let slot = 0; slot < forwarded.states.length; slot++) {
+      if (forwarded.states[slot] === STATE.idle) continue
+      const caller = forwarded.callers[slot]
+      if (caller && forwarded.kindUp[slot] !== NO_OPERATION) {
+        this.bare(caller, forwarded.callerIds[slot] as number, 'TARGET_UNAVAILABLE', 'unknown')
+      }
+      this.#ended(port, slot, KIND.ERROR)
+    }
+    for (let slot = 0; slot < port.madeTo.length; slot++) {
+      const to = port.madeTo[slot]
+      if (!to) continue
+      port.madeTo[slot] = undefined
+      if (to instanceof Port) this.#orphan(to, port.madeAs[slot] as number)
+      else to.lost(port, port.madeIds[slot] as number)
+    }
+    port.release()
+    for (const other of this.ports) other.forget(port)
+  }
+
+  /** The caller of a forwarded call has gone: the callee is told, and its answer goes nowhere. */
+  #orphan(callee: Port, id: number): void {
+    const slot = callee.forwarded.find(id)
+    if (slot < 0) return
+    const table = callee.forwarded
+    if (table.states[slot] === STATE.cancelled) return
+    callee.link.control(KIND.CANCEL, 0, id)
+    // Nothing will answer a one-way message that was cut short.
+    if (table.kindUp[slot] === NO_OPERATION) table.free(slot)
+    else table.states[slot] = STATE.cancelled
+  }
+
+  stop(): void {
+    this.#sweep.stop()
+  }
+}
+
+/** The first or middle frame of a message: full of payload, a multiple of 8, of a kind that may be cut. */
+function isCut(kind: number, length: number, payloadBytes: number): boolean {
+  const here = length - HEADER_BYTES
+  if (kind === KIND.FRAGMENT) return here === payloadBytes && here > 0
+  return (
+    here > 0 &&
+    here < payloadBytes &&
+    (kind === KIND.CALL || kind === KIND.ITEM || kind === KIND.END || kind === KIND.ERROR)
+  )
+}
+
+function upEvent(kind: number): number {
+  switch (kind) {
+    case KIND.ITEM:
+      return EVENT.itemUp
+    case KIND.END:
+      return EVENT.endUp
+    case KIND.CANCEL:
+      return EVENT.cancel
+    case KIND.CREDIT:
+      return EVENT.credit
+    default:
+      return -1
+  }
+}
+
+function downEvent(kind: number): number {
+  switch (kind) {
+    case KIND.ITEM:
+      return EVENT.itemDown
+    case KIND.END:
+    case KIND.ERROR:
+      return EVENT.endDown
+    case KIND.CREDIT:
+      return EVENT.credit
+    default:
+      return -1
+  }
+}
+
+/** The least loaded peer that serves the method, those with the caller's fingerprint first. */
+function pick(route: HubRoute, method: number, same: boolean): Binding | undefined {
+  const { bindings } = route
+  const only = bindings.length === 1 ? bindings[0] : undefined
+  if (only) return only.serves[method] ? only : undefined
+  let best: Binding | undefined
+  for (const binding of bindings) {
+    if (!binding.serves[method] || binding.port.draining) continue
+    if (!best) best = binding
+    else if (same && binding.same[method] !== best.same[method]) {
+      if (binding.same[method]) best = binding
+    } else if (binding.port.load < best.port.load) best = binding
+  }
+  return best
+}

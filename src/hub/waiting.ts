@@ -1,0 +1,107 @@
+import type { Clock } from '../core/clock.ts'
+import { slotOf } from '../core/exchange.ts'
+import { AT, FLAG, KIND, readU32, writeU32 } from '../wire/frame.ts'
+import type { Gathering, HubRoute, Port } from './port.ts'
+import type { Switch } from './switch.ts'
+
+/** Calls that may wait at once, over all targets that are starting. */
+const MAX_WAITING = 1024
+
+interface Call {
+  readonly port: Port
+  readonly id: number
+  readonly route: HubRoute
+  readonly frame: Uint8Array
+  readonly since: number
+  readonly cancelTimer: () => void
+}
+
+/**
+ * Calls whose target is known to be starting. They wait within bounds, in number and time, and are then
+ * either switched as if they came now or refused; only whole calls without an upload wait.
+ */
+export class Waiting implements Gathering {
+  readonly #clock: Clock
+  readonly #switch: Switch
+  readonly #maxMs: number
+  readonly #calls = new Set<Call>()
+
+  constructor(clock: Clock, through: Switch, maxMs: number) {
+    this.#clock = clock
+    this.#switch = through
+    this.#maxMs = maxMs
+  }
+
+  add(port: Port, route: HubRoute, bytes: Uint8Array, at: number, length: number): boolean {
+    const flags = bytes[at + AT.flags] as number
+    if ((flags & (FLAG.MORE | FLAG.UPLOAD)) !== 0 || this.#calls.size >= MAX_WAITING) return false
+    const id = readU32(bytes, at + AT.id)
+    const timeLeft = readU32(bytes, at + AT.timeLeft)
+    const call: Call = {
+      port,
+      id,
+      route,
+      frame: bytes.slice(at, at + length),
+      since: this.#clock.now(),
+      cancelTimer: this.#clock.after(timeLeft === 0 ? this.#maxMs : Math.min(timeLeft, this.#maxMs), () => {
+        this.#take(call)
+        this.#switch.bare(port, id, 'TARGET_UNAVAILABLE', 'not-sent')
+      }),
+    }
+    const slot = slotOf(id)
+    port.madeIds[slot] = id
+    port.madeTo[slot] = this
+    this.#calls.add(call)
+    return true
+  }
+
+  call(): void {
+    // Calls come by add(), when the switch finds nobody behind a route.
+  }
+
+  frame(from: Port, kind: number, id: number): void {
+    if (kind !== KIND.CANCEL) return
+    const call = this.#find(from, id)
+    if (!call) return
+    this.#take(call)
+    this.#switch.bare(from, id, 'CANCELLED', 'not-sent')
+  }
+
+  lost(from: Port, id: number): void {
+    const call = this.#find(from, id)
+    if (call) this.#take(call)
+  }
+
+  /** Somebody has come, serves more, or will not come after all. */
+  retry(): void {
+    for (const call of [...this.#calls]) {
+      const index = (call.frame[AT.method] ?? 0) | ((call.frame[AT.method + 1] ?? 0) << 8)
+      const served = call.route.bindings.some((binding) => binding.serves[index])
+      if (!served && call.route.awaited()) continue
+      this.#take(call)
+      const timeLeft = readU32(call.frame, AT.timeLeft)
+      const held = Math.floor(this.#clock.now() - call.since)
+      if (timeLeft !== 0) writeU32(call.frame, AT.timeLeft, Math.max(1, timeLeft - held))
+      this.#switch.frame(call.port, call.frame, 0, call.frame.length)
+    }
+  }
+
+  remove(port: Port): void {
+    for (const call of [...this.#calls]) if (call.port === port) this.#take(call)
+  }
+
+  stop(): void {
+    for (const call of [...this.#calls]) this.#take(call)
+  }
+
+  #find(port: Port, id: number): Call | undefined {
+    for (const call of this.#calls) if (call.port === port && call.id === id) return call
+    return undefined
+  }
+
+  #take(call: Call): void {
+    call.cancelTimer()
+    this.#calls.delete(call)
+    call.port.madeTo[slotOf(call.id)] = undefined
+  }
+}

@@ -1,0 +1,42 @@
+/** Viaduct: one typed way across every process boundary. This is the whole public surface for Node. */
+
+export { type Client, type ClientOptions, client } from './contract/client.ts'
+export { type Compatibility, compareContract } from './contract/compatibility.ts'
+export {
+  type Contract,
+  type ContractCall,
+  type ContractOf,
+  contract,
+  method,
+  stream,
+  topic,
+} from './contract/contract.ts'
+export { isError } from './contract/declaredErrors.ts'
+export { type Answer, Peer } from './contract/peer.ts'
+export { type Handlers, type ServeOptions, serve } from './contract/serve.ts'
+export type { ContractSubscription, SubscribeOptions, Topic } from './contract/topics.ts'
+export type {
+  CallContext,
+  Caller,
+  CallOptions,
+  EventInfo,
+  Handler,
+  ItemStream,
+  PeerInfo,
+  Subscription,
+  Target,
+} from './core/call.ts'
+export type { Lane, Method, Overflow } from './core/method.ts'
+export { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from './core/peer.ts'
+export type { Transport, TransportEvents } from './core/transport.ts'
+export { connectPeers, type LinkOptions, peerOver } from './host/direct.ts'
+export { type ChildChange, Hub, type ListenOptions } from './host/hub.ts'
+export { type JoinOptions, join } from './host/join.ts'
+export { onShutdown } from './host/signals.ts'
+export type { ChildSpec, ChildStatus } from './host/supervision.ts'
+export { type CallRule, manifest, type PeerRules, type Rules, type Zone } from './hub/manifest.ts'
+export type { Description, HubStats, PeerStatus, TrafficRow } from './hub/service.ts'
+export { memoryTransports } from './transports/memory.ts'
+export { type PortLike, portTransport } from './transports/port.ts'
+export { socketTransport } from './transports/socket.ts'
+export { CODES, type Code, type Fate, isViaductError, ViaductError } from './wire/errors.ts'

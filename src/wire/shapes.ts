@@ -1,0 +1,156 @@
+/**
+ * Shapes: ordered key lists of objects. The encoder finds a shape by walking an object's keys down a tree;
+ * the decoder makes objects from a list of keys. Both sides keep what they learn only to be faster: what is
+ * written depends on the value and the dictionary alone.
+ */
+import { MAX_SHAPE_KEYS, TAG } from './bodyTags.ts'
+import { isLatin1, utf8Bytes, writeLatin1, writeUtf8, writeUtf16 } from './text.ts'
+
+/** Nodes that a tree may grow to before it starts again. */
+const MAX_NODES = 4096
+/** Children after which a node is taken for a record's: keys that are data, not names. */
+const MAX_CHILDREN = 128
+
+/** How objects with exactly these keys are written. */
+export class Layout {
+  /** Number in the dictionary, or -1. */
+  readonly number: number
+  /** With absent keys: how many stand before each key, and at last behind all; else undefined. */
+  readonly gaps: readonly number[] | undefined
+  /** What defines the shape in a body, tag included. */
+  readonly definition: Uint8Array
+  /** The body that defined it last, and the number it got there. */
+  stamp = 0
+  local = 0
+
+  constructor(number: number, gaps: readonly number[] | undefined, definition: Uint8Array) {
+    this.number = number
+    this.gaps = gaps
+    this.definition = definition
+  }
+}
+
+/** The keys on the way from the root to here. */
+export class ShapeNode {
+  readonly keys: readonly string[]
+  /** The child that was taken last; the others are in `children`. */
+  lastKey: string | undefined = undefined
+  last: ShapeNode | undefined = undefined
+  readonly children = new Map<string, ShapeNode>()
+  layout: Layout | undefined = undefined
+  /** Whether a shape of the dictionary holds these keys in order. */
+  readonly expected: boolean
+
+  constructor(keys: readonly string[], expected: boolean) {
+    this.keys = keys
+    this.expected = expected
+  }
+}
+
+/** Finds layouts; one for each dictionary, and one for bodies without. */
+export class ShapeTree {
+  root = new ShapeNode([], true)
+  private readonly shapes: readonly (readonly string[])[]
+  private nodes = 0
+
+  constructor(shapes: readonly (readonly string[])[]) {
+    this.shapes = shapes
+  }
+
+  /** The node one key further, or undefined when the object is better written as a record. */
+  step(node: ShapeNode, key: string): ShapeNode | undefined {
+    let child = node.children.get(key)
+    if (child === undefined) {
+      if (node.keys.length >= MAX_SHAPE_KEYS || node.children.size >= MAX_CHILDREN) return undefined
+      const keys = [...node.keys, key]
+      const expected = node.expected && this.shapes.some((shape) => gapsIn(shape, keys) !== undefined)
+      child = new ShapeNode(keys, expected)
+      this.nodes += 1
+      if (this.nodes > MAX_NODES) {
+        this.root = new ShapeNode([], true)
+        this.nodes = 0
+      }
+      node.children.set(key, child)
+    }
+    node.lastKey = key
+    node.last = child
+    return child
+  }
+
+  layout(node: ShapeNode): Layout {
+    node.layout ??= this.find(node.keys)
+    return node.layout
+  }
+
+  /** The shape with the fewest absent keys that holds these keys in order; the first of equals. */
+  private find(keys: readonly string[]): Layout {
+    let best = -1
+    let bestGaps: number[] | undefined
+    let fewest = Infinity
+    for (const [number, shape] of this.shapes.entries()) {
+      const gaps = gapsIn(shape, keys)
+      const absent = shape.length - keys.length
+      if (gaps === undefined || absent >= fewest) continue
+      best = number
+      bestGaps = absent === 0 ? undefined : gaps
+      fewest = absent
+    }
+    return new Layout(best, bestGaps, definitionOf(keys))
+  }
+}
+
+function gapsIn(shape: readonly string[], keys: readonly string[]): number[] | undefined {
+  const gaps: number[] = []
+  let gap = 0
+  let found = 0
+  for (const key of shape) {
+    if (found < keys.length && key === keys[found]) {
+      gaps.push(gap)
+      gap = 0
+      found += 1
+    } else gap += 1
+  }
+  gaps.push(gap)
+  return found === keys.length ? gaps : undefined
+}
+
+/** The bytes that define a shape: tag, count, bytes of the keys, keys. */
+function definitionOf(keys: readonly string[]): Uint8Array {
+  const parts = keys.map(textBytes)
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  const head: number[] = [TAG.DEFINE, ...varint(keys.length), ...varint(length)]
+  const bytes = new Uint8Array(head.length + length)
+  bytes.set(head)
+  let at = head.length
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}
+
+/** A string value's bytes. The encoder has a faster way that gives the same. */
+function textBytes(text: string): Uint8Array {
+  const latin1 = isLatin1(text)
+  const narrow = latin1 ? text.length : utf8Bytes(text)
+  const length = narrow < 0 ? 2 * text.length : narrow
+  const tag = latin1 ? TAG.LATIN1 : narrow < 0 ? TAG.UTF16 : TAG.UTF8
+  const head = latin1 && length < 64 ? [TAG.SHORT_TEXT | length] : [tag, ...varint(length)]
+  const bytes = new Uint8Array(head.length + length)
+  bytes.set(head)
+  if (latin1) writeLatin1(bytes, head.length, text)
+  else if (narrow < 0) writeUtf16(bytes, head.length, text)
+  else writeUtf8(bytes, head.length, text)
+  return bytes
+}
+
+function varint(value: number): number[] {
+  const bytes: number[] = []
+  let rest = value
+  while (rest >= 0x80) {
+    bytes.push((rest % 0x80) | 0x80)
+    rest = Math.floor(rest / 0x80)
+  }
+  bytes.push(rest)
+  return bytes
+}

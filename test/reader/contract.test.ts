@@ -1,0 +1,22 @@
+import { expect, it } from 'vitest'
+import { analysis, documents, history, pages, plugin } from '../../examples/reader/contract.ts'
+
+it('names every method of the reader, and all that are called may be called again', () => {
+  const methods = [documents, pages, analysis, history, plugin].flatMap((each) => [
+    ...each['~contract'].methods.values(),
+  ])
+  expect(methods.map(({ name, kind }) => `${name} ${kind}`)).toEqual([
+    'documents.text stream',
+    'documents.lines stream',
+    'documents.list call',
+    'pages.parse call',
+    'pages.opened topic',
+    'pages.progress topic',
+    'analysis.analyze call',
+    'history.append call',
+    'history.recent call',
+    'plugin.attempts call',
+  ])
+  expect(methods.filter(({ kind }) => kind === 'call').every(({ idempotent }) => idempotent)).toBe(true)
+  expect(new Set(methods.map(({ fingerprint }) => fingerprint)).size).toBe(methods.length)
+})
