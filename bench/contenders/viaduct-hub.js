@@ -2,31 +2,41 @@ import { notBuilt } from '../lib/optional.js'
 
 /**
  * Viaduct from one peer through a hub to another: once with validation off, once with the schemas of
- * `lib/schemas.js` checked at the callee.
- *
- * To be written when the API is there: set WRITTEN, and fill in `hub`, `serve` and `connect`
- * (`lib/contender.js` says what they give; import viaduct inside them). The hub has a manifest and admits both
- * peers as in any program; its runtime folder is `env.dir`.
+ * `lib/schemas.js` checked at the callee. The hub has a manifest and admits both peers by their keys.
  */
 
-const WRITTEN = false
+const APP = 'bench'
 
-/** @param {string} name @param {boolean} validated @returns {import('../lib/contender.js').Contender} */
-function viaductHub(name, validated) {
+/** @param {string} name @param {boolean} validate @returns {import('../lib/contender.js').Contender} */
+function viaductHub(name, validate) {
   return {
     name,
     kind: 'hub',
     ours: true,
     workloads: ['W1', 'W2', 'W3', 'W4', 'W4.10MB', 'W4.100MB', 'W7'],
-    unavailable: () => notBuilt(WRITTEN),
-    async hub(_env) {
-      throw new Error('the hub is not written yet')
+    unavailable: () => notBuilt(true),
+    async hub(env) {
+      const { Hub, manifest } = await import('viaduct')
+      const rules = manifest({
+        caller: { join: true, zone: 'trusted', call: [{ method: 'bench.*', to: 'callee' }] },
+        callee: { join: true, zone: 'trusted' },
+      })
+      const hub = await Hub.listen({ app: APP, base: env.dir, manifest: rules })
+      return { close: () => hub.close() }
     },
-    async serve(_env, _handlers) {
-      throw new Error(`serving ${validated ? 'with' : 'without'} validation is not written yet`)
+    async serve(env, handlers) {
+      const { join } = await import('viaduct')
+      const { serveBench } = await import('../lib/contract.js')
+      const peer = await join({ app: APP, id: 'callee', base: env.dir, ready: false })
+      serveBench(peer, handlers, validate)
+      await peer.ready()
+      return { close: () => peer.close() }
     },
-    async connect(_env) {
-      throw new Error(`calling ${validated ? 'with' : 'without'} validation is not written yet`)
+    async connect(env) {
+      const { join } = await import('viaduct')
+      const { benchClient } = await import('../lib/contract.js')
+      const peer = await join({ app: APP, id: 'caller', base: env.dir })
+      return /** @type {any} */ ({ ...benchClient(peer, { id: 'callee' }), close: () => peer.close() })
     },
   }
 }

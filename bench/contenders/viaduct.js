@@ -1,29 +1,40 @@
+import { rmSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { notBuilt } from '../lib/optional.js'
 
 /**
  * Viaduct from one peer to another over a Unix socket: once with validation off, once with the schemas of
- * `lib/schemas.js` checked at the callee.
- *
- * To be written when the API is there: set WRITTEN, and fill in `serve` and `connect` (`lib/contender.js` says
- * what they give; import viaduct inside them). The defaults of the library are to stay on: deadlines, errors,
- * identity, bounds.
+ * `lib/schemas.js` checked at the callee. The library's defaults are on: deadlines, errors, bounds.
  */
 
-const WRITTEN = false
-
-/** @param {string} name @param {boolean} validated @returns {import('../lib/contender.js').Contender} */
-function viaduct(name, validated) {
+/** @param {string} name @param {boolean} validate @returns {import('../lib/contender.js').Contender} */
+function viaduct(name, validate) {
   return {
     name,
     kind: 'direct',
     ours: true,
     workloads: ['W1', 'W2', 'W3', 'W4', 'W4.10MB', 'W4.100MB', 'W7'],
-    unavailable: () => notBuilt(WRITTEN),
-    async serve(_env, _handlers) {
-      throw new Error(`serving ${validated ? 'with' : 'without'} validation is not written yet`)
+    unavailable: () => notBuilt(true),
+    async serve(env, handlers) {
+      const { peerOver, socketTransport } = await import('viaduct')
+      const { serveBench } = await import('../lib/contract.js')
+      const server = createServer((socket) => {
+        serveBench(peerOver(socketTransport(socket)), handlers, validate)
+      })
+      await new Promise((resolve) => server.listen(env.socket, () => resolve(undefined)))
+      return {
+        close() {
+          server.close()
+          rmSync(env.socket, { force: true })
+        },
+      }
     },
-    async connect(_env) {
-      throw new Error(`calling ${validated ? 'with' : 'without'} validation is not written yet`)
+    async connect(env) {
+      const { peerOver, socketTransport } = await import('viaduct')
+      const { benchClient } = await import('../lib/contract.js')
+      const peer = peerOver(socketTransport(connect(env.socket)))
+      await peer.ping()
+      return /** @type {any} */ ({ ...benchClient(peer), close: () => peer.close() })
     },
   }
 }

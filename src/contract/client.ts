@@ -83,7 +83,6 @@ function checkedStream(method: ContractMethod, stream: ItemStream): ItemStream {
       return await checked(item, value, itemPlace, (good) => good, index)
     } catch (thrown) {
       fault = { error: thrown }
-      stream.cancel(thrown)
       throw thrown
     }
   }

@@ -1,7 +1,7 @@
 /**
  * When to start a lost process again, and when to give up. Pure: time and chance are arguments.
  */
-import { ViaductError } from '../wire/errors.ts'
+import { checkLimit } from './checkLimit.ts'
 
 export interface RestartLimits {
   /** Restarts within `withinMs`; the loss after that is final. `Infinity`: never give up. 0: never restart. */
@@ -43,20 +43,14 @@ export class RestartPolicy {
   /**
    * @param now milliseconds, monotonic
    * @param random a number from 0 to below 1
-   * @throws ViaductError INVALID_ARGUMENT / BAD_RESTART_LIMITS
+   * @throws ViaductError INVALID_ARGUMENT / BAD_LIMIT
    */
   constructor(limits: Partial<RestartLimits>, now: () => number, random: () => number) {
     this.limits = { ...RESTART_DEFAULTS, ...limits }
     this.#now = now
     this.#random = random
     for (const [name, value] of Object.entries(this.limits)) {
-      if (typeof value !== 'number' || !(value >= (name === 'factor' ? 1 : 0))) {
-        throw new ViaductError(
-          'INVALID_ARGUMENT',
-          `restart.${name} is ${value}: give a number of at least ${name === 'factor' ? 1 : 0}`,
-          { reason: 'BAD_RESTART_LIMITS', path: `restart.${name}` },
-        )
-      }
+      checkLimit(`restart.${name}`, value, name === 'factor' ? 1 : 0)
     }
   }
 

@@ -11,6 +11,7 @@
  * Calls do not wait for any of this: they fail with the link itself.
  */
 import { ViaductError } from '../wire/errors.ts'
+import { checkLimit } from './checkLimit.ts'
 import { ChildProcess, isPassing, startError } from './childProcess.ts'
 import { type HostClock, patientTimeout } from './clock.ts'
 import { messageOf } from './errno.ts'
@@ -83,7 +84,7 @@ export class SupervisedChild {
   #stopping: Promise<void> | undefined
   #waiting: { resolve: () => void; reject: (error: ViaductError) => void }[] = []
 
-  /** @throws ViaductError INVALID_ARGUMENT / BAD_RESTART_LIMITS */
+  /** @throws ViaductError INVALID_ARGUMENT / BAD_LIMIT */
   constructor(id: string, spec: ChildSpec, host: ChildHost) {
     this.id = id
     this.spec = spec
@@ -91,6 +92,10 @@ export class SupervisedChild {
     this.#policy = new RestartPolicy(spec.restart ?? {}, () => host.clock.now(), host.random)
     this.#heartbeat = { ...HEARTBEAT_DEFAULTS, ...spec.heartbeat }
     this.#lateMs = lateMsOf(this.#heartbeat)
+    checkLimit('heartbeat.everyMs', this.#heartbeat.everyMs, 1)
+    checkLimit('heartbeat.misses', this.#heartbeat.misses, 1)
+    checkLimit('readyTimeoutMs', spec.readyTimeoutMs ?? READY_TIMEOUT_MS, 0)
+    checkLimit('stopTimeoutMs', spec.stopTimeoutMs ?? STOP_TIMEOUT_MS, 0)
   }
 
   get state(): ChildState {

@@ -93,6 +93,7 @@ export class BodyEncoder {
     this.tree = dictionary === undefined ? NO_SHAPES : dictionary.tree
     this.known = dictionary === undefined ? 0 : dictionary.shapes.length
     this.defined = 0
+    this.tree.trim()
     bodies += 1
     this.body = bodies
     this.entries = 0
@@ -305,7 +306,7 @@ export class BodyEncoder {
   private fields(at: number, object: Record<string, unknown>, depth: number): number {
     const node = this.inherits ? undefined : this.read(object)
     if (node === undefined) return this.record(at, object, depth)
-    const count = node.keys.length
+    const count = node.depth
     this.count(count, depth)
     const layout = node.layout ?? this.tree.layout(node)
     const from = this.top
@@ -333,7 +334,7 @@ export class BodyEncoder {
     for (const key in object) {
       let next = node.last
       if (node.lastKey !== key || next === undefined) {
-        next = tree.step(node, key)
+        next = tree.step(node, key, this.defined >= MAX_DEFINED_SHAPES)
         if (next === undefined) return undefined
       }
       node = next
@@ -343,7 +344,7 @@ export class BodyEncoder {
     const layout = node.layout ?? tree.layout(node)
     if (layout.number >= 0) return node
     refuseSymbols(object)
-    if (this.known > 0) for (const key of node.keys) ownValue(object, key)
+    if (this.known > 0) for (const key of Object.keys(object)) ownValue(object, key)
     return layout.stamp === this.body || this.defined < MAX_DEFINED_SHAPES ? node : undefined
   }
 

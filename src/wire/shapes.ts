@@ -6,10 +6,8 @@
 import { MAX_SHAPE_KEYS, TAG } from './bodyTags.ts'
 import { isLatin1, utf8Bytes, writeLatin1, writeUtf8, writeUtf16 } from './text.ts'
 
-/** Nodes that a tree may grow to before it starts again. */
+/** Nodes that a tree may keep from body to body. */
 const MAX_NODES = 4096
-/** Children after which a node is taken for a record's: keys that are data, not names. */
-const MAX_CHILDREN = 128
 
 /** How objects with exactly these keys are written. */
 export class Layout {
@@ -32,53 +30,80 @@ export class Layout {
 
 /** The keys on the way from the root to here. */
 export class ShapeNode {
-  readonly keys: readonly string[]
-  /** The child that was taken last; the others are in `children`. */
+  readonly parent: ShapeNode | undefined
+  readonly key: string
+  readonly depth: number
+  /** Whether a shape of the dictionary holds these keys in order, perhaps with others between. */
+  readonly expected: boolean
+  /** The child that was taken last; `children` holds all, when there are more. */
   lastKey: string | undefined = undefined
   last: ShapeNode | undefined = undefined
-  readonly children = new Map<string, ShapeNode>()
+  children: Map<string, ShapeNode> | undefined = undefined
   layout: Layout | undefined = undefined
-  /** Whether a shape of the dictionary holds these keys in order. */
-  readonly expected: boolean
 
-  constructor(keys: readonly string[], expected: boolean) {
-    this.keys = keys
+  constructor(parent: ShapeNode | undefined, key: string, expected: boolean) {
+    this.parent = parent
+    this.key = key
+    this.depth = parent === undefined ? 0 : parent.depth + 1
     this.expected = expected
   }
 }
 
+function keysOf(node: ShapeNode): string[] {
+  const keys: string[] = []
+  for (let at = node; at.parent !== undefined; at = at.parent) keys.push(at.key)
+  return keys.reverse()
+}
+
 /** Finds layouts; one for each dictionary, and one for bodies without. */
 export class ShapeTree {
-  root = new ShapeNode([], true)
+  root: ShapeNode
   private readonly shapes: readonly (readonly string[])[]
   private nodes = 0
 
   constructor(shapes: readonly (readonly string[])[]) {
     this.shapes = shapes
+    this.root = new ShapeNode(undefined, '', shapes.length > 0)
   }
 
-  /** The node one key further, or undefined when the object is better written as a record. */
-  step(node: ShapeNode, key: string): ShapeNode | undefined {
-    let child = node.children.get(key)
-    if (child === undefined) {
-      if (node.keys.length >= MAX_SHAPE_KEYS || node.children.size >= MAX_CHILDREN) return undefined
-      const keys = [...node.keys, key]
-      const expected = node.expected && this.shapes.some((shape) => gapsIn(shape, keys) !== undefined)
-      child = new ShapeNode(keys, expected)
-      this.nodes += 1
-      if (this.nodes > MAX_NODES) {
-        this.root = new ShapeNode([], true)
-        this.nodes = 0
-      }
-      node.children.set(key, child)
-    }
+  /** To be called between bodies: forgets what many bodies of many shapes have left. */
+  trim(): void {
+    if (this.nodes <= MAX_NODES) return
+    this.root = new ShapeNode(undefined, '', this.shapes.length > 0)
+    this.nodes = 0
+  }
+
+  /**
+   * The node one key further. Undefined when there are too many keys for a shape, or when the body may
+   * define no more shapes (`full`) and neither it nor the dictionary has one that goes on so.
+   */
+  step(node: ShapeNode, key: string, full: boolean): ShapeNode | undefined {
+    const known = node.children === undefined ? undefined : node.children.get(key)
+    const child = known ?? this.grow(node, key, full)
+    if (child === undefined) return undefined
     node.lastKey = key
     node.last = child
     return child
   }
 
+  private grow(node: ShapeNode, key: string, full: boolean): ShapeNode | undefined {
+    if (node.depth >= MAX_SHAPE_KEYS) return undefined
+    let expected = node.expected
+    if (expected) {
+      const keys = [...keysOf(node), key]
+      expected = this.shapes.some((shape) => gapsIn(shape, keys) !== undefined)
+    }
+    if (full && !expected) return undefined
+    const child = new ShapeNode(node, key, expected)
+    this.nodes += 1
+    if (node.last === undefined) return child
+    node.children ??= new Map([[node.last.key, node.last]])
+    node.children.set(key, child)
+    return child
+  }
+
   layout(node: ShapeNode): Layout {
-    node.layout ??= this.find(node.keys)
+    node.layout ??= this.find(keysOf(node))
     return node.layout
   }
 

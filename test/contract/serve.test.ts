@@ -479,6 +479,16 @@ describe('declared errors', () => {
     expect(await failure(() => collect(thrower(3)))).toMatchObject({ reason: 'Odd', data: 3 })
   })
 
+  it('are checked where a stream fails under way', async () => {
+    const { api } = linked({
+      async *sum(_, call) {
+        yield 1
+        throw call.error('Odd', wrong('x'))
+      },
+    })
+    expect(await failure(() => collect(api.sum()))).toMatchObject({ reason: 'INVALID_ERROR', path: 'data' })
+  })
+
   it('end streams', async () => {
     const sum = failing.sum()
     const error = await failure(() => collect(sum))
@@ -584,6 +594,17 @@ describe('a client that checks', () => {
     const sum = api.sum()
     expect(await collect(sum)).toEqual([1])
     expect(await failure(() => sum.output)).toMatchObject({ reason: 'INVALID_OUTPUT', path: 'output.total' })
+  })
+
+  it('leaves no rejection behind when only the items are read', async () => {
+    const { link } = linked({ lines: () => from(wrong(1)) }, { validate: false })
+    const unhandled = vi.fn()
+    process.once('unhandledRejection', unhandled)
+    const lines = client(link, pages, { validate: true }).lines({ path: '' })
+    expect(await failure(() => collect(lines))).toMatchObject({ path: 'item[0]' })
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    process.off('unhandledRejection', unhandled)
+    expect(unhandled).not.toHaveBeenCalled()
   })
 
   it('lets good answers through', async () => {

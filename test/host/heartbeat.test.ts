@@ -85,7 +85,7 @@ describe('the heartbeat', () => {
     child.answerMs = undefined
     await child.time.pass(9_000)
     await child.time.sleep(60_000)
-    await child.time.pass(3_000)
+    await child.time.pass(6_000)
     expect(child.hung).toEqual([])
     await child.time.pass(15_000)
     expect(child.hung.length).toBe(1)

@@ -31,7 +31,7 @@ describe('the restart policy', () => {
     const { time, policy: tried } = policy()
     for (let loss = 0; loss < 3; loss++) {
       expect(tried.next()).not.toBe('failed')
-      await time.pass(10_000)
+      await time.pass(15_000)
     }
     expect(tried.next()).toBe('failed')
     expect(tried.state).toEqual({ restarts: 3, attempt: 3, failed: true })
@@ -79,7 +79,7 @@ describe('the restart policy', () => {
       expect(() => policy(limits)).toThrow(
         expect.objectContaining({
           code: 'INVALID_ARGUMENT',
-          reason: 'BAD_RESTART_LIMITS',
+          reason: 'BAD_LIMIT',
           path: `restart.${name}`,
         }),
       )

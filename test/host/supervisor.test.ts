@@ -185,9 +185,18 @@ describe('starting', () => {
     const { supervisor } = stage()
     const spec: ChildSpec = { type: 'worker', run: [NODE, CHILD] }
     expect(() => supervisor.supervise('../x', spec)).toThrow(expect.objectContaining({ reason: 'BAD_ID' }))
-    expect(() => supervisor.supervise('a', { ...spec, restart: { max: -1 } })).toThrow(
-      expect.objectContaining({ reason: 'BAD_RESTART_LIMITS' }),
-    )
+    const bad: [string, Partial<ChildSpec>][] = [
+      ['restart.max', { restart: { max: -1 } }],
+      ['heartbeat.everyMs', { heartbeat: { everyMs: 0 } }],
+      ['heartbeat.misses', { heartbeat: { misses: Number.NaN } }],
+      ['readyTimeoutMs', { readyTimeoutMs: -1 }],
+      ['stopTimeoutMs', { stopTimeoutMs: Number.NaN }],
+    ]
+    for (const [path, limits] of bad) {
+      expect(() => supervisor.supervise('a', { ...spec, ...limits })).toThrow(
+        expect.objectContaining({ code: 'INVALID_ARGUMENT', reason: 'BAD_LIMIT', path }),
+      )
+    }
     supervisor.supervise('a', spec)
     expect(() => supervisor.supervise('a', spec)).toThrow(expect.objectContaining({ reason: 'CHILD_EXISTS' }))
     await supervisor.stop()
@@ -387,6 +396,18 @@ describe('stopping', () => {
     expect(set.states('starting')).toEqual(['starting', 'stopping', 'stopped'])
     expect(set.states('waiting').slice(2)).toEqual(['backoff', 'stopping', 'stopped'])
     expect(set.supervisor.status().map(({ pid }) => pid)).toEqual([undefined, undefined])
+  })
+
+  it('waits for the process of a child that had the id before', async () => {
+    const set = stage()
+    const { pid = 0 } = await set.start('a', 'stubborn', { restart: { max: 0 } })
+    set.link('a').say('close')
+    await set.next('a', 'failed')
+    expect(isRunning(pid)).toBe(true)
+    set.start('a')
+    await set.supervisor.stop('a')
+    expect(isRunning(pid)).toBe(false)
+    expect(set.states('a').slice(2)).toEqual(['failed', 'stopping', 'stopped'])
   })
 
   it('is done once however often it is asked', async () => {

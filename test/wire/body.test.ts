@@ -86,7 +86,7 @@ describe('vectors', () => {
     expect(error).toBeInstanceOf(ViaductError)
     expect(error).toMatchObject({ code: 'INVALID_ARGUMENT', reason: 'MALFORMED_BODY' })
     // A cause would mean that something unforeseen was thrown and wrapped.
-    expect(error).toHaveProperty('cause', undefined)
+    expect(error).not.toHaveProperty('cause')
   })
 })
 
@@ -318,7 +318,9 @@ describe('hostile bodies', () => {
     const started = performance.now()
     for (const maxKeys of [10_000, 10_000_000]) {
       const error = thrownBy(() => decodeBody(bytes, 0, bytes.length, { maxDepth: 64, maxKeys }))
-      if (error !== undefined) expect(error).toMatchObject({ reason: 'MALFORMED_BODY', cause: undefined })
+      if (error === undefined) continue
+      expect(error).toMatchObject({ reason: 'MALFORMED_BODY' })
+      expect(error).not.toHaveProperty('cause')
     }
     expect(performance.now() - started).toBeLessThan(2000)
   })
@@ -419,11 +421,14 @@ const dictionaries = [
 describe('properties', () => {
   test('what goes in comes out', { timeout: 120_000 }, () => {
     fc.assert(
-      fc.property(anything, fc.constantFrom(...dictionaries), (value, dictionary) => {
+      fc.property(anything, fc.nat({ max: dictionaries.length - 1 }), (value, number) => {
+        const dictionary = dictionaries[number]
         const bytes = encoder.encode(value, dictionary).slice()
         const decoded = decode(bytes, dictionary)
-        expect(same(decoded, value)).toBe(true)
-        expect(toHex(encoder.encode(decoded, dictionary))).toBe(toHex(bytes))
+        // A plain error keeps the report of a failure short: the dictionaries are long.
+        if (!same(decoded, value)) throw new Error(`it came back as another value: ${toHex(bytes)}`)
+        const again = toHex(encoder.encode(decoded, dictionary))
+        if (again !== toHex(bytes)) throw new Error(`it is written as ${again}, then as ${toHex(bytes)}`)
       }),
       { numRuns: 10_000 },
     )
