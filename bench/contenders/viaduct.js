@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import { notBuilt } from '../lib/optional.js'
 
 /**
@@ -30,9 +30,9 @@ function viaduct(name, validate) {
       }
     },
     async connect(env) {
-      const { peerOver, socketTransport } = await import('viaduct')
+      const { openSocket, peerOver } = await import('viaduct')
       const { benchClient } = await import('../lib/contract.js')
-      const peer = peerOver(socketTransport(connect(env.socket)))
+      const peer = peerOver(openSocket({ path: env.socket }).transport)
       await peer.ping()
       return /** @type {any} */ ({ ...benchClient(peer), close: () => peer.close() })
     },

@@ -10,6 +10,8 @@ export interface Column<Item> {
   readonly keepEnd?: boolean
   /** Columns with a weight give way, in proportion to it, when the table is wider than the screen. */
   readonly give?: number
+  /** Columns with a number are left out, the lowest first, before others are cut. */
+  readonly spare?: number
   readonly color?: (text: string, item: Item, colors: Colors) => string
 }
 
@@ -23,14 +25,12 @@ const GAP = '  '
  */
 export function renderTable<Item>(
   items: readonly Item[],
-  columns: readonly Column<Item>[],
+  given: readonly Column<Item>[],
   { width = 100, colors }: { width?: number; colors: Colors },
 ): string[] {
+  const columns = fitting(items, given, width)
   const cells = items.map((item) => columns.map((column) => visible(column.cell(item))))
-  const wanted = columns.map(({ title }, at) =>
-    Math.max(displayWidth(title), ...cells.map((row) => displayWidth(row[at] ?? ''))),
-  )
-  const widths = narrow(wanted, columns, width)
+  const widths = narrow(wantedWidths(items, columns), columns, width)
   const line = (texts: readonly string[], paint: (text: string, at: number) => string): string =>
     texts
       .map((text, at) => {
@@ -56,11 +56,36 @@ export function renderTable<Item>(
   ]
 }
 
+function wantedWidths<Item>(items: readonly Item[], columns: readonly Column<Item>[]): number[] {
+  return columns.map(({ title, cell }) =>
+    items.reduce((most, item) => Math.max(most, displayWidth(visible(cell(item)))), displayWidth(title)),
+  )
+}
+
+/** The columns without the spare ones for which there is no room. */
+function fitting<Item>(
+  items: readonly Item[],
+  columns: readonly Column<Item>[],
+  width: number,
+): readonly Column<Item>[] {
+  const least = columns.reduce((lowest, { spare = Infinity }) => Math.min(lowest, spare), Infinity)
+  const widths = wantedWidths(items, columns)
+  if (least === Infinity || excessOf(widths, width) <= 0) return columns
+  return fitting(
+    items,
+    columns.filter(({ spare }) => spare !== least),
+    width,
+  )
+}
+
+function excessOf(widths: readonly number[], width: number): number {
+  return widths.reduce((sum, each) => sum + each, 0) + GAP.length * (widths.length - 1) - width
+}
+
 /** Widths that fit: what is too much is taken from the giving columns, the widest relative to its weight first. */
 function narrow<Item>(wanted: readonly number[], columns: readonly Column<Item>[], width: number): number[] {
   const widths = [...wanted]
-  let excess = widths.reduce((sum, each) => sum + each, 0) + GAP.length * (widths.length - 1) - width
-  for (; excess > 0; excess--) {
+  for (let excess = excessOf(widths, width); excess > 0; excess--) {
     let widest = -1
     let most = 0
     for (const [at, { give = 0 }] of columns.entries()) {

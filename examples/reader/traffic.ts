@@ -1,3 +1,5 @@
+import type { ChildStatus, HubStats, TrafficRow } from 'viaduct'
+import { analysis, documents, history, pages, plugin } from './contract.ts'
 import { type Column, renderTable } from './table.ts'
 import type { Colors } from './terminal.ts'
 
@@ -22,14 +24,73 @@ export interface Traffic {
 type Counter = 'calls' | 'events' | 'streams' | 'items' | 'bytes' | 'errors'
 const COUNTERS: readonly Counter[] = ['calls', 'events', 'streams', 'items', 'bytes', 'errors']
 
-/** The traffic table with a line of sums; restarts are summed once for each peer. */
+const STREAMS: ReadonlySet<string> = new Set(
+  [documents, pages, analysis, history, plugin].flatMap((contract) =>
+    [...contract['~contract'].methods.values()]
+      .filter(({ kind }) => kind === 'stream')
+      .map(({ name }) => name),
+  ),
+)
+
+/**
+ * The rows of `$hub.stats` in which something happened, topics last. What the hub delivers of a topic are its
+ * events.
+ */
+export function trafficOf(stats: HubStats, children: readonly ChildStatus[]): Traffic[] {
+  const restarts = new Map(children.map((child) => [child.id, child.restarts]))
+  const traffic = stats.traffic.filter(happened).map((row): Traffic => {
+    const isStream = STREAMS.has(row.method)
+    const timed = row.calls > 0
+    return {
+      from: row.from,
+      to: row.to,
+      method: row.method,
+      calls: isStream ? 0 : row.calls,
+      events: row.oneWay + (isTopic(row) ? row.items : 0),
+      streams: isStream ? row.calls : 0,
+      items: isTopic(row) ? 0 : row.items,
+      bytes: row.bytes,
+      p50Ms: timed ? row.p50Ms : null,
+      p95Ms: timed ? row.p95Ms : null,
+      p99Ms: timed ? row.p99Ms : null,
+      errors: row.errors,
+      restarts: restarts.get(row.to) ?? 0,
+    }
+  })
+  return [...traffic.filter((row) => !isTopic(row)), ...traffic.filter(isTopic)]
+}
+
+/** What is said to the hub itself, and what it says: not what the processes came for. */
+export function isHubsOwn({ method }: { readonly method: string }): boolean {
+  return method.startsWith('$hub.')
+}
+
+function isTopic({ from, to }: { readonly from: string; readonly to: string }): boolean {
+  return from === 'topics' || to === 'topics'
+}
+
+function happened({ calls, oneWay, items, bytes, errors }: TrafficRow): boolean {
+  return calls + oneWay + items + bytes + errors > 0
+}
+
 export function trafficTable(
   traffic: readonly Traffic[],
   options: { width?: number; colors: Colors },
 ): string[] {
-  const lines = renderTable([...traffic, total(traffic)], TRAFFIC, options)
-  const last = lines.pop()
-  return last === undefined ? lines : [...lines, options.colors.bold(last)]
+  return renderTable(traffic, TRAFFIC, options)
+}
+
+/** Sums in one sentence; restarts are summed once for each peer. */
+export function totalText(traffic: readonly Traffic[]): string {
+  const { calls, events, streams, items, bytes, errors, restarts } = total(traffic)
+  return [
+    counted(calls, 'call'),
+    counted(events, 'event'),
+    `${counted(streams, 'stream')} of ${counted(items, 'item')}`,
+    bytesText(bytes),
+    counted(errors, 'error'),
+    counted(restarts, 'restart'),
+  ].join(', ')
 }
 
 export function total(traffic: readonly Traffic[]): Traffic {
@@ -47,6 +108,11 @@ export function total(traffic: readonly Traffic[]): Traffic {
     p99Ms: null,
     restarts: [...restarts.values()].reduce((sum, each) => sum + each, 0),
   }
+}
+
+/** `1 call`, `2 calls`. */
+export function counted(count: number, what: string): string {
+  return `${count.toLocaleString('en')} ${what}${count === 1 ? '' : 's'}`
 }
 
 /** Bytes in the largest unit of 1024 that leaves at least 1, with three figures. */
@@ -68,31 +134,40 @@ export function msText(ms: number | null): string {
   return ms < 100 ? ms.toFixed(1) : Math.round(ms).toLocaleString('en')
 }
 
-function number(title: Exclude<Counter, 'bytes'> | 'restarts'): Column<Traffic> {
-  return {
-    title,
-    cell: (each) => each[title].toLocaleString('en'),
-    align: 'right',
-    color: (text, each, colors) =>
-      each[title] === 0
-        ? colors.dim(text)
-        : title === 'errors' || title === 'restarts'
-          ? colors.red(text)
-          : text,
-  }
+/** Of calls, events and streams whichever there were: one method is one of them. */
+function sentText({ calls, events, streams }: Traffic): string {
+  return [[calls, 'call'] as const, [events, 'event'] as const, [streams, 'stream'] as const]
+    .filter(([count]) => count > 0)
+    .map(([count, what]) => counted(count, what))
+    .join(' ')
 }
 
 const TRAFFIC: readonly Column<Traffic>[] = [
-  { title: 'from → to', cell: ({ from, to }) => (to === '' ? from : `${from} → ${to}`), give: 1 },
+  { title: 'from → to', cell: ({ from, to }) => `${from} → ${to}`, give: 1 },
   { title: 'method', cell: ({ method }) => method, give: 1 },
-  number('calls'),
-  number('events'),
-  number('streams'),
-  number('items'),
+  { title: 'sent', cell: sentText, align: 'right' },
+  {
+    title: 'items',
+    cell: ({ items }) => (items === 0 ? '' : items.toLocaleString('en')),
+    align: 'right',
+    spare: 2,
+  },
   { title: 'bytes', cell: ({ bytes }) => bytesText(bytes), align: 'right' },
   { title: 'p50 ms', cell: ({ p50Ms }) => msText(p50Ms), align: 'right' },
-  { title: 'p95', cell: ({ p95Ms }) => msText(p95Ms), align: 'right' },
+  { title: 'p95', cell: ({ p95Ms }) => msText(p95Ms), align: 'right', spare: 3 },
   { title: 'p99', cell: ({ p99Ms }) => msText(p99Ms), align: 'right' },
-  number('errors'),
-  number('restarts'),
+  {
+    title: 'errors',
+    cell: ({ errors }) => (errors === 0 ? '' : errors.toLocaleString('en')),
+    align: 'right',
+    color: (text, _, colors) => colors.red(text),
+    spare: 4,
+  },
+  {
+    title: 'restarts',
+    cell: ({ restarts }) => (restarts === 0 ? '' : restarts.toLocaleString('en')),
+    align: 'right',
+    color: (text, _, colors) => colors.yellow(text),
+    spare: 1,
+  },
 ]

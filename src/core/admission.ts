@@ -124,6 +124,8 @@ export interface Identity {
   readonly id: string
   readonly type: string
   readonly pid?: number
+  /** Several links may hold it at once: each but the first gets a name made from it. */
+  readonly shared?: boolean
 }
 
 export interface AdmittingHost {

@@ -41,6 +41,8 @@ export interface LinkEvents {
   /** What waited in the outbox has gone. */
   drained(): void
   closed(reason: CloseReason): void
+  /** Views of frames are kept after {@link frame}: a hub lends them on, a peer does not. */
+  readonly keeps?: boolean
 }
 
 /**
@@ -87,6 +89,7 @@ export class Link {
 
   #listen(path: Transport): void {
     path.attach({
+      keeps: this.#events.keeps ?? false,
       frame: (frames) => this.#receive(path, frames),
       drain: () => {
         if (path === this.#transport) this.outbox.drained()
@@ -110,7 +113,7 @@ export class Link {
     if (path !== this.#reading) {
       this.#earlyBytes += frames.length
       if (this.#earlyBytes > EARLY_BYTES || path !== this.#next) this.violation()
-      else this.#early.push(frames)
+      else this.#early.push(frames.slice())
       return
     }
     this.bytesRead += frames.length

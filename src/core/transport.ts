@@ -20,8 +20,12 @@ export interface Transport {
 }
 
 export interface TransportEvents {
-  /** One or more whole frames, back to back. Views of `frames` may be kept: it is never written again. */
+  /**
+   * One or more whole frames, back to back. They are lent for the time of the call, unless {@link keeps}.
+   */
   frame(frames: Uint8Array): void
+  /** True when views of frames are kept after the call: then the transport never writes to them again. */
+  readonly keeps?: boolean
   drain(): void
   /** The link has ended; nothing follows. `reason` is one of PROTOCOL.md's or TRANSPORT_CLOSED. */
   close(reason: string): void

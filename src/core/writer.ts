@@ -101,6 +101,8 @@ export class Writer {
       }
     }
     parts.push(body)
+    // The encoder would keep the caller's memory alive until its next message.
+    encoder.segments.length = 0
     let total = 0
     for (const part of parts) total += part.length
     return { kind, flags, method, route, timeLeft, window, headBytes, segments, parts, payloadBytes: total }

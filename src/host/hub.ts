@@ -22,6 +22,9 @@ import { claimSocket, type SocketClaim } from './socketClaim.ts'
 import type { ChildSpec, ChildState, ChildStatus, StartedChild, SupervisedLink } from './supervision.ts'
 import { Supervisor } from './supervisor.ts'
 
+/** The id and type of the command line, which may run several times at once. */
+const CLI = 'cli'
+
 export interface ListenOptions {
   /** Names the runtime folder: one hub per app and user. */
   readonly app: string
@@ -199,7 +202,7 @@ export class EmbeddedHub implements HubControl {
       makePeer: (transport, peerOptions) => new PeerCore(transport, peerOptions),
       credential: (asked) => {
         const known = this.#keys.get(asked)
-        return known && { identity: { id: asked, type: known.type }, key: known.key }
+        return known && { identity: { id: asked, type: known.type, shared: asked === CLI }, key: known.key }
       },
       log: options.log ?? ((text) => process.stderr.write(`viaduct hub ${options.app}: ${text}\n`)),
     })
@@ -217,7 +220,7 @@ export class EmbeddedHub implements HubControl {
     })
     this.#server = createServer((socket) => this.core.accept(socketTransport(socket)))
     process.on('exit', this.#onExit)
-    this.#admitSync('cli', 'cli')
+    this.#admitSync(CLI, CLI)
     for (const name of this.core.manifest.unsupervisedIds()) this.#admitSync(name, name)
     this.#serveControl()
   }

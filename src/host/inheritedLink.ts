@@ -1,13 +1,12 @@
 import { fstatSync } from 'node:fs'
-import { Socket } from 'node:net'
 import { ViaductError } from '../wire/errors.ts'
 import { errnoOf } from './errno.ts'
 
 export interface InheritedLink {
   readonly app: string
   readonly id: string
-  /** Owned by the caller. Its end is the signal to exit: the supervisor has gone or wants us to. */
-  readonly socket: Socket
+  /** The descriptor of a socket, the caller's to open. Its end is the signal to exit: the supervisor has gone or wants us to. */
+  readonly fd: number
 }
 
 /**
@@ -29,7 +28,7 @@ export function inheritedLink(env: NodeJS.ProcessEnv = process.env): InheritedLi
       { reason: 'BAD_LINK_DESCRIPTOR' },
     )
   }
-  return { app, id, socket: new Socket({ fd: Number(number), readable: true, writable: true }) }
+  return { app, id, fd: Number(number) }
 }
 
 function faultOf(number: string): string {

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { connect, type Socket } from 'node:net'
 import { Peer } from '../contract/peer.ts'
 import { type AdmissionCrypto, admissionError, Joining, type Welcome } from '../core/admission.ts'
 import { PeerCore } from '../core/peer.ts'
-import { socketTransport } from '../transports/socket.ts'
+import type { Transport } from '../core/transport.ts'
+import { openSocket } from '../transports/socket.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { hmac, macEquals, readCredential } from './credentials.ts'
 import { errnoOf } from './errno.ts'
@@ -44,7 +44,7 @@ export interface JoinOptions {
 export async function join(options: JoinOptions = {}): Promise<Peer> {
   const inherited = options.app === undefined ? inheritedLink() : undefined
   if (inherited) {
-    const peer = await joinOver(inherited.socket, {}, inherited.app, options.debug)
+    const peer = await joinOver(openSocket({ fd: inherited.fd }).transport, {}, inherited.app, options.debug)
     if (options.exitWithLink ?? true) void peer.closed.then(() => process.exit(EXIT_WITH_LINK))
     announceReady(peer, options)
     return peer
@@ -62,8 +62,8 @@ export async function join(options: JoinOptions = {}): Promise<Peer> {
     ...(options.base === undefined ? {} : { base: options.base }),
   })
   const key = readCredential(folder, id)
-  const socket = await dial(hubAddress(folder), app)
-  const peer = await joinOver(socket, { id, key, pid: process.pid }, app, options.debug)
+  const transport = await dial(hubAddress(folder), app)
+  const peer = await joinOver(transport, { id, key, pid: process.pid }, app, options.debug)
   announceReady(peer, options)
   return peer
 }
@@ -75,8 +75,8 @@ function announceReady(peer: Peer, options: JoinOptions): void {
   if (options.ready ?? true) setImmediate(() => peer.ready().catch(() => {}))
 }
 
-async function dial(address: string, app: string): Promise<Socket> {
-  const socket = connect(address)
+async function dial(address: string, app: string): Promise<Transport> {
+  const { socket, transport } = openSocket({ path: address })
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve)
     socket.once('error', (error) => {
@@ -93,12 +93,12 @@ async function dial(address: string, app: string): Promise<Socket> {
       )
     })
   })
-  return socket
+  return transport
 }
 
-/** Joins over a socket that is connected already. */
+/** Joins over a transport whose far end is a hub. */
 export async function joinOver(
-  socket: Socket,
+  transport: Transport,
   who: { readonly id?: string; readonly key?: Uint8Array; readonly pid?: number },
   app: string,
   debug = false,
@@ -112,7 +112,7 @@ export async function joinOver(
     core.admitted(given.hub)
     welcomed(given)
   })
-  const core: PeerCore = new PeerCore(socketTransport(socket), {
+  const core: PeerCore = new PeerCore(transport, {
     hub: true,
     debug,
     admission: (kind, bytes, at, length) => joining.receive(core.link, kind, bytes, at, length),

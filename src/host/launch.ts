@@ -8,6 +8,7 @@ import type { HubStats, PeerStatus } from '../hub/service.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
 import type { ChildChange, ListenOptions } from './hub.ts'
 import type { HubControl } from './hubControl.ts'
+import { socketTransport } from '../transports/socket.ts'
 import { joinOver } from './join.ts'
 import type { ChildSpec, ChildStatus } from './supervision.ts'
 
@@ -44,7 +45,7 @@ export async function launchHub(options: ListenOptions): Promise<{ peer: Peer; c
   }
   child.disconnect()
   child.unref()
-  const peer = await joinOver(socket, {}, options.app)
+  const peer = await joinOver(socketTransport(socket), {}, options.app)
   await peer.ready()
   return { peer, control: new RemoteHub(peer, () => child.ref(), exited) }
 }

@@ -149,6 +149,11 @@ function ancestorFault(path: string): string {
   return dirname(path) === path ? '' : ancestorFault(dirname(path))
 }
 
+/** The folder that holds the runtime folders of all apps; it need not be there. */
+export function runtimeRoot(base?: string): string {
+  return chooseRoot(base).root
+}
+
 function chooseRoot(base: string | undefined): { root: string; shorten: string } {
   const xdg = base === undefined && !WINDOWS ? safeXdg() : undefined
   if (xdg) {

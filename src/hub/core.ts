@@ -11,6 +11,7 @@ import { Registry } from './registry.ts'
 import { Routes } from './routes.ts'
 import { HubService } from './service.ts'
 import { Switch } from './switch.ts'
+import { Taps } from './tap.ts'
 import { Topics } from './topics.ts'
 import { TrafficLog } from './traffic.ts'
 import { Waiting } from './waiting.ts'
@@ -51,6 +52,10 @@ export class HubCore {
   readonly manifest: Manifest
   readonly switch: Switch
   readonly topics: Topics
+  readonly taps = new Taps((taps) => {
+    this.switch.tap = taps
+    this.topics.tap = taps
+  })
   readonly service: HubService
   readonly startedAt: number
   /** Ids that may use the hub's own methods without a rule: whoever runs it. */
@@ -75,7 +80,7 @@ export class HubCore {
       manifest: this.manifest,
       traffic: this.traffic,
       subjectOf: (port) => this.subjectOf(port),
-      bare: (port, id, reason, fate) => this.switch.bare(port, id, reason, fate),
+      bare: (port, id, reason, fate, method) => this.switch.bare(port, id, reason, fate, method, 'topics'),
     })
     this.#routes = new Routes(this.registry, this.manifest, this.traffic, this.topics, (port) =>
       this.subjectOf(port),
@@ -120,16 +125,20 @@ export class HubCore {
     })
   }
 
-  /** A link from another process. It has ADMISSION_TIMEOUT_MS to prove who it is. */
+  /**
+   * A link from another process. It has ADMISSION_TIMEOUT_MS to prove who it is, unless the link is the proof:
+   * a child may take longer than that to load its program, and its supervisor says how long.
+   */
   accept(transport: Transport, options: AcceptOptions = {}): void {
-    if (this.#closed || this.#pending >= MAX_PENDING) {
+    const proven = options.identity !== undefined
+    if (this.#closed || (!proven && this.#pending >= MAX_PENDING)) {
       transport.close('DENIED')
       return
     }
-    this.#pending++
+    if (!proven) this.#pending++
     let port: Port | undefined
     let info: PeerInfo | undefined
-    let pending = true
+    let pending = !proven
     const settle = (): void => {
       if (!pending) return
       pending = false
@@ -141,7 +150,8 @@ export class HubCore {
         credential: (id) => this.#options.credential?.(id),
         admit: (identity, claimedPid) => {
           if (this.#closed || identity.id === 'hub') return undefined
-          info = this.#infoFor(identity, claimedPid)
+          const id = identity.shared ? this.#freeId(identity.id) : identity.id
+          info = this.#infoFor({ ...identity, id }, claimedPid)
           const { messageBytes, exchanges } = this.manifest.limits(info.id, info.type)
           return { ...info, hub: { session: this.session }, limits: { messageBytes, exchanges } }
         },
@@ -160,6 +170,7 @@ export class HubCore {
       options.identity,
     )
     const link = new Link(transport, this.clock, TRUSTED_LIMITS.messageBytes, {
+      keeps: true,
       admission: (kind, bytes, at, length) => admitting.receive(link, kind, bytes, at, length),
       frame: (bytes, at, length) => {
         if (port) this.switch.frame(port, bytes, at, length)
@@ -175,11 +186,14 @@ export class HubCore {
         options.onClosed?.(reason)
       },
     })
-    const cancel = this.clock.after(ADMISSION_TIMEOUT_MS, () => link.close('ADMISSION_TIMEOUT'))
+    const cancel = proven
+      ? () => {}
+      : this.clock.after(ADMISSION_TIMEOUT_MS, () => link.close('ADMISSION_TIMEOUT'))
   }
 
   #attach(transport: Transport, info: PeerInfo, limits: PortLimits): Port {
     const link: Link = new Link(transport, this.clock, TRUSTED_LIMITS.messageBytes, {
+      keeps: true,
       frame: (bytes, at, length) => this.switch.frame(port, bytes, at, length),
       goaway: () => {
         port.draining = true
@@ -189,6 +203,13 @@ export class HubCore {
     })
     const port: Port = new Port(this.#numbers++, link, info, limits)
     return port
+  }
+
+  /** The id itself, or the first of `id.2`, `id.3` … that nobody has; no id that can be given out has a dot. */
+  #freeId(id: string): string {
+    let free = id
+    for (let number = 2; this.registry.get(free); number++) free = `${id}.${number}`
+    return free
   }
 
   #infoFor(identity: Identity, claimedPid: number | undefined): PeerInfo {
@@ -218,6 +239,7 @@ export class HubCore {
   #leave(port: Port, reason: CloseReason): void {
     port.closed = reason
     this.registry.remove(port)
+    this.service.left(port)
     this.topics.remove(port)
     this.switch.remove(port)
     this.#routes.remove(port)

@@ -10,6 +10,7 @@ import {
   UNTRUSTED_QUEUE_BYTES,
 } from '../wire/limits.ts'
 import type { PortLimits } from './port.ts'
+import { TAP_METHOD } from './tap.ts'
 
 /** How far a peer is trusted (SECURITY.md, "Zones"). */
 export const ZONES = ['hub', 'trusted', 'semi', 'untrusted', 'remote', 'local', 'other'] as const
@@ -57,6 +58,9 @@ const ZONE_OF_TYPE: ReadonlyMap<string, Zone> = new Map([
 const EVERYBODY = new Set(['$hub.ping', '$hub.serve', '$hub.withdraw', '$hub.ready', '$hub.route'])
 /** Those that tell about others: for all but untrusted and remote peers. */
 const READERS = new Set(['$hub.who', '$hub.describe', '$hub.stats'])
+
+/** Zones that may watch everybody's traffic; a rule cannot widen it. */
+const WATCHERS: ReadonlySet<Zone> = new Set(['hub', 'trusted', 'local'])
 
 const RULE_KEYS = new Set(['zone', 'call', 'publish', 'subscribe', 'limits', 'join'])
 
@@ -144,6 +148,7 @@ export class Manifest {
   #mayAskHub(subject: Subject, method: string): boolean {
     if (EVERYBODY.has(method)) return true
     if (subject.operator) return true
+    if (method === TAP_METHOD) return WATCHERS.has(subject.zone)
     if (READERS.has(method)) return subject.zone !== 'untrusted' && subject.zone !== 'remote'
     return (
       subject.zone === 'hub' ||

@@ -5,6 +5,7 @@ import { ViaductError } from '../wire/errors.ts'
 import { REASONS, reasonName } from '../wire/reasons.ts'
 import type { HubCore } from './core.ts'
 import type { Port } from './port.ts'
+import { TAP_METHOD, Tap } from './tap.ts'
 
 /** One row of `$hub.who`. */
 export interface PeerStatus {
@@ -68,6 +69,16 @@ export interface Description {
   readonly methods: readonly { readonly name: string; readonly fingerprint: string }[]
 }
 
+/** What `$hub.ping` answers. */
+export interface PingAnswer {
+  readonly session: string
+  readonly uptimeMs: number
+  /** Milliseconds from the hub to the peer that was asked for, and back. */
+  readonly peerMs?: number
+}
+
+/** Streams of `$hub.tap` that may be open at once. */
+const MAX_TAPS = 16
 /** Rows of traffic that one answer may carry. */
 const MAX_TRAFFIC_ROWS = 2000
 
@@ -80,6 +91,7 @@ export class HubService {
   }
 
   #peer: PeerCore | undefined
+  readonly #pings = new Map<Port, { readonly promise: Promise<number>; fail(): void }>()
 
   /** Further methods of the hub's own, `$hub.<name>`; who may call them is the manifest's to say. */
   extend(methods: Record<string, Handler>): void {
@@ -101,7 +113,7 @@ export class HubService {
   serveOn(peer: PeerCore): void {
     this.#peer = peer
     const methods: Record<string, Handler> = {
-      ping: () => ({ session: this.#hub.session, uptimeMs: this.#hub.clock.now() - this.#hub.startedAt }),
+      ping: (input, call) => this.ping(input, call),
       who: () => this.who(),
       describe: (input) => this.describe(input),
       stats: () => this.stats(),
@@ -111,12 +123,62 @@ export class HubService {
       ready: (_, call) => this.#hub.ready(this.#port(call)),
     }
     this.extend(methods)
+    peer.handle(untyped(TAP_METHOD, 'stream'), (input) => this.tap(input))
+    const port = this.#hub.registry.get('hub')
+    if (port) this.#hub.registry.serve(port, TAP_METHOD, '')
+  }
+
+  /** What goes through the hub, as it goes; see {@link Tap}. */
+  tap(input: unknown): Tap {
+    if (this.#hub.taps.size >= MAX_TAPS) {
+      throw new ViaductError('RESOURCE_EXHAUSTED', `${MAX_TAPS} others watch this hub's traffic already`, {
+        reason: 'TOO_MANY_TAPS',
+      })
+    }
+    return new Tap(this.#hub.taps, { peer: textOf(input, 'peer'), method: textOf(input, 'method') })
+  }
+
+  /** How the hub is; with `{ id }` also the milliseconds of a round trip from the hub to that peer. */
+  ping(input: unknown, call: CallContext): PingAnswer | Promise<PingAnswer> {
+    const answer = { session: this.#hub.session, uptimeMs: this.#hub.clock.now() - this.#hub.startedAt }
+    const id = textOf(input, 'id')
+    if (id === undefined) return answer
+    if (!this.#hub.manifest.mayCall(this.#hub.subjectOf(this.#port(call)), '$hub.who', ['hub'])) {
+      throw new ViaductError(
+        'PERMISSION_DENIED',
+        '$hub.ping: only peers that may ask $hub.who may ping others',
+      )
+    }
+    const port = this.#hub.registry.get(id)
+    if (!port) throw gone(id)
+    return this.#pingPort(port).then((peerMs) => ({ ...answer, peerMs }))
+  }
+
+  /** One ping of a peer is under way at a time, whoever asks: a peer that hangs collects no others. */
+  #pingPort(port: Port): Promise<number> {
+    const running = this.#pings.get(port)
+    if (running) return running.promise
+    let fail = (): void => {}
+    const promise = new Promise<number>((resolve, reject) => {
+      fail = () => reject(gone(port.info.id))
+      port.link.ping((ms) => {
+        this.#pings.delete(port)
+        resolve(ms)
+      })
+    })
+    this.#pings.set(port, { promise, fail })
+    return promise
+  }
+
+  /** A peer has gone: whoever waits for a sign of life from it is told. */
+  left(port: Port): void {
+    this.#pings.get(port)?.fail()
+    this.#pings.delete(port)
   }
 
   #port(call: CallContext): Port {
     const port = this.#hub.registry.get(call.peer.id)
-    if (!port)
-      throw new ViaductError('UNAVAILABLE', `peer ${call.peer.id} has gone`, { reason: 'TARGET_UNAVAILABLE' })
+    if (!port) throw gone(call.peer.id)
     return port
   }
 
@@ -224,6 +286,15 @@ export class HubService {
   #withdraw(input: unknown, port: Port): void {
     this.#hub.withdraw(port, listOf(input).filter(isName))
   }
+}
+
+function gone(id: string): ViaductError {
+  return new ViaductError('UNAVAILABLE', `peer ${id} is not there`, { reason: 'TARGET_UNAVAILABLE' })
+}
+
+function textOf(input: unknown, key: string): string | undefined {
+  const value: unknown = typeof input === 'object' && input !== null ? Reflect.get(input, key) : undefined
+  return typeof value === 'string' ? value : undefined
 }
 
 function isName(value: unknown): value is string {

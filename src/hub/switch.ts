@@ -13,6 +13,7 @@ import { HEADER_BYTES, MIN_WINDOW_BYTES } from '../wire/limits.ts'
 import { FATE, REASONS, type ReasonName, reasonName } from '../wire/reasons.ts'
 import type { Binding, HubRoute } from './port.ts'
 import { Port } from './port.ts'
+import type { Taps } from './tap.ts'
 
 /** Frames up to this size are copied whole; of longer ones only the header is, and the rest is lent on. */
 const COPY_BYTES = 2048
@@ -34,8 +35,12 @@ export class Switch {
   readonly #events: SwitchEvents
   readonly #sweep: Sweep
   readonly ports = new Set<Port>()
+  /** Who comes first among peers of equal load. */
+  #turn = 0
   /** Frames forwarded since the start. */
   frames = 0
+  /** Who watches the traffic; nobody, as a rule. */
+  tap: Taps | undefined
 
   constructor(clock: Clock, events: SwitchEvents) {
     this.clock = clock
@@ -93,14 +98,18 @@ export class Switch {
     const index = readU16(bytes, at + AT.method)
     const method = route?.methods[index]
     if (!route || !method) return this.#refuse(from, id, oneWay, 'ROUTE_UNKNOWN')
-    if (method.status !== 0) return this.#refuse(from, id, oneWay, reasonName(method.status))
-    if (payloadBytes > from.limits.messageBytes) return this.#refuse(from, id, oneWay, 'MESSAGE_TOO_LARGE')
+    if (method.status !== 0) {
+      return this.#refuse(from, id, oneWay, reasonName(method.status), route, index)
+    }
+    if (payloadBytes > from.limits.messageBytes) {
+      return this.#refuse(from, id, oneWay, 'MESSAGE_TOO_LARGE', route, index)
+    }
     if (route.gathering) {
       route.gathering.call(from, route, index, bytes, at, length)
       return
     }
     const same = (flags & FLAG.DICTIONARY) !== 0
-    const binding = pick(route, index, same)
+    const binding = pick(route, index, same, this.#turn++)
     if (!binding) {
       if (!oneWay && route.awaited() && this.#events.wait(from, route, bytes, at, length)) return
       return this.#refuse(
@@ -108,15 +117,17 @@ export class Switch {
         id,
         oneWay,
         route.bindings.length > 0 ? 'METHOD_NOT_FOUND' : 'TARGET_UNAVAILABLE',
+        route,
+        index,
       )
     }
-    if (same && !binding.same[index]) return this.#refuse(from, id, oneWay, 'SKEW')
+    if (same && !binding.same[index]) return this.#refuse(from, id, oneWay, 'SKEW', route, index)
     const to = binding.port
-    if (to.draining) return this.#refuse(from, id, oneWay, 'DRAINING')
+    if (to.draining) return this.#refuse(from, id, oneWay, 'DRAINING', route, index)
     const traffic = binding.traffic[index]
     if (to.full) {
       if (oneWay && traffic) traffic.dropped++
-      return this.#refuse(from, id, oneWay, 'QUEUE_FULL')
+      return this.#refuse(from, id, oneWay, 'QUEUE_FULL', route, index)
     }
     if (binding.told <= index) this.#events.tell(route, binding)
     if (traffic) {
@@ -125,12 +136,14 @@ export class Switch {
       else traffic.calls++
     }
     if (oneWay && (flags & FLAG.MORE) === 0) {
+      if (this.tap !== undefined)
+        this.tap.emit('notify', from.info.id, to.info.id, method.name, flags, payloadBytes)
       this.#forward(from, to, flags, bytes, at, length, 0, binding.route)
       return
     }
     const table = to.forwarded
     const farId = table.slots.take()
-    if (farId < 0) return this.#refuse(from, id, oneWay, 'TOO_MANY_CALLS')
+    if (farId < 0) return this.#refuse(from, id, oneWay, 'TOO_MANY_CALLS', route, index)
     const farSlot = slotOf(farId)
     const timeLeft = readU32(bytes, at + AT.timeLeft)
     const window = readU32(bytes, at + AT.window)
@@ -156,6 +169,9 @@ export class Switch {
     from.madeIds[slot] = id
     from.madeTo[slot] = to
     from.madeAs[slot] = farId
+    if (this.tap !== undefined) {
+      this.tap.emit(oneWay ? 'notify' : 'call', from.info.id, to.info.id, method.name, flags, payloadBytes)
+    }
     this.#forward(from, to, flags, bytes, at, length, farId, binding.route)
   }
 
@@ -236,6 +252,7 @@ export class Switch {
     } else if (kind === KIND.CANCEL) {
       table.restUp[far] = 0
     }
+    if (this.tap !== undefined) this.#tapUp(this.tap, from, to, far, kind, flags, payloadBytes)
     this.#forward(from, to, flags, bytes, at, length, farId, 0)
   }
 
@@ -310,6 +327,9 @@ export class Switch {
     }
     table.restDown[far] = payloadBytes - here
     table.kindDown[far] = kind
+    if (this.tap !== undefined && effect !== EFFECT.late) {
+      this.#tapDown(this.tap, from, to, far, bytes, at, payloadBytes)
+    }
     // An END or ERROR is forwarded even after a cancel: it frees the caller's slot.
     if (effect !== EFFECT.late) this.#forward(from, to, flags, bytes, at, length, id, 0)
     if (event === EVENT.endDown && !more) this.#ended(from, far, kind)
@@ -373,15 +393,86 @@ export class Switch {
   }
 
   /** Answers a call that is not forwarded. */
-  #refuse(from: Port, id: number, oneWay: boolean, reason: ReasonName): void {
+  #refuse(from: Port, id: number, oneWay: boolean, reason: ReasonName, route?: HubRoute, index = 0): void {
     from.refused++
-    if (!oneWay) this.bare(from, id, reason, 'not-sent')
+    const method = route?.methods[index]?.name
+    if (!oneWay) this.bare(from, id, reason, 'not-sent', method, route?.target)
+    else if (this.tap !== undefined) {
+      this.tap.emit('refused', from.info.id, route?.target ?? 'hub', method ?? '', 0, 0, reason)
+    }
   }
 
-  /** A bare ERROR: no codec is needed to say it. */
-  bare(to: Port, id: number, reason: ReasonName, fate: 'not-sent' | 'unknown'): void {
+  /** A bare ERROR: no codec is needed to say it. Method and target are for those who watch. */
+  bare(
+    to: Port,
+    id: number,
+    reason: ReasonName,
+    fate: 'not-sent' | 'unknown',
+    method = '',
+    target = 'hub',
+  ): void {
     const { number, code } = REASONS[reason]
     to.link.control(KIND.ERROR, CODES[code], id, number, FATE[fate], FLAG.ANSWER)
+    if (this.tap === undefined) return
+    if (fate === 'not-sent') this.tap.emit('refused', to.info.id, target, method, 0, 0, reason)
+    else this.tap.emit('error', target, to.info.id, method, 0, 0, reason)
+  }
+
+  #tapUp(
+    tap: Taps,
+    from: Port,
+    to: Port,
+    slot: number,
+    kind: number,
+    flags: number,
+    payloadBytes: number,
+  ): void {
+    const what =
+      kind === KIND.ITEM
+        ? 'item'
+        : kind === KIND.END
+          ? 'uploaded'
+          : kind === KIND.CANCEL
+            ? 'cancel'
+            : undefined
+    if (what === undefined) return
+    const method = to.forwarded.traffic[slot]?.method ?? ''
+    tap.emit(what, from.info.id, to.info.id, method, flags, payloadBytes)
+  }
+
+  #tapDown(
+    tap: Taps,
+    from: Port,
+    to: Port,
+    slot: number,
+    bytes: Uint8Array,
+    at: number,
+    payloadBytes: number,
+  ): void {
+    const kind = bytes[at + AT.kind] as number
+    if (kind === KIND.CREDIT) return
+    const flags = bytes[at + AT.flags] as number
+    const { traffic, startedAt } = from.forwarded
+    const method = traffic[slot]?.method ?? ''
+    const [source, caller] = [from.info.id, to.info.id]
+    // A row that stands for many methods may hide the tap's own, whose items must not be shown.
+    if (method === '*' && from.info.zone === 'hub') return
+    if (kind === KIND.ITEM) {
+      tap.emit('item', source, caller, method, flags, payloadBytes)
+      return
+    }
+    const ms = this.clock.now() - (startedAt[slot] as number)
+    if (kind === KIND.END) tap.emit('end', source, caller, method, flags, payloadBytes, 'OK', ms)
+    else {
+      const status = payloadBytes > 0 ? 'ERROR' : reasonName(readU32(bytes, at + AT.route))
+      tap.emit('error', source, caller, method, flags, payloadBytes, status, ms)
+    }
+  }
+
+  /** The hub itself cancels a call that it has forwarded. */
+  #tapCancel(tap: Taps, callee: Port, slot: number, reason: ReasonName): void {
+    const method = callee.forwarded.traffic[slot]?.method ?? ''
+    tap.emit('cancel', 'hub', callee.info.id, method, 0, 0, reason)
   }
 
   /** What waited is about to be written: its time has run on. */
@@ -404,7 +495,11 @@ export class Switch {
     if (slot < 0) return
     bytes[at + AT.kind] = NO_OPERATION
     const caller = port.forwarded.callers[slot]
-    if (caller) this.bare(caller, port.forwarded.callerIds[slot] as number, 'DEADLINE_EXCEEDED', 'not-sent')
+    const method = port.forwarded.traffic[slot]?.method
+    if (caller) {
+      const id = port.forwarded.callerIds[slot] as number
+      this.bare(caller, id, 'DEADLINE_EXCEEDED', 'not-sent', method, port.info.id)
+    }
     this.#ended(port, slot, KIND.ERROR)
   }
 
@@ -422,6 +517,7 @@ export class Switch {
         }
         states[slot] = STATE.cancelled
         port.link.control(KIND.CANCEL, 0, ids[slot])
+        if (this.tap !== undefined) this.#tapCancel(this.tap, port, slot, 'DEADLINE_EXCEEDED')
       }
     }
     return earliest
@@ -435,7 +531,9 @@ export class Switch {
       if (forwarded.states[slot] === STATE.idle) continue
       const caller = forwarded.callers[slot]
       if (caller && forwarded.kindUp[slot] !== NO_OPERATION) {
-        this.bare(caller, forwarded.callerIds[slot] as number, 'TARGET_UNAVAILABLE', 'unknown')
+        const method = forwarded.traffic[slot]?.method
+        const id = forwarded.callerIds[slot] as number
+        this.bare(caller, id, 'TARGET_UNAVAILABLE', 'unknown', method, port.info.id)
       }
       this.#ended(port, slot, KIND.ERROR)
     }
@@ -457,6 +555,7 @@ export class Switch {
     const table = callee.forwarded
     if (table.states[slot] === STATE.cancelled) return
     callee.link.control(KIND.CANCEL, 0, id)
+    if (this.tap !== undefined) this.#tapCancel(this.tap, callee, slot, 'LINK_LOST')
     // Nothing will answer a one-way message that was cut short.
     if (table.kindUp[slot] === NO_OPERATION) table.free(slot)
     else table.states[slot] = STATE.cancelled
@@ -507,14 +606,15 @@ function downEvent(kind: number): number {
   }
 }
 
-/** The least loaded peer that serves the method, those with the caller's fingerprint first. */
-function pick(route: HubRoute, method: number, same: boolean): Binding | undefined {
+/** The least loaded peer that serves the method, those with the caller's fingerprint first; equals in turn. */
+function pick(route: HubRoute, method: number, same: boolean, turn: number): Binding | undefined {
   const { bindings } = route
   const only = bindings.length === 1 ? bindings[0] : undefined
   if (only) return only.serves[method] ? only : undefined
   let best: Binding | undefined
-  for (const binding of bindings) {
-    if (!binding.serves[method] || binding.port.draining) continue
+  for (let at = 0; at < bindings.length; at++) {
+    const binding = bindings[(at + turn) % bindings.length]
+    if (!binding?.serves[method] || binding.port.draining) continue
     if (!best) best = binding
     else if (same && binding.same[method] !== best.same[method]) {
       if (binding.same[method]) best = binding

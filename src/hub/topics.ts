@@ -15,6 +15,7 @@ import type { ReasonName } from '../wire/reasons.ts'
 import { readBody } from './linkBody.ts'
 import type { Manifest, Subject } from './manifest.ts'
 import type { Gathering, HubRoute, Port } from './port.ts'
+import type { Taps } from './tap.ts'
 import type { Traffic, TrafficLog } from './traffic.ts'
 
 /** EVENT: tag, length and 28 bytes of value. */
@@ -58,7 +59,7 @@ export interface TopicsHost {
   readonly manifest: Manifest
   readonly traffic: TrafficLog
   subjectOf(port: Port): Subject
-  bare(port: Port, id: number, reason: ReasonName, fate: 'not-sent' | 'unknown'): void
+  bare(port: Port, id: number, reason: ReasonName, fate: 'not-sent' | 'unknown', method?: string): void
 }
 
 /**
@@ -74,6 +75,8 @@ export class Topics implements Gathering {
   readonly #unfinished = new Map<Port, Map<number, HubRoute>>()
   /** Events published since the hub began. */
   published = 0
+  /** Who watches the traffic; nobody, as a rule. */
+  tap: Taps | undefined
 
   constructor(host: TopicsHost) {
     this.#host = host
@@ -84,12 +87,13 @@ export class Topics implements Gathering {
     const flags = bytes[at + AT.flags] as number
     const id = readU32(bytes, at + AT.id)
     if ((flags & FLAG.ONE_WAY) === 0) {
-      if ((flags & FLAG.MORE) !== 0) this.#host.bare(from, id, 'MESSAGE_TOO_LARGE', 'not-sent')
+      if ((flags & FLAG.MORE) !== 0) this.#host.bare(from, id, 'MESSAGE_TOO_LARGE', 'not-sent', name)
       else this.#subscribe(from, id, name, flags & FLAG.LANE, bytes, at)
       return
     }
     if (!this.#host.manifest.mayPublish(this.#host.subjectOf(from), name)) {
       from.refused++
+      this.tap?.emit('refused', from.info.id, 'topics', name, flags, 0, 'PERMISSION_DENIED')
       return
     }
     if ((flags & FLAG.MORE) === 0) {
@@ -179,7 +183,7 @@ export class Topics implements Gathering {
     if (!body || !this.#host.manifest.maySubscribe(this.#host.subjectOf(from), name)) {
       from.refused++
       from.madeTo[slot] = undefined
-      this.#host.bare(from, id, 'PERMISSION_DENIED', 'not-sent')
+      this.#host.bare(from, id, 'PERMISSION_DENIED', 'not-sent', name)
       return
     }
     const topic = this.#topic(name)
@@ -206,6 +210,7 @@ export class Topics implements Gathering {
     }
     own.set(id, subscriber)
     from.link.control(KIND.PROGRESS, 0, id, 0, 0, FLAG.ANSWER)
+    this.tap?.emit('subscribe', from.info.id, 'topics', name, lane, 0)
   }
 
   #publish(from: Port, name: string, header: Uint8Array, at: number, payload: Uint8Array): void {
@@ -215,6 +220,10 @@ export class Topics implements Gathering {
     const row = this.#host.traffic.row(from.info.id, 'topics', name)
     row.oneWay++
     row.bytes += payload.length
+    if (this.tap !== undefined) {
+      const flags = header[at + AT.flags] as number
+      this.tap.emit('publish', from.info.id, 'topics', name, flags, payload.length)
+    }
     const publication: Publication = {
       payload: headBytes === 0 ? payload : payload.subarray(headBytes),
       segments: readU16(header, at + AT.segments),
@@ -340,13 +349,16 @@ export class Topics implements Gathering {
     }
     subscriber.traffic.items++
     subscriber.traffic.bytes += payloadBytes
+    if (this.tap !== undefined) {
+      this.tap.emit('event', 'topics', port.info.id, subscriber.topic.name, subscriber.lane, payloadBytes)
+    }
     return true
   }
 
   #end(subscriber: Subscriber, reason: ReasonName): void {
     this.#forget(subscriber)
     subscriber.port.madeTo[slotOf(subscriber.id)] = undefined
-    this.#host.bare(subscriber.port, subscriber.id, reason, 'unknown')
+    this.#host.bare(subscriber.port, subscriber.id, reason, 'unknown', subscriber.topic.name)
   }
 
   #forget(subscriber: Subscriber): void {

@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts'
 import { slotOf } from '../core/exchange.ts'
-import { AT, FLAG, KIND, readU32, writeU32 } from '../wire/frame.ts'
+import { AT, FLAG, KIND, readU16, readU32, writeU32 } from '../wire/frame.ts'
+import type { ReasonName } from '../wire/reasons.ts'
 import type { Gathering, HubRoute, Port } from './port.ts'
 import type { Switch } from './switch.ts'
 
@@ -45,7 +46,7 @@ export class Waiting implements Gathering {
       since: this.#clock.now(),
       cancelTimer: this.#clock.after(timeLeft === 0 ? this.#maxMs : Math.min(timeLeft, this.#maxMs), () => {
         this.#take(call)
-        this.#switch.bare(port, id, 'TARGET_UNAVAILABLE', 'not-sent')
+        this.#refuse(call, 'TARGET_UNAVAILABLE')
       }),
     }
     const slot = slotOf(id)
@@ -64,7 +65,7 @@ export class Waiting implements Gathering {
     const call = this.#find(from, id)
     if (!call) return
     this.#take(call)
-    this.#switch.bare(from, id, 'CANCELLED', 'not-sent')
+    this.#refuse(call, 'CANCELLED')
   }
 
   lost(from: Port, id: number): void {
@@ -75,7 +76,7 @@ export class Waiting implements Gathering {
   /** Somebody has come, serves more, or will not come after all. */
   retry(): void {
     for (const call of [...this.#calls]) {
-      const index = (call.frame[AT.method] ?? 0) | ((call.frame[AT.method + 1] ?? 0) << 8)
+      const index = readU16(call.frame, AT.method)
       const served = call.route.bindings.some((binding) => binding.serves[index])
       if (!served && call.route.awaited()) continue
       this.#take(call)
@@ -92,6 +93,17 @@ export class Waiting implements Gathering {
 
   stop(): void {
     for (const call of [...this.#calls]) this.#take(call)
+  }
+
+  #refuse({ port, id, route, frame }: Call, reason: ReasonName): void {
+    this.#switch.bare(
+      port,
+      id,
+      reason,
+      'not-sent',
+      route.methods[readU16(frame, AT.method)]?.name,
+      route.target,
+    )
   }
 
   #find(port: Port, id: number): Call | undefined {

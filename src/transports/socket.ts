@@ -1,17 +1,60 @@
-import type { Socket } from 'node:net'
+import { connect, Socket } from 'node:net'
 import type { Transport, TransportEvents } from '../core/transport.ts'
 import { Framer } from '../wire/framer.ts'
 
+/** Read at once by sockets that read into memory of their own. */
+const READ_BYTES = 128 * 1024
+/** Handed to the kernel or kept for it before `send` says false. */
+const HIGH_WATER_BYTES = 256 * 1024
+/** How long a socket may take to let its last bytes out. */
+const CLOSE_MS = 1_000
+
 /**
- * A Unix socket, Windows named pipe or inherited socket pair as a transport. `send` says false when what
- * the kernel did not take at once is over the socket's high-water mark.
+ * A socket that reads into one buffer of its own, again and again: nothing is allocated for what comes in.
+ * Its transport is made with it, because whoever listens to `data` as well would see nothing.
+ *
+ * @param from a path or pipe name to connect to, or an inherited descriptor.
+ */
+export function openSocket(from: { readonly path: string } | { readonly fd: number }): {
+  readonly socket: Socket
+  readonly transport: Transport
+} {
+  const early: Uint8Array[] = []
+  let read = (chunk: Uint8Array): void => {
+    early.push(chunk.slice())
+  }
+  const onread = {
+    buffer: new Uint8Array(READ_BYTES),
+    callback: (bytes: number, buffer: Uint8Array): boolean => {
+      read(buffer.subarray(0, bytes))
+      return true
+    },
+  }
+  const socket =
+    'path' in from
+      ? connect({ path: from.path, onread })
+      : new Socket({ fd: from.fd, readable: true, writable: true, ...{ onread } })
+  const transport = transportOver(socket, (given) => {
+    read = given
+    for (const chunk of early.splice(0)) given(chunk)
+  })
+  return { socket, transport }
+}
+
+/**
+ * A Unix socket, Windows named pipe or inherited socket pair as a transport, whoever made the socket. `send`
+ * says false when what the kernel did not take at once is over the socket's high-water mark.
  */
 export function socketTransport(socket: Socket): Transport {
+  return transportOver(socket, (read) => socket.on('data', (chunk: Buffer) => read(chunk)))
+}
+
+function transportOver(socket: Socket, listen: (read: (chunk: Uint8Array) => void) => void): Transport {
   let events: TransportEvents | undefined
   let reason: string | undefined
   let closed = false
+  let full = false
 
-  const framer = new Framer((frames) => events?.frame(frames))
   const finish = (): void => {
     if (closed) return
     closed = true
@@ -21,31 +64,39 @@ export function socketTransport(socket: Socket): Transport {
   return {
     send(frames, tail) {
       if (closed || reason !== undefined) return true
-      if (!tail) return socket.write(frames)
-      socket.cork()
-      socket.write(frames)
-      const more = socket.write(tail)
-      socket.uncork()
-      return more
+      if (tail) {
+        socket.cork()
+        socket.write(frames)
+        socket.write(tail)
+        socket.uncork()
+      } else {
+        socket.write(frames)
+      }
+      full = socket.writableLength >= HIGH_WATER_BYTES
+      return !full
     },
     close(given = 'TRANSPORT_CLOSED') {
       if (reason !== undefined) return
       reason = given
-      // A protocol fault ends at once; otherwise what was written is let out first, within bounds.
-      if (given === 'PROTOCOL_ERROR') socket.destroySoon()
-      else socket.end(() => socket.destroy())
+      // What was written is let out first, within bounds.
+      socket.end(() => socket.destroy())
       socket.resume()
       setTimeout(() => socket.destroy(), CLOSE_MS).unref()
     },
     attach(given) {
       events = given
-      socket.on('data', (chunk: Buffer) => {
+      const framer = new Framer((frames) => given.frame(frames), given.keeps ?? false)
+      listen((chunk) => {
         if (reason === undefined && !framer.push(chunk)) {
           reason = 'PROTOCOL_ERROR'
           socket.destroy()
         }
       })
-      socket.on('drain', () => events?.drain())
+      socket.on('drain', () => {
+        if (!full) return
+        full = false
+        given.drain()
+      })
       // 'close' follows an error; the error itself says nothing that the close does not.
       socket.on('error', () => socket.destroy())
       socket.on('end', () => socket.end())
@@ -56,6 +107,3 @@ export function socketTransport(socket: Socket): Transport {
     resume: () => void socket.resume(),
   }
 }
-
-/** How long a socket may take to let its last bytes out. */
-const CLOSE_MS = 1_000

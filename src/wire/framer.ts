@@ -7,12 +7,16 @@ import { HEADER_BYTES, MAX_FRAME_BYTES } from './limits.ts'
  */
 export class Framer {
   readonly #deliver: (frames: Uint8Array) => void
+  /** Where unfinished frames are put together, when what is delivered is only lent. */
+  readonly #scratch: Uint8Array | undefined
   /** The unfinished frame: its first `#filled` bytes. Exactly as long as the frame once that is known. */
   #partial: Uint8Array | undefined
   #filled = 0
 
-  constructor(deliver: (frames: Uint8Array) => void) {
+  /** @param keeps whether what is delivered is kept; otherwise its memory is used again. */
+  constructor(deliver: (frames: Uint8Array) => void, keeps = true) {
     this.#deliver = deliver
+    this.#scratch = keeps ? undefined : new Uint8Array(MAX_FRAME_BYTES)
   }
 
   /** @returns false when a length is illegal; the link has to be closed and the framer not used again. */
@@ -38,11 +42,15 @@ export class Framer {
     else if (at > start) this.#deliver(chunk.subarray(start, at))
     if (at < chunk.length) {
       const rest = chunk.subarray(at)
-      this.#partial = new Uint8Array(rest.length >= 4 ? readU32(rest, 0) : HEADER_BYTES)
+      this.#partial = this.#room(rest.length >= 4 ? readU32(rest, 0) : HEADER_BYTES)
       this.#partial.set(rest)
       this.#filled = rest.length
     }
     return true
+  }
+
+  #room(bytes: number): Uint8Array {
+    return this.#scratch ? this.#scratch.subarray(0, bytes) : new Uint8Array(bytes)
   }
 
   /** Completes the unfinished frame. Returns how much of the chunk was used, or -1 for an illegal length. */
@@ -58,7 +66,7 @@ export class Framer {
       const length = readU32(partial, 0)
       if (!isLegal(length)) return -1
       if (length > partial.length) {
-        const longer = new Uint8Array(length)
+        const longer = this.#room(length)
         longer.set(partial.subarray(0, 4))
         partial = longer
         this.#partial = longer

@@ -49,8 +49,11 @@ describe('shapesOf', () => {
   })
 
   test('gives the parts of allOf one by one and together', () => {
-    const schema = z.intersection(z.object({ a: z.number() }), z.object({ b: z.number() }))
-    expect(shapesOf(z.toJSONSchema(schema))).toEqual([['a', 'b'], ['a'], ['b']])
+    const [one, two] = [{ properties: { a: {} } }, { properties: { b: {}, a: {} } }]
+    const schema = { $defs: { two }, properties: { c: {} }, allOf: [one, { $ref: '#/$defs/two' }] }
+    expect(shapesOf(schema)).toEqual([['c', 'a', 'b'], ['a'], ['b', 'a']])
+    const both = z.intersection(z.object({ a: z.number() }), z.object({ b: z.number() }))
+    expect(shapesOf(z.toJSONSchema(both))[0]).toEqual(['a', 'b'])
   })
 
   test('does not depend on the order in which keywords and names stand', () => {

@@ -1,0 +1,115 @@
+import type { ProcessId } from './processes.ts'
+
+/** What the chaos needs of a hub. */
+export interface Victims {
+  kill(id: string): Promise<boolean>
+  onChange(listener: (change: { readonly id: string; readonly state: string }) => void): () => void
+}
+
+export type Work = 'parse' | 'analyze' | 'append' | 'attempts'
+
+/** Who has a part in a call. Any call will do for the plugin: it has one of its own only. */
+const PART_OF: Record<ProcessId, readonly Work[]> = {
+  'network-1': ['parse'],
+  'renderer-1': ['parse'],
+  'renderer-2': ['parse'],
+  'ai-1': ['analyze'],
+  'plugin-1': ['parse', 'analyze', 'append', 'attempts'],
+  'history-1': ['append'],
+}
+const ROUNDS = 2
+/** At most so many calls begin in peace between two kills. */
+const MOST_CALM = 8
+
+/**
+ * Kills every child once, in the middle of a call that it has a part in, and with enough documents a second
+ * time. Order and pauses come from the seed; they are counted in calls, so a slow machine sees the same.
+ */
+export class Chaos {
+  readonly #hub: Victims
+  readonly #random: () => number
+  readonly #most: number
+  readonly #unwatch: () => void
+  /** Kills whose loss the supervisor has not noticed yet. */
+  readonly #pending = new Set<Promise<void>>()
+  readonly #lost = new Map<string, (() => void)[]>()
+  #order: ProcessId[]
+  #rounds = 1
+  #calm: number
+  kills = 0
+
+  /** @param calls how many calls a run without faults would make */
+  constructor(hub: Victims, { seed, calls }: { seed: number; calls: number }) {
+    this.#hub = hub
+    this.#random = randomFrom(seed)
+    this.#most = Math.min(MOST_CALM, Math.floor(calls / 12))
+    this.#order = this.#shuffled()
+    this.#calm = this.#pause()
+    this.#unwatch = hub.onChange(({ id, state }) => {
+      if (state !== 'backoff' && state !== 'failed') return
+      for (const settle of this.#lost.get(id)?.splice(0) ?? []) settle()
+    })
+  }
+
+  /** A call has just begun. */
+  begun(work: Work): void {
+    if (this.#calm-- > 0) return
+    if (this.#order.length === 0) {
+      if (this.#most === 0 || this.#rounds === ROUNDS) return
+      this.#rounds++
+      this.#order = this.#shuffled()
+    }
+    const at = this.#order.findIndex((id) => PART_OF[id].includes(work))
+    const [victim] = at < 0 ? [] : this.#order.splice(at, 1)
+    if (victim === undefined) return
+    this.#calm = this.#pause()
+    const killed = this.#kill(victim).catch(() => {})
+    this.#pending.add(killed)
+    void killed.then(() => this.#pending.delete(killed))
+  }
+
+  /** Settles when every kill is over and noticed; none comes after it. */
+  async end(): Promise<void> {
+    this.#order = []
+    this.#rounds = ROUNDS
+    await Promise.all(this.#pending)
+    this.#unwatch()
+  }
+
+  async #kill(id: ProcessId): Promise<void> {
+    const lost = new Promise<void>((resolve) => {
+      const waiting = this.#lost.get(id)
+      if (waiting) waiting.push(resolve)
+      else this.#lost.set(id, [resolve])
+    })
+    // It does not run at the moment: it is on its way back from the last kill.
+    if (!(await this.#hub.kill(id))) return
+    this.kills++
+    await lost
+  }
+
+  #pause(): number {
+    return Math.floor(this.#random() * (this.#most + 1))
+  }
+
+  #shuffled(): ProcessId[] {
+    const ids = Object.keys(PART_OF) as ProcessId[]
+    for (let at = ids.length - 1; at > 0; at--) {
+      const other = Math.floor(this.#random() * (at + 1))
+      const [here, there] = [ids[at], ids[other]]
+      if (here !== undefined && there !== undefined) [ids[at], ids[other]] = [there, here]
+    }
+    return ids
+  }
+}
+
+/** Numbers from 0 to below 1 (mulberry32): the same for the same seed. */
+export function randomFrom(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000
+  }
+}

@@ -1,0 +1,143 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type CallOptions, Hub } from 'viaduct'
+import { Chaos, type Work } from './chaos.ts'
+import { analysis, documents, history, pages, plugin } from './contract.ts'
+import { corpusFolder, packageRoot } from './corpus.ts'
+import { MAX_DOCUMENTS } from './limits.ts'
+import { rules } from './manifest.ts'
+import { type Options, shownPath } from './options.ts'
+import { type RetryOptions, readAll, retrying, type Services } from './pipeline.ts'
+import { PROCESSES, specOf } from './processes.ts'
+import { ProgressBar } from './progress.ts'
+import type { Outcome } from './report.ts'
+
+/** A large file takes its time; a process that hangs is found by its heartbeats, long before this. */
+const CALL_MS = 120_000
+/** With chaos a call may die with its process many times in a row. */
+const CHAOS_ATTEMPTS = 40
+/** Chaos kills more often than a program that should be given up, and waits less. */
+const CHAOS_RESTART = { max: Number.POSITIVE_INFINITY, initialDelayMs: 20, maxDelayMs: 200 }
+
+export interface Face {
+  /** Where the user stands: paths are shown from there. */
+  readonly folder: string
+  /** When all is known and every process still runs. */
+  onOutcome(outcome: Outcome): Promise<void> | void
+}
+
+/**
+ * Starts the processes, reads the documents, hands over what came of them, and stops the processes in order,
+ * whatever happens. Rejects with the signal's reason, or with what kept it from starting.
+ */
+export async function read(options: Options, face: Face, signal: AbortSignal): Promise<void> {
+  const startedAt = performance.now()
+  const root = packageRoot()
+  const cache = join(root, '.cache', 'reader')
+  await mkdir(cache, { recursive: true })
+  const hub = await Hub.launch({ app: options.app, manifest: rules })
+  let bar: ProgressBar | undefined
+  try {
+    const lost = hub.peer.closed.then((reason) => {
+      throw new Error(`the hub has gone (${reason}): start again`)
+    })
+    await Promise.race([lost, aborted(signal), work()])
+  } finally {
+    bar?.finish()
+    await hub.close()
+  }
+
+  async function work(): Promise<void> {
+    const files = { root, history: join(cache, `${options.app}.jsonl`) }
+    const restart = options.chaos ? CHAOS_RESTART : undefined
+    for (const child of PROCESSES) await hub.supervise(child.id, specOf(child, files, restart))
+    // Nobody waits for this: calls to a process that is starting wait in the hub.
+    const ready = Promise.all(PROCESSES.map(({ id }) => hub.whenReady(id))).then(processLine)
+    ready.catch(() => {})
+    const { paths, folder } = await toRead()
+    const display = (path: string): string => shownPath(path, folder)
+    const chaos = options.chaos ? new Chaos(hub, { seed: options.seed, calls: paths.length * 3 }) : undefined
+    const retry = { signal, ...(chaos && { attempts: CHAOS_ATTEMPTS }) }
+    const shown = new ProgressBar(paths.length)
+    bar = shown
+    const told = ready.then((line) => shown.say(line))
+    let done = 0
+    void showProgress((path) => shown.update(done, display(path)))
+    shown.update(0)
+    const readingAt = performance.now()
+    const trying = tried(paths[0] ?? root, retry, chaos)
+    const reading = readAll(paths, servicesOf(chaos), {
+      run: `${Date.now()}-${process.pid}`,
+      signal,
+      display,
+      retry,
+      onRow: (row, count) => {
+        done = count
+        shown.update(done, row.path)
+      },
+    })
+    const [rows, attempts] = await Promise.all([reading, trying, told])
+    const readMs = performance.now() - readingAt
+    await chaos?.end()
+    const [stats, children] = await Promise.all([hub.stats(), hub.children()])
+    const wholeMs = performance.now() - startedAt
+    const labelledFolder = join(corpusFolder(root), 'labelled')
+    shown.finish()
+    const kills = chaos?.kills
+    await face.onOutcome({ rows, paths, attempts, stats, children, kills, labelledFolder, readMs, wholeMs })
+  }
+
+  async function processLine(): Promise<string> {
+    const ready = performance.now() - startedAt
+    const known = new Map((await hub.who()).map(({ id, pid }) => [id, pid]))
+    const each = ['main', ...PROCESSES.map(({ id }) => id)].map((id) => `${id} ${known.get(id) ?? '?'}`)
+    return `Ready after ${Math.round(ready)} ms: ${each.join(', ')} and the hub.`
+  }
+
+  /** The files named, or this repository's own Markdown, as the network process finds it. */
+  async function toRead(): Promise<{ paths: readonly string[]; folder: string }> {
+    if (options.files.length > 0) return { paths: options.files, folder: face.folder }
+    const network = hub.client(documents, { type: 'network' })
+    const found = await network.list({ max: MAX_DOCUMENTS }, { signal })
+    return { paths: found.map((path) => join(root, path)), folder: root }
+  }
+
+  function servicesOf(chaos: Chaos | undefined): Services {
+    const renderers = hub.client(pages, { type: 'renderer' })
+    const ai = hub.client(analysis, { type: 'ai' })
+    const keeper = hub.client(history, { type: 'worker' })
+    const limits: CallOptions = { signal, timeoutMs: CALL_MS }
+    return {
+      parse: (input) => begun('parse', renderers.parse(input, limits), chaos),
+      analyze: (input) => begun('analyze', ai.analyze(input, limits), chaos),
+      append: (entry) => begun('append', keeper.append(entry, limits), chaos),
+    }
+  }
+
+  function tried(path: string, retry: RetryOptions, chaos: Chaos | undefined) {
+    const guest = hub.client(plugin, { id: 'plugin-1' })
+    return retrying(
+      () => begun('attempts', guest.attempts({ path }, { signal, timeoutMs: CALL_MS }), chaos),
+      retry,
+    )
+  }
+
+  /** Until the link ends, which is nothing to tell of here. */
+  async function showProgress(show: (path: string) => void): Promise<void> {
+    try {
+      for await (const { path } of hub.subscribe(pages.progress)) show(path)
+    } catch {}
+  }
+}
+
+function begun<Output>(work: Work, call: Promise<Output>, chaos: Chaos | undefined): Promise<Output> {
+  chaos?.begun(work)
+  return call
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+}
