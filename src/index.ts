@@ -13,6 +13,7 @@ export {
 } from './contract/contract.ts'
 export { isError } from './contract/declaredErrors.ts'
 export { type Answer, Peer } from './contract/peer.ts'
+export { unchecked } from './contract/schema.ts'
 export { type Handlers, type ServeOptions, serve } from './contract/serve.ts'
 export type { ContractSubscription, SubscribeOptions, Topic } from './contract/topics.ts'
 export type {

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type CallOptions, Hub } from 'viaduct'
 import { Chaos, type Work } from './chaos.ts'
@@ -19,6 +19,9 @@ const CHAOS_ATTEMPTS = 40
 /** Chaos kills more often than a program that should be given up, and waits less. */
 const CHAOS_RESTART = { max: Number.POSITIVE_INFINITY, initialDelayMs: 20, maxDelayMs: 200 }
 
+/** A longer history makes way for a new one when the reader starts. */
+const HISTORY_BYTES = 4 * 1024 * 1024
+
 export interface Face {
   /** Where the user stands: paths are shown from there. */
   readonly folder: string
@@ -33,8 +36,6 @@ export interface Face {
 export async function read(options: Options, face: Face, signal: AbortSignal): Promise<void> {
   const startedAt = performance.now()
   const root = packageRoot()
-  const cache = join(root, '.cache', 'reader')
-  await mkdir(cache, { recursive: true })
   const hub = await Hub.launch({ app: options.app, manifest: rules })
   let bar: ProgressBar | undefined
   try {
@@ -48,7 +49,7 @@ export async function read(options: Options, face: Face, signal: AbortSignal): P
   }
 
   async function work(): Promise<void> {
-    const files = { root, history: join(cache, `${options.app}.jsonl`) }
+    const files = { root, history: await historyPath(root, options.app) }
     const restart = options.chaos ? CHAOS_RESTART : undefined
     for (const child of PROCESSES) await hub.supervise(child.id, specOf(child, files, restart))
     // Nobody waits for this: calls to a process that is starting wait in the hub.
@@ -128,6 +129,16 @@ export async function read(options: Options, face: Face, signal: AbortSignal): P
       for await (const { path } of hub.subscribe(pages.progress)) show(path)
     } catch {}
   }
+}
+
+/** Within the repository, out of version control. No other reader has it: the hub of this name is ours. */
+async function historyPath(root: string, app: string): Promise<string> {
+  const folder = join(root, '.cache', 'reader')
+  await mkdir(folder, { recursive: true })
+  const path = join(folder, `${app}.jsonl`)
+  const { size } = await stat(path).catch(() => ({ size: 0 }))
+  if (size > HISTORY_BYTES) await rename(path, join(folder, `${app}.old.jsonl`))
+  return path
 }
 
 function begun<Output>(work: Work, call: Promise<Output>, chaos: Chaos | undefined): Promise<Output> {

@@ -58,7 +58,10 @@ function parse(given: string, where: string): unknown {
 function pairOf(word: string): [string, unknown] {
   const at = word.indexOf('=')
   if (at <= 0) {
-    throw new UsageError(`${JSON.stringify(word)} is no key=value`, 'give JSON with -d, or words as n=3 name=Ann')
+    throw new UsageError(
+      `${JSON.stringify(word)} is no key=value`,
+      'give JSON with -d, or words as n=3 name=Ann',
+    )
   }
   const value = word.slice(at + 1)
   return [word.slice(0, at), value !== '' && !jsonFault(value) ? JSON.parse(value) : value]

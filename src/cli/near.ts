@@ -26,7 +26,11 @@ function slips(from: string, to: string): number {
     const line = [row]
     for (let at = 1; at <= to.length; at++) {
       const same = from[row - 1] === to[at - 1]
-      let best = Math.min((above[at] ?? 0) + 1, (line[at - 1] ?? 0) + 1, (above[at - 1] ?? 0) + (same ? 0 : 1))
+      let best = Math.min(
+        (above[at] ?? 0) + 1,
+        (line[at - 1] ?? 0) + 1,
+        (above[at - 1] ?? 0) + (same ? 0 : 1),
+      )
       if (row > 1 && at > 1 && from[row - 1] === to[at - 2] && from[row - 2] === to[at - 1]) {
         best = Math.min(best, (before[at - 2] ?? 0) + 1)
       }

@@ -4,7 +4,14 @@ import { visible, visibleLines } from './text.ts'
 import { errorJson, toJson } from './values.ts'
 
 type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
-const STYLES: Record<Style, string> = { bold: '1', dim: '2', red: '31', green: '32', yellow: '33', cyan: '36' }
+const STYLES: Record<Style, string> = {
+  bold: '1',
+  dim: '2',
+  red: '31',
+  green: '32',
+  yellow: '33',
+  cyan: '36',
+}
 
 /** Data goes to stdout, everything else to stderr. */
 export class Output {

@@ -92,7 +92,7 @@ export async function openSession(flags: CommonFlags, out: Output): Promise<Sess
     folder: process.cwd(),
     context: process.env.VIADUCT_CONTEXT,
   })
-  const joining = join({ app: found.app, id: ID, ...(base === undefined ? {} : { base }) })
+  const joining = joinReady(found.app, base)
   try {
     return new Session(await inTime(joining, timeoutMs, found.app), found.app, timeoutMs, out)
   } catch (error) {
@@ -112,6 +112,12 @@ async function adviceOnHub(error: unknown, { app, by }: Found, base: string | un
     ...(running.length > 0 ? [`running now: ${running.join(', ')}; choose with --app`] : []),
     `viaduct explain ${error.reason}`,
   ]
+}
+
+async function joinReady(app: string, base: string | undefined): Promise<Peer> {
+  const peer = await join({ app, id: ID, ready: false, ...(base === undefined ? {} : { base }) })
+  await peer.ready()
+  return peer
 }
 
 /** The same promise, or an error after so long: a hub that hangs accepts connections all the same. */

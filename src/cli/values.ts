@@ -28,14 +28,23 @@ function objectOf(value: object): unknown {
   if (value instanceof Set) return [...value].map(jsonable)
   const bytes = bytesOf(value)
   if (bytes) {
-    return { type: value.constructor.name, bytes: bytes.length, base64: Buffer.from(bytes).toString('base64') }
+    return {
+      type: value.constructor.name,
+      bytes: bytes.length,
+      base64: Buffer.from(bytes).toString('base64'),
+    }
   }
   const known = Object.entries(value).flatMap(([key, entry]: [string, unknown]) =>
     entry === undefined ? [] : [[key, jsonable(entry)] as const],
   )
   if (!(value instanceof Error)) return Object.fromEntries(known)
   const { name, message, cause } = value
-  return { name, message, ...Object.fromEntries(known), ...(cause === undefined ? {} : { cause: jsonable(cause) }) }
+  return {
+    name,
+    message,
+    ...Object.fromEntries(known),
+    ...(cause === undefined ? {} : { cause: jsonable(cause) }),
+  }
 }
 
 function mapOf(map: ReadonlyMap<unknown, unknown>): unknown {
@@ -61,7 +70,11 @@ export function toJson(value: unknown, indent = 0): string {
 /** An error as `--json` prints it. */
 export function errorJson(error: unknown): Record<string, unknown> {
   if (!isViaductError(error)) {
-    return { code: 'UNKNOWN', reason: 'UNKNOWN', message: error instanceof Error ? error.message : String(error) }
+    return {
+      code: 'UNKNOWN',
+      reason: 'UNKNOWN',
+      message: error instanceof Error ? error.message : String(error),
+    }
   }
   const { code, reason, message, path, fate, data, retryAfterMs } = error
   return {

@@ -22,6 +22,19 @@ export interface SchemaIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
 }
 
+/**
+ * A schema that accepts everything: a type for the compiler and no check at run time. For first steps, and
+ * for values that need no check; handlers then get whatever a caller sends.
+ */
+export function unchecked<T = unknown>(): StandardSchema<T> {
+  return accepting
+}
+
+/** Typed as any schema must be to stand for every `T`: it gives back what it was given. */
+const accepting: StandardSchema<never> = {
+  '~standard': { version: 1, vendor: 'viaduct', validate: (value) => ({ value: value as never }) },
+}
+
 /** Stands where a contract declares nothing: the value is `undefined` on both sides. */
 export type NoSchema = StandardSchema<void, void>
 

@@ -1,4 +1,4 @@
-import { AT, FLAG, readU32 } from '../wire/frame.ts'
+import { AT, FLAG, KIND, readU32 } from '../wire/frame.ts'
 import { HEADER_BYTES } from '../wire/limits.ts'
 
 /** A message put together from fragments: a copy of its first header, and its payload, owned by nobody else. */
@@ -75,6 +75,17 @@ export class Assembly {
     this.#partials.delete(key)
     this.bytes -= partial.payload.length
   }
+}
+
+/** Whether a frame with MORE is well formed: full of payload, a multiple of 8, of a kind that may be cut. */
+export function isCut(kind: number, length: number, payloadBytes: number): boolean {
+  const here = length - HEADER_BYTES
+  if (kind === KIND.FRAGMENT) return here === payloadBytes && here > 0
+  return (
+    here > 0 &&
+    here < payloadBytes &&
+    (kind === KIND.CALL || kind === KIND.ITEM || kind === KIND.END || kind === KIND.ERROR)
+  )
 }
 
 function keyOf(bytes: Uint8Array, at: number): number {

@@ -171,6 +171,7 @@ export class Link {
   #greet(kind: number, bytes: Uint8Array, at: number): void {
     if (
       kind !== KIND.PREAMBLE ||
+      readU32(bytes, at) !== HEADER_BYTES ||
       readU32(bytes, at + AT.id) !== MAGIC_LOW ||
       readU32(bytes, at + AT.route) !== MAGIC_HIGH
     ) {
@@ -263,7 +264,13 @@ export class Link {
   close(reason: CloseReason = 'GOING_AWAY'): void {
     if (this.#closed) return
     const number = CLOSE_REASONS.indexOf(reason)
-    if (number > 0) this.control(KIND.GOAWAY, 0, this.accepted, number)
+    if (number > 0) {
+      // Past what is held back: a link that was never admitted says why it ends, too.
+      const last = new Uint8Array(HEADER_BYTES)
+      writeHeader(last, 0, HEADER_BYTES, KIND.GOAWAY, 0, 0, this.accepted, number, 0, 0, 0, 0, 0)
+      this.outbox.flush()
+      this.outbox.bypass(last)
+    }
     this.outbox.close()
     this.#transport.close(reason)
     this.#end(reason)

@@ -38,6 +38,8 @@ export interface OutCall {
   /** Items are handed over together with their heads. */
   readonly headed: boolean
   readonly options: CallOptions | undefined
+  /** The same call, sent once more under another id. */
+  again: OutCall | undefined
 }
 
 /** The calls that one side of a link has made, by slot. */

@@ -18,7 +18,7 @@ import {
   WINDOW_BYTES,
 } from '../wire/limits.ts'
 import { FATE, linkError, REASONS, type ReasonName, reasonName } from '../wire/reasons.ts'
-import { Assembly } from './assembly.ts'
+import { Assembly, isCut } from './assembly.ts'
 import type {
   Caller,
   CallOptions,
@@ -310,16 +310,22 @@ export class PeerCore implements Caller, Publisher, Server {
 
   #open(route: Route, method: Method, input: unknown, options: CallOptions, headed: boolean): ItemAnswer {
     let call: OutCall | undefined
-    const items = new Items(
-      (bytes) => call && this.link.control(KIND.CREDIT, 0, call.id, 0, bytes),
-      () => call && this.#out.abandon(call, 'CANCELLED'),
-    )
+    const live = (): OutCall | undefined => {
+      while (call?.again) call = call.again
+      return call
+    }
+    const abandon = (reason?: unknown): void => {
+      const now = live()
+      if (now) this.#out.abandon(now, 'CANCELLED', reason)
+    }
+    const items = new Items((bytes) => {
+      const now = live()
+      if (now) this.link.control(KIND.CREDIT, 0, now.id, 0, bytes)
+    }, abandon)
     const output = new Promise<unknown>((resolve, reject) => {
       call = this.#begin(route, method, input, options, resolve, reject, items, headed)
     })
-    return new ItemAnswer(items, output, (reason) => {
-      if (call) this.#out.abandon(call, 'CANCELLED', reason)
-    })
+    return new ItemAnswer(items, output, abandon)
   }
 
   /** Writes a CALL and enters it in the table. Every way out settles it. */
@@ -347,20 +353,22 @@ export class PeerCore implements Caller, Publisher, Server {
     if (id < 0) return refuse('TOO_MANY_CALLS')
     let index = route.indexOf(method)
     if (index < 0) index = this.#define(route, method)
-    const dictionary = route.same[index] ? method.input : undefined
+    const same = route.same[index] === true
+    const dictionary = same ? method.input : undefined
     const timeoutMs = options?.timeoutMs ?? CALL_TIMEOUT_MS
     const lane = LANE_OF[options?.lane ?? method.lane]
     const window = items ? Math.max(MIN_WINDOW_BYTES, options?.windowBytes ?? WINDOW_BYTES) : 0
     const upload = options?.upload
-    const flags = lane | (route.same[index] ? FLAG.DICTIONARY : 0) | (upload ? FLAG.UPLOAD : 0)
+    const flags = lane | (same ? FLAG.DICTIONARY : 0) | (upload ? FLAG.UPLOAD : 0)
     const timeLeft = timeoutMs > 0 ? Math.max(1, Math.ceil(timeoutMs)) : 0
     const eager = this.#out.open + this.#in.open <= 1
     const call: OutCall = {
       id,
       method,
       route,
-      input: dictionary ? input : undefined,
-      dictionary: dictionary !== undefined,
+      input: same ? input : undefined,
+      dictionary: same,
+      again: undefined,
       deadline: timeoutMs > 0 ? this.clock.now() + timeoutMs : Number.POSITIVE_INFINITY,
       idleMs: options?.idleTimeoutMs ?? 0,
       resolve,
@@ -578,7 +586,7 @@ export class PeerCore implements Caller, Publisher, Server {
       return
     }
     const payloadBytes = readU32(bytes, at + AT.payloadBytes)
-    if (payloadBytes > length - HEADER_BYTES) {
+    if (length - HEADER_BYTES !== padded(payloadBytes)) {
       this.link.violation()
       return
     }
@@ -651,7 +659,16 @@ export class PeerCore implements Caller, Publisher, Server {
   #fragment(kind: number, flags: number, bytes: Uint8Array, at: number, length: number): void {
     const answer = (flags & FLAG.ANSWER) !== 0
     const id = readU32(bytes, at + AT.id)
+    const size = readU32(bytes, at + AT.payloadBytes)
+    if (
+      (flags & FLAG.MORE) === 0 ? length !== HEADER_BYTES + padded(size) : !isCut(kind, length, size)
+    ) {
+      this.link.violation()
+      return
+    }
     if (kind !== KIND.FRAGMENT) {
+      // An error may cut a message of its direction short.
+      if (kind === KIND.ERROR) this.#assembly.drop(id, answer)
       const total = readU32(bytes, at + AT.payloadBytes)
       if (total > this.limits.messageBytes || this.#assembly.bytes + total > this.limits.queueBytes) {
         this.#tooLarge(kind, (flags & FLAG.ONE_WAY) === 0 ? id : 0, answer)
@@ -815,6 +832,8 @@ export class PeerCore implements Caller, Publisher, Server {
       (bytes) => this.link.control(KIND.CREDIT, 0, call.id, 0, bytes, FLAG.ANSWER),
       () => {},
     )
+    // The caller began with the least window; from here on it has the usual one.
+    this.link.control(KIND.CREDIT, 0, call.id, 0, WINDOW_BYTES - MIN_WINDOW_BYTES, FLAG.ANSWER)
   }
 
   #runOneWay(served: Served, input: unknown, call: InCall): void {
@@ -905,6 +924,7 @@ export class PeerCore implements Caller, Publisher, Server {
 
   #finish(call: InCall): void {
     this.#in.end(call.id)
+    if (this.#assembly.bytes > 0) this.#assembly.drop(call.id, false)
     call.served.running--
     call.items?.end()
     this.#checkDrained()
@@ -948,7 +968,9 @@ export class PeerCore implements Caller, Publisher, Server {
         call.items.push({ value, head: payload.slice(headAt, headEnd) }, cost)
       }
     } catch (error) {
-      this.#out.abandon(call, 'CANCELLED', named(error, call.method, 'item'))
+      // One publisher's malformed event ends nobody's subscription: it is passed over.
+      if (call.headed) call.items.owe(cost)
+      else this.#out.abandon(call, 'CANCELLED', named(error, call.method, 'item'))
     }
   }
 
@@ -962,6 +984,8 @@ export class PeerCore implements Caller, Publisher, Server {
     end: number,
   ): void {
     const effect = this.#out.receive(id, EVENT.endDown)
+    // An item that a hub stopped forwarding after a cancel was left unfinished.
+    if (this.#assembly.bytes > 0) this.#assembly.drop(id, true)
     if (effect === EFFECT.free) this.#settled(id)
     if (effect !== EFFECT.settle) return
     const call = this.#take(id)
@@ -994,12 +1018,12 @@ export class PeerCore implements Caller, Publisher, Server {
     if (!call) return
     const error =
       start === end ? this.#bareError(call, header, at) : this.#errorOf(call, header, at, payload, start, end)
-    if (error.reason === 'SKEW' && error.fate === 'not-sent' && call.dictionary) {
-      // The server changed under the route: once more, self-describing.
+    if (error.reason === 'SKEW' && error.fate === 'not-sent' && call.dictionary && !call.options?.upload) {
+      // The server changed under the route: once more, self-describing. An upload has begun already.
       call.route.same[call.route.indexOf(call.method)] = false
       const left =
         call.deadline === Number.POSITIVE_INFINITY ? 0 : Math.max(1, call.deadline - this.clock.now())
-      this.#begin(
+      call.again = this.#begin(
         call.route,
         call.method,
         call.input,

@@ -116,6 +116,7 @@ export class HubCore {
     const info = this.#infoFor({ id, type }, undefined)
     const port = this.#attach(ours, info, this.manifest.limits(id, type))
     this.#supervised.add(port)
+    port.ready = true
     this.#enter(port)
     return this.#options.makePeer(theirs, {
       clock: this.clock,

@@ -2,6 +2,8 @@
  * The switch: reads a header, looks at a bit, writes a new header into the far outbox. It decodes nothing,
  * makes no promise and no closure for a frame, and knows neither peers nor codecs.
  */
+
+import { isCut } from '../core/assembly.ts'
 import type { Clock } from '../core/clock.ts'
 import { EFFECT, EVENT, effectOf, nextState, STATE, slotOf, step } from '../core/exchange.ts'
 import { isOptional } from '../core/link.ts'
@@ -564,17 +566,6 @@ export class Switch {
   stop(): void {
     this.#sweep.stop()
   }
-}
-
-/** The first or middle frame of a message: full of payload, a multiple of 8, of a kind that may be cut. */
-function isCut(kind: number, length: number, payloadBytes: number): boolean {
-  const here = length - HEADER_BYTES
-  if (kind === KIND.FRAGMENT) return here === payloadBytes && here > 0
-  return (
-    here > 0 &&
-    here < payloadBytes &&
-    (kind === KIND.CALL || kind === KIND.ITEM || kind === KIND.END || kind === KIND.ERROR)
-  )
 }
 
 function upEvent(kind: number): number {

@@ -19,6 +19,7 @@ export function openSocket(from: { readonly path: string } | { readonly fd: numb
   readonly socket: Socket
   readonly transport: Transport
 } {
+  if (process.versions.bun !== undefined) return bunSocket(from)
   const early: Uint8Array[] = []
   let read = (chunk: Uint8Array): void => {
     early.push(chunk.slice())
@@ -41,6 +42,13 @@ export function openSocket(from: { readonly path: string } | { readonly fd: numb
   return { socket, transport }
 }
 
+/** Bun adopts an open descriptor by `connect` alone, and reads into buffers of its own. */
+function bunSocket(from: { readonly path: string } | { readonly fd: number }) {
+  const options: object = from
+  const socket = new Socket().connect(options as { path: string })
+  return { socket, transport: socketTransport(socket) }
+}
+
 /**
  * A Unix socket, Windows named pipe or inherited socket pair as a transport, whoever made the socket. `send`
  * says false when what the kernel did not take at once is over the socket's high-water mark.
@@ -54,6 +62,11 @@ function transportOver(socket: Socket, listen: (read: (chunk: Uint8Array) => voi
   let reason: string | undefined
   let closed = false
   let full = false
+  let corked = false
+  const uncork = (): void => {
+    corked = false
+    socket.uncork()
+  }
 
   const finish = (): void => {
     if (closed) return
@@ -65,10 +78,14 @@ function transportOver(socket: Socket, listen: (read: (chunk: Uint8Array) => voi
     send(frames, tail) {
       if (closed || reason !== undefined) return true
       if (tail) {
-        socket.cork()
+        // Large frames come in rows: all of a turn leave in one call of the system.
+        if (!corked) {
+          corked = true
+          socket.cork()
+          process.nextTick(uncork)
+        }
         socket.write(frames)
         socket.write(tail)
-        socket.uncork()
       } else {
         socket.write(frames)
       }

@@ -145,7 +145,8 @@ export function payloadOf(described: Json): { payload: Uint8Array; headBytes: nu
   if (described.payload !== undefined) {
     const { payload } = described
     const bytes = typeof payload === 'string' ? fromHex(payload) : segmentOf(payload)
-    return { payload: bytes, headBytes: numberOf(described.headBytes), segments: numberOf(described.segments) }
+    const section = described.section === undefined ? new Uint8Array(0) : fromHex(textOf(described.section))
+    return { payload: joinBytes(section, bytes), headBytes: numberOf(described.headBytes), segments: numberOf(described.segments) }
   }
   const parts: Uint8Array[] = []
   if (described.section !== undefined) parts.push(fromHex(textOf(described.section)))

@@ -20,7 +20,7 @@ export class ScriptedTransport implements Transport {
   close(reason = 'TRANSPORT_CLOSED'): void {
     if (this.closedWith !== undefined) return
     this.closedWith = reason
-    this.#events?.close(reason)
+    queueMicrotask(() => this.#events?.close(reason))
   }
 
   attach(events: TransportEvents): void {

@@ -78,13 +78,16 @@ async function advice(session: Session, target: Target, method: string, reason: 
       return session.adviceOnMethod(target, method)
     case 'PERMISSION_DENIED': {
       const absent = await session.adviceOnTarget(target)
-      if (method.startsWith('$hub.')) return absent
+      if (method.startsWith('$hub.') || absent.length > 0) return absent
       const to = 'id' in target ? target.id : target.type
       const rule = `cli: { call: [{ method: '${method}', to: '${to}' }] }`
-      return [...absent, `allow it in the hub's manifest: ${rule}`]
+      return [`allow it in the hub's manifest: ${rule}`]
     }
     case 'DEADLINE_EXCEEDED':
-      return [`viaduct ping${'id' in target ? ` ${targetText(target)}` : ''}`, 'allow more time with --timeout 30s']
+      return [
+        `viaduct ping${'id' in target ? ` ${targetText(target)}` : ''}`,
+        'allow more time with --timeout 30s',
+      ]
     default:
       return []
   }

@@ -24,7 +24,11 @@ export async function describe(session: Session, peer: string | undefined): Prom
     throw new Failure(what, { next: await session.adviceOnTarget(target) })
   }
   const described = await Promise.all(
-    found.map(async ({ id, type, methods }) => ({ id, type, methods: await withStatus(session, id, methods) })),
+    found.map(async ({ id, type, methods }) => ({
+      id,
+      type,
+      methods: await withStatus(session, id, methods),
+    })),
   )
   if (out.json) return out.value(described)
   for (const [at, { id, type, methods }] of described.entries()) {

@@ -1,0 +1,513 @@
+/**
+ * Every code and reason: what it says, where it comes from, what to do. `viaduct explain` prints these, and
+ * the page of errors is made of them, so that there is one text for each.
+ */
+import { CODES, type Code } from '../wire/errors.ts'
+import { EXIT } from './failure.ts'
+
+export interface Explanation {
+  readonly name: string
+  /** `code`: one of the closed set. `reason`: a word below a code. `close`: why a link ended. */
+  readonly kind: 'code' | 'reason' | 'close'
+  /** The code that errors of this reason have. */
+  readonly code: Code
+  readonly what: string
+  readonly causes: readonly string[]
+  readonly remedies: readonly string[]
+}
+
+type Text = readonly [code: Code, what: string, causes: readonly string[], remedies: readonly string[]]
+
+const CODE_TEXTS: Record<Code, Text> = {
+  CANCELLED: [
+    'CANCELLED',
+    'The caller called it off.',
+    ['an AbortSignal was aborted, a loop over a stream was left, or Ctrl-C was pressed'],
+    ['nothing, if you meant to; else look at who holds the signal'],
+  ],
+  UNKNOWN: [
+    'UNKNOWN',
+    'The handler failed with an error that its contract does not declare.',
+    ['the handler threw something that is not a ViaductError; the message is its own'],
+    [
+      'read the log of the process that serves the method',
+      'declare the errors that callers should tell apart',
+    ],
+  ],
+  INVALID_ARGUMENT: [
+    'INVALID_ARGUMENT',
+    'What was given can never work, whatever the state of the system.',
+    ['the input does not fit the method’s schema', 'a value cannot be sent, or an option is out of range'],
+    [
+      'look at the path in the error: it names the place in the value',
+      'correct the input; sending it again will not help',
+    ],
+  ],
+  DEADLINE_EXCEEDED: [
+    'DEADLINE_EXCEEDED',
+    'The time that the caller gave ran out. The handler may still have run: see the fate.',
+    [
+      'the handler takes longer than the deadline, 5 s by default',
+      'the process hangs, or is stopped',
+      'a queue is long',
+    ],
+    [
+      'viaduct ping PEER tells whether its loop turns',
+      'give more time: timeoutMs, or --timeout 30s',
+      'make long work a stream: there the deadline bounds the opening only',
+    ],
+  ],
+  NOT_FOUND: [
+    'NOT_FOUND',
+    'The thing that was asked for is not there.',
+    ['a file, a command, a key or a child of that name does not exist'],
+    ['the reason and the message say which'],
+  ],
+  ALREADY_EXISTS: [
+    'ALREADY_EXISTS',
+    'The thing that was to be made is there already.',
+    ['a second hub of one app, a second child of one id, or a method that is served twice'],
+    ['use what is there, or choose another name'],
+  ],
+  PERMISSION_DENIED: [
+    'PERMISSION_DENIED',
+    'No rule of the manifest lets this peer do that. Everything that no rule allows is denied.',
+    [
+      'the manifest has no rule for this type or id, this method and this target',
+      'there is no manifest, and the peer is neither trusted nor a supervised child of the semi-trusted zone',
+    ],
+    [
+      'viaduct describe PEER shows what the command line may call',
+      'add a rule: manifest({ cli: { call: [{ method: "pages.analyze", to: "ai" }] } })',
+    ],
+  ],
+  RESOURCE_EXHAUSTED: [
+    'RESOURCE_EXHAUSTED',
+    'A queue, a quota or a rate is used up.',
+    ['the target takes less than is sent to it', 'a message is larger than the receiver allows'],
+    [
+      'viaduct who shows what waits where',
+      'send less at once, or raise the limit in the manifest',
+      'wait for retryAfterMs when the error has it',
+    ],
+  ],
+  FAILED_PRECONDITION: [
+    'FAILED_PRECONDITION',
+    'The system is not in a state in which this can work.',
+    ['something has to be put right first; the reason says what'],
+    ['put it right; sending the same again before that will not help'],
+  ],
+  ABORTED: [
+    'ABORTED',
+    'The work was begun and given up, because something else got in between.',
+    ['the handler says so: two changes of one thing, for example'],
+    ['begin again from what is there now'],
+  ],
+  OUT_OF_RANGE: [
+    'OUT_OF_RANGE',
+    'The value is past the end of what there is now.',
+    ['the handler says so: a position behind the end of a file, for example'],
+    ['ask for what is there; it may grow'],
+  ],
+  UNIMPLEMENTED: [
+    'UNIMPLEMENTED',
+    'The target does not serve this method.',
+    ['the name is misspelt', 'another version of the program runs there', 'the method was withdrawn'],
+    ['viaduct describe PEER lists what it serves'],
+  ],
+  INTERNAL: [
+    'INTERNAL',
+    'The side that answers broke its own promise: a fault in a program, not in the input.',
+    ['an output or item does not fit the contract, or a schema threw'],
+    ['repair the program that serves the method; the path names the place'],
+  ],
+  UNAVAILABLE: [
+    'UNAVAILABLE',
+    'Nobody is there to answer now. Later it may work.',
+    ['the process ended, starts just now, or goes away', 'no hub runs'],
+    ['viaduct who', 'send it again: at once if the fate is not-sent, else only if the method is idempotent'],
+  ],
+  DATA_LOSS: [
+    'DATA_LOSS',
+    'Data is lost or damaged beyond repair.',
+    ['the handler says so'],
+    ['go back to another copy'],
+  ],
+  UNAUTHENTICATED: [
+    'UNAUTHENTICATED',
+    'The hub does not know who this is.',
+    [
+      'the key in the runtime folder is of an earlier life of the hub, or of another user',
+      'the id has no key',
+    ],
+    [
+      'start the command again: the hub writes new keys when it starts',
+      'run it as the user who runs the hub',
+    ],
+  ],
+}
+
+const REASON_TEXTS: Record<string, Text> = {
+  TARGET_UNAVAILABLE: [
+    'UNAVAILABLE',
+    'The target is not connected, or its link ended while the call was open.',
+    ['the process has not started, has ended or was killed', 'the id or type is misspelt'],
+    [
+      'viaduct who',
+      'if the fate is unknown the handler may have run: send it again only if that does no harm',
+    ],
+  ],
+  METHOD_NOT_FOUND: [
+    'UNIMPLEMENTED',
+    'The target is there and does not serve this method.',
+    ['the name is misspelt; names are contract.method', 'another version of the program runs there'],
+    ['viaduct describe PEER'],
+  ],
+  ROUTE_UNKNOWN: [
+    'FAILED_PRECONDITION',
+    'A call came on a route that was never opened, or was dropped.',
+    ['the caller’s implementation of the protocol has a fault, or its routes were dropped while it wrote'],
+    ['send it again; if it stays, report it'],
+  ],
+  SKEW: [
+    'FAILED_PRECONDITION',
+    'Caller and server hold different versions of this method.',
+    ['one of the two processes was updated and the other was not'],
+    ['build and start both from the same contract', 'viaduct describe PEER shows the fingerprints'],
+  ],
+  QUEUE_FULL: [
+    'RESOURCE_EXHAUSTED',
+    'What the hub may hold for the target, or this end for the hub, is used up.',
+    ['the target reads slower than others send, or is stopped'],
+    [
+      'viaduct who shows what is queued and who is paused',
+      'send less at once; raise limits.queueBytes in the manifest',
+    ],
+  ],
+  RATE_LIMITED: [
+    'RESOURCE_EXHAUSTED',
+    'The rate that the manifest gives this sender and method is used up.',
+    ['more calls a second than the limit'],
+    ['wait for retryAfterMs, or raise the limit in the manifest'],
+  ],
+  DRAINING: [
+    'UNAVAILABLE',
+    'The target is going away in good order and takes no new calls.',
+    ['it is being stopped or restarted'],
+    ['send it again: the call was not sent, and its successor will take it'],
+  ],
+  MESSAGE_TOO_LARGE: [
+    'RESOURCE_EXHAUSTED',
+    'The message is over the limit of the receiver or of the sender’s zone: 1 MiB, or 10 MiB among trusted peers.',
+    ['a large value in one message'],
+    ['send it as a stream or an upload', 'raise limits.messageBytes in the manifest'],
+  ],
+  OVERFLOW: [
+    'RESOURCE_EXHAUSTED',
+    'A subscription fell behind, and its topic is of the class that fails instead of dropping.',
+    ['the subscriber takes longer for an event than the publisher'],
+    ['do less in the loop, or declare the topic with overflow: "drop-oldest"'],
+  ],
+  LINK_LOST: [
+    'UNAVAILABLE',
+    'This end’s own link ended before the answer came.',
+    ['the hub ended or was killed', 'the link was closed here'],
+    ['join again; repeat what is idempotent, or has the fate not-sent'],
+  ],
+  TOO_MANY_CALLS: [
+    'RESOURCE_EXHAUSTED',
+    'Every slot for open calls of this link is taken: 4,096, or 65,536 among trusted peers.',
+    ['calls are made faster than they are answered', 'handlers never answer'],
+    ['bound how many calls are open at once', 'viaduct who shows who has many open'],
+  ],
+  TOO_MANY_TAPS: [
+    'RESOURCE_EXHAUSTED',
+    'As many watch the hub’s traffic as may at once.',
+    ['taps were left open'],
+    ['end one of them'],
+  ],
+  HANDLER_ERROR: [
+    'UNKNOWN',
+    'The handler threw an error that is not one of ours.',
+    ['a fault in the handler, or an error that the contract could declare'],
+    ['read the log of the process that serves the method', 'declare it: method({ errors: { … } })'],
+  ],
+  MALFORMED_BODY: [
+    'INVALID_ARGUMENT',
+    'The bytes that came are no value, or one over the receiver’s bounds of depth or number of keys.',
+    ['a fault in a sender’s encoder, or a value nested or filled beyond the limits'],
+    [
+      'make the value smaller or flatter',
+      'if it came from another implementation, test that with the vectors',
+    ],
+  ],
+  UNSENDABLE: [
+    'INVALID_ARGUMENT',
+    'The value holds something that cannot travel: a function, a symbol, a class instance, a cycle, a hole.',
+    ['an object with methods was passed instead of plain data'],
+    ['the path names the place; send plain objects, Map, Set, Date, bigint, Error or binary data'],
+  ],
+  INVALID_INPUT: [
+    'INVALID_ARGUMENT',
+    'The server’s schema refuses the input. The handler did not run.',
+    ['a field is missing, of another type or out of range; the path names it'],
+    ['correct the input'],
+  ],
+  INVALID_UPLOAD: [
+    'INVALID_ARGUMENT',
+    'The server’s schema refuses an item that the caller sent.',
+    ['the path has the item’s number and the place in it'],
+    ['correct the items'],
+  ],
+  INVALID_OUTPUT: [
+    'INTERNAL',
+    'What the handler returned does not fit its contract.',
+    ['a fault in the handler, or a contract that says less than it does'],
+    ['repair the handler or the schema; the path names the place'],
+  ],
+  INVALID_ITEM: [
+    'INTERNAL',
+    'An item that the handler yielded does not fit its contract.',
+    ['a fault in the handler, or a contract that says less than it does'],
+    ['repair the handler or the schema; the path has the item’s number'],
+  ],
+  INVALID_ERROR: [
+    'INTERNAL',
+    'The data of a declared error does not fit its schema, or the error is not declared.',
+    ['a handler made the error with other data than the contract says'],
+    ['repair the handler or the contract'],
+  ],
+  INVALID_DATA: [
+    'INVALID_ARGUMENT',
+    'An event does not fit its topic’s schema.',
+    ['the publisher sent something else, or is of another version'],
+    ['repair the publisher; subscribers leave the event out'],
+  ],
+  SCHEMA_ERROR: [
+    'INTERNAL',
+    'A schema threw, instead of saying what it does not like.',
+    ['a fault in a refinement or transform of the schema'],
+    ['repair the schema; the cause is in the message'],
+  ],
+  INVALID_CONTRACT: [
+    'INVALID_ARGUMENT',
+    'A contract, its handlers or the way they are used is not as it must be.',
+    ['a name that is not allowed, a missing handler, something that is no schema'],
+    ['the message names the place'],
+  ],
+  MANIFEST_INVALID: [
+    'INVALID_ARGUMENT',
+    'A rule of the manifest is not of the form that rules have.',
+    ['a misspelt key, an unknown zone, a pattern that is none'],
+    ['the path names the rule; patterns are "pages.analyze", "pages.*" and "*"'],
+  ],
+  BAD_APP_NAME: [
+    'INVALID_ARGUMENT',
+    'The app’s name cannot name a folder.',
+    ['capitals, spaces or other characters'],
+    ['use 1 to 64 of a-z, 0-9, _ and -, beginning with a letter or digit'],
+  ],
+  BAD_ID: [
+    'INVALID_ARGUMENT',
+    'The name cannot be a peer’s id.',
+    ['capitals, spaces or other characters'],
+    ['use 1 to 64 of a-z, 0-9, _ and -'],
+  ],
+  BAD_LIMIT: [
+    'INVALID_ARGUMENT',
+    'A limit is no number, or out of its range.',
+    ['a value was computed wrongly, or is in another unit'],
+    ['the message names the limit and its range'],
+  ],
+  BAD_LINK_DESCRIPTOR: [
+    'FAILED_PRECONDITION',
+    'VIADUCT_FD does not name an open socket.',
+    [
+      'a program between the supervisor and this one did not pass the descriptor on',
+      'the variable is left over',
+    ],
+    ['start the program directly, or remove VIADUCT_FD'],
+  ],
+  NOT_SUPERVISED: [
+    'FAILED_PRECONDITION',
+    'join() without app and id was called in a process that no hub has started.',
+    ['the program was started by hand'],
+    ['let hub.supervise start it, or give join({ app, id }) and admit the id'],
+  ],
+  HUB_NOT_RUNNING: [
+    'UNAVAILABLE',
+    'No hub of this app runs here.',
+    [
+      'the program has not started, or has ended',
+      'it runs as another user, or with another XDG_RUNTIME_DIR or TMPDIR',
+      'the app has another name',
+    ],
+    ['start the program', 'viaduct who without --app lists the hubs that run, if there are several'],
+  ],
+  HUB_RUNNING: [
+    'ALREADY_EXISTS',
+    'A hub of this app runs already.',
+    ['the program was started twice'],
+    ['stop the other: the message has its pid', 'or give this one another app name'],
+  ],
+  HUB_START_FAILED: [
+    'INTERNAL',
+    'The hub’s process ended before it had started.',
+    ['its output on stderr says why'],
+    ['repair that, and start again'],
+  ],
+  LOCK_UNREADABLE: [
+    'FAILED_PRECONDITION',
+    'Something that no hub wrote lies in the place of the hub’s lock.',
+    ['a program or a person put it there'],
+    ['look at it, then remove it; the message has the path'],
+  ],
+  RUNTIME_FOLDER_UNSAFE: [
+    'FAILED_PRECONDITION',
+    'The runtime folder could be entered or replaced by others, so nothing in it can be trusted.',
+    ['it was made by another user, or with too wide a mode, or is a link'],
+    ['the message says what to change', 'or set XDG_RUNTIME_DIR to a folder of your own with mode 0700'],
+  ],
+  RUNTIME_FOLDER_UNUSABLE: [
+    'FAILED_PRECONDITION',
+    'The runtime folder cannot be made or read.',
+    ['a full or read-only disk, a missing folder, or something that removes it again'],
+    ['set XDG_RUNTIME_DIR to a folder of your own with mode 0700'],
+  ],
+  SOCKET_PATH_TOO_LONG: [
+    'FAILED_PRECONDITION',
+    'The path of the hub’s socket is longer than the system takes.',
+    ['a long folder for temporary files, or a long app name'],
+    ['set XDG_RUNTIME_DIR to a shorter one, or shorten the app name'],
+  ],
+  CREDENTIAL_MISSING: [
+    'NOT_FOUND',
+    'There is no key for this id in the runtime folder.',
+    ['the hub does not know the id', 'the hub has ended and removed its keys'],
+    ['name the id in the manifest with join: true, or call hub.admit', 'start the hub'],
+  ],
+  CREDENTIAL_UNSAFE: [
+    'FAILED_PRECONDITION',
+    'The key’s file could have been read or replaced by others.',
+    ['its mode was changed, it is a link, or has a second name'],
+    ['remove it and start the hub again: it writes a new one'],
+  ],
+  CHILD_EXISTS: [
+    'ALREADY_EXISTS',
+    'A child of this id is supervised already.',
+    ['supervise was called twice'],
+    ['stop the first, or use another id'],
+  ],
+  CHILD_UNKNOWN: [
+    'NOT_FOUND',
+    'No child of this id is supervised.',
+    ['the id is misspelt, or supervise was not called'],
+    ['hub.children() lists them'],
+  ],
+  CHILD_STOPPED: [
+    'UNAVAILABLE',
+    'The child was stopped on purpose.',
+    ['hub.stop was called'],
+    ['supervise it again'],
+  ],
+  CHILD_FAILED: [
+    'UNAVAILABLE',
+    'The child failed so often in so short a time that it is not started again.',
+    ['it ends or hangs each time it starts'],
+    ['its status in hub.children() has the end of its stderr', 'repair it, then supervise it again'],
+  ],
+  COMMAND_NOT_FOUND: [
+    'NOT_FOUND',
+    'The child’s command is not there, or may not be run.',
+    ['a misspelt path, a missing program, another working folder'],
+    ['give the full path; run the same command by hand'],
+  ],
+  SUPERVISOR_STOPPED: [
+    'FAILED_PRECONDITION',
+    'The hub is being closed and starts no more children.',
+    ['supervise was called after close'],
+    ['do not start children while you stop'],
+  ],
+}
+
+const CLOSE_TEXTS: Record<string, Text> = {
+  TRANSPORT_CLOSED: [
+    'UNAVAILABLE',
+    'The link ended without a word: the kernel says that the other side has gone.',
+    ['the other process ended or was killed'],
+    ['viaduct who; the supervisor restarts its children'],
+  ],
+  PROTOCOL_ERROR: [
+    'UNAVAILABLE',
+    'The other side broke the protocol, and only its own link was closed.',
+    ['something else than Viaduct talks on this socket', 'an implementation has a fault'],
+    ['test the other implementation with the vectors'],
+  ],
+  VERSION_MISMATCH: [
+    'UNAVAILABLE',
+    'Both sides speak versions of the protocol that have none in common.',
+    ['one program uses a much older version of the package'],
+    ['update the older one'],
+  ],
+  ADMISSION_TIMEOUT: [
+    'UNAVAILABLE',
+    'The peer did not prove in time who it is.',
+    ['it hangs, or is no peer at all'],
+    ['look at the process that tried to join'],
+  ],
+  HEARTBEAT_LOST: [
+    'UNAVAILABLE',
+    'The peer stopped answering pings.',
+    ['its event loop is blocked by long work', 'the process is stopped'],
+    ['move long work into a worker, or into pieces'],
+  ],
+  GOING_AWAY: [
+    'UNAVAILABLE',
+    'The other side ended the link in good order.',
+    ['it stops, restarts, or was told to close'],
+    ['join again when it is back'],
+  ],
+  REPLACED: [
+    'UNAVAILABLE',
+    'Another link proved the same id, and the newer one stays.',
+    ['a second process joined under this id', 'this process joined again'],
+    ['give each process an id of its own'],
+  ],
+  DENIED: [
+    'UNAUTHENTICATED',
+    'The hub admits no such peer, or no more peers at once.',
+    ['the id is reserved, or the hub is closing', 'too many links are on their way in'],
+    ['use another id; try again in a moment'],
+  ],
+}
+
+function entries(texts: Record<string, Text>, kind: Explanation['kind']): Explanation[] {
+  return Object.entries(texts).map(([name, [code, what, causes, remedies]]) => ({
+    name,
+    kind,
+    code,
+    what,
+    causes,
+    remedies,
+  }))
+}
+
+/** All of them: codes by number, then reasons and closes by name. */
+export const EXPLANATIONS: readonly Explanation[] = [
+  ...entries(CODE_TEXTS, 'code').sort((one, other) => CODES[one.code] - CODES[other.code]),
+  ...entries(REASON_TEXTS, 'reason').sort(byName),
+  ...entries(CLOSE_TEXTS, 'close').sort(byName),
+]
+
+/** The explanation of a code, a reason, or an exit code that stands for a call's error. */
+export function explanationOf(word: string): Explanation | undefined {
+  const name = word.toUpperCase().replaceAll('-', '_')
+  const number = /^\d+$/.test(word) ? Number(word) - EXIT.CALL : Number.NaN
+  return EXPLANATIONS.find(
+    ({ name: known, kind, code }) => known === name || (kind === 'code' && CODES[code] === number),
+  )
+}
+
+function byName(one: Explanation, other: Explanation): number {
+  return one.name < other.name ? -1 : 1
+}

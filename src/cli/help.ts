@@ -1,0 +1,98 @@
+/** What `--help` prints. */
+
+export interface VerbHelp {
+  readonly usage: string
+  readonly about: string
+  readonly text: string
+}
+
+const COMMON = `Options of all verbs:
+  --app NAME       the app whose hub is meant
+  --timeout TIME   500ms, 2s, 1m; 0 for no bound (default 5s)
+  --json           JSON on stdout, a line each; notes and errors as JSON on stderr
+  --base FOLDER    what the program gave its hub as \`base\`
+  -h, --help       this text`
+
+export const VERBS: Readonly<Record<string, VerbHelp>> = {
+  who: {
+    usage: 'viaduct who',
+    about: 'who is connected',
+    text: 'Lists the peers of the hub: id, type, zone, process, state, open calls, what waits for them.',
+  },
+  ping: {
+    usage: 'viaduct ping [PEER] [--count N]',
+    about: 'round trips to the hub, or through it to a peer',
+    text: `Measures round trips to the hub. With PEER also those from the hub to that peer, which answers without
+any of its own code: a peer that is connected and does not answer has a loop that hangs.
+
+  --count N        how many (default 5)`,
+  },
+  describe: {
+    usage: 'viaduct describe [PEER | type:TYPE]',
+    about: 'what peers serve, and what you may call',
+    text: `Lists methods with their fingerprints, and for each whether the manifest lets the command line call it.`,
+  },
+  call: {
+    usage: 'viaduct call PEER|type:TYPE METHOD [-d JSON | -d @FILE | -d -] [KEY=VALUE …]',
+    about: 'calls a method',
+    text: `Calls a method and prints its answer; of a stream the items, as they come. Ctrl-C cancels the handler.
+With type:TYPE the least loaded peer of that type answers.
+
+  -d, --data JSON  the input; @FILE reads a file, - reads stdin
+  KEY=VALUE        adds a member to the input: JSON if it is JSON, else text; n=3, name=Ann, 'id="3"'
+  --raw            prints text and binary data as they are, without a line's end
+  --stream         the method is a stream: what it returns in the end is a note, not data
+
+JSON has no dates, bigints, maps, sets or binary data: they are printed as text, objects, lists, and
+{ type, bytes, base64 }.
+
+  viaduct call ai-1 pages.analyze url=https://example.org
+  viaduct call type:network pages.lines path=/etc/hosts --json | head -3`,
+  },
+  tap: {
+    usage: 'viaduct tap [--peer ID] [--method NAME] [--count N]',
+    about: 'the live traffic',
+    text: `Prints a line for each message that goes through the hub: time, from → to, kind, method, status, bytes,
+lane, and milliseconds for ends. It reads no message's content. Ctrl-C ends it.
+
+  --peer ID        only what comes from or goes to this peer
+  --method NAME    only this method or topic; 'pages.*' for all of a contract
+  --count N        ends after so many messages
+
+Kinds: call, notify (one way), item, uploaded (the caller's items end), end, error, cancel, refused (never
+reached its target; the status says why), subscribe, publish, event.`,
+  },
+  explain: {
+    usage: 'viaduct explain [CODE | REASON | EXIT]',
+    about: 'what an error means and what to do',
+    text: 'Explains a code, a reason, or an exit code from 65 to 80. Without a word it lists all of them.',
+  },
+  help: {
+    usage: 'viaduct help [VERB]',
+    about: 'this text, or that of a verb',
+    text: '',
+  },
+}
+
+export function generalHelp(): string {
+  const width = Math.max(...Object.keys(VERBS).map((name) => name.length))
+  const verbs = Object.entries(VERBS).map(([name, { about }]) => `  ${name.padEnd(width)}  ${about}`)
+  return `viaduct: talks to the processes of a running Viaduct hub.
+
+Usage: viaduct VERB [ARGUMENT …] [OPTION …]
+
+${verbs.join('\n')}
+
+${COMMON}
+  --version        the version of this program
+
+The hub is found by --app, else by VIADUCT_CONTEXT, else by the next package.json above this folder with
+"viaduct": { "app": NAME }, else it is the only hub that runs. NO_COLOR turns colours off.
+
+Exit codes: 0 done; 1 error; 2 wrong usage; 4 not authorised; 64 + the number of its code for the error of
+a call (71: PERMISSION_DENIED); 130 interrupted. \`viaduct explain 71\` tells more.`
+}
+
+export function verbHelp({ usage, text }: VerbHelp): string {
+  return [`Usage: ${usage}`, text, COMMON].filter((part) => part !== '').join('\n\n')
+}

@@ -1,0 +1,47 @@
+import { MessageChannel, Worker } from 'node:worker_threads'
+import { afterAll, beforeAll, describe, it } from 'vitest'
+import { farEnd, remoteEnd, transportSuite } from '../../src/testing/index.ts'
+import { portTransport } from '../../src/transports/port.ts'
+import { bundled } from './bundled.ts'
+
+transportSuite(
+  'message channel',
+  () => {
+    const { port1, port2 } = new MessageChannel()
+    return {
+      near: portTransport(port1),
+      far: farEnd(portTransport(port2), () => port2.close()),
+      dispose: () => port1.close(),
+    }
+  },
+  { describe, it },
+)
+
+const program = bundled('farWorker.mjs', { beforeAll, afterAll })
+
+transportSuite(
+  'worker',
+  () => {
+    const control = new MessageChannel()
+    const worker = new Worker(program(), {
+      workerData: { control: control.port2 },
+      transferList: [control.port2],
+    })
+    const far = remoteEnd(
+      {
+        post: (message) => control.port1.postMessage(message),
+        listen: (listener) => control.port1.on('message', listener),
+      },
+      () => worker.terminate(),
+    )
+    return {
+      near: portTransport(worker),
+      far,
+      dispose: async () => {
+        control.port1.close()
+        await worker.terminate()
+      },
+    }
+  },
+  { describe, it },
+)
