@@ -33,10 +33,12 @@ export interface Face {
  * Starts the processes, reads the documents, hands over what came of them, and stops the processes in order,
  * whatever happens. Rejects with the signal's reason, or with what kept it from starting.
  */
-export async function read(options: Options, face: Face, signal: AbortSignal): Promise<void> {
+export async function read(options: Options, face: Face, stopped: AbortSignal): Promise<void> {
   const startedAt = performance.now()
   const root = packageRoot()
   const hub = await Hub.launch({ app: options.app, manifest: rules })
+  const over = new AbortController()
+  const signal = AbortSignal.any([stopped, over.signal])
   let bar: ProgressBar | undefined
   try {
     const lost = hub.peer.closed.then((reason) => {
@@ -44,6 +46,7 @@ export async function read(options: Options, face: Face, signal: AbortSignal): P
     })
     await Promise.race([lost, aborted(signal), work()])
   } finally {
+    over.abort(new Error('the reader has ended'))
     bar?.finish()
     await hub.close()
   }

@@ -232,6 +232,12 @@ const REASON_TEXTS: Record<string, Text> = {
     ['a fault in the handler, or an error that the contract could declare'],
     ['read the log of the process that serves the method', 'declare it: method({ errors: { … } })'],
   ],
+  MOCK_HAS_NO_HANDLER: [
+    'UNIMPLEMENTED',
+    'A mock of the test kit was called, and the test gave it no answer for this method.',
+    ['the code under test calls more than the test expects'],
+    ['give the mock a handler for the method; the call was recorded'],
+  ],
   MALFORMED_BODY: [
     'INVALID_ARGUMENT',
     'The bytes that came are no value, or one over the receiver’s bounds of depth or number of keys.',

@@ -11,6 +11,8 @@ import type { Output } from './output.ts'
 /** The id of the command line; the hub writes its key into the runtime folder when it starts. */
 const ID = 'cli'
 const DEFAULT_TIMEOUT_MS = 5000
+/** A hub may take so long to let this in, however short a time is given for the call. */
+const MIN_JOIN_MS = 1000
 
 export interface CommonFlags {
   readonly app?: string | undefined
@@ -94,7 +96,8 @@ export async function openSession(flags: CommonFlags, out: Output): Promise<Sess
   })
   const joining = joinReady(found.app, base)
   try {
-    return new Session(await inTime(joining, timeoutMs, found.app), found.app, timeoutMs, out)
+    const peer = await inTime(joining, timeoutMs === 0 ? 0 : Math.max(timeoutMs, MIN_JOIN_MS), found.app)
+    return new Session(peer, found.app, timeoutMs, out)
   } catch (error) {
     throw new Failure(error instanceof Error ? error.message : String(error), {
       exit: isViaductError(error) && error.reason === 'BAD_APP_NAME' ? EXIT.USAGE : exitOf(error),

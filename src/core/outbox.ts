@@ -27,6 +27,9 @@ export interface Feed {
   active: boolean
 }
 
+/** Frames that came within so long of one another are written, and counted as held, together. */
+const MERGE_MS = 1
+
 /** Made frames that wait for the transport, in order. Neighbours in memory become one write. */
 export class Fifo implements Feed {
   deficit = 0
@@ -51,7 +54,9 @@ export class Fifo implements Feed {
       last.bytes.buffer === bytes.buffer &&
       last.bytes.byteOffset + last.bytes.length === bytes.byteOffset &&
       last.bytes.length < FRAGMENT_BYTES &&
-      tail === undefined
+      tail === undefined &&
+      // One entry is held as long as all that is in it.
+      now - last.heldSince < MERGE_MS
     ) {
       last.bytes = new Uint8Array(bytes.buffer, last.bytes.byteOffset, last.bytes.length + bytes.length)
       last.messages++

@@ -667,6 +667,8 @@ export class PeerCore implements Caller, Publisher, Server {
       return
     }
     if (kind !== KIND.FRAGMENT) {
+      // Of an exchange that is not open it is late, and so are the fragments after it.
+      if (kind !== KIND.CALL && !(answer ? this.#out.get(id) : this.#in.get(id))) return
       // An error may cut a message of its direction short.
       if (kind === KIND.ERROR) this.#assembly.drop(id, answer)
       const total = readU32(bytes, at + AT.payloadBytes)

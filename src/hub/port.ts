@@ -64,6 +64,8 @@ export class Forwarded {
   readonly deadlines: number[] = []
   readonly startedAt: number[] = []
   readonly traffic: (Traffic | undefined)[] = []
+  /** The lane of the call, in which all of its frames wait. */
+  readonly lanes: number[] = []
   /** Item bytes that may still come from the callee, and from the caller. */
   readonly creditDown: number[] = []
   readonly creditUp: number[] = []

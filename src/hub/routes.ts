@@ -64,6 +64,13 @@ export class Routes {
     }
     const answers: RouteLine[] = []
     for (const [index, name, fingerprint] of lines) {
+      const known = route.methods[index]
+      if (known && (known.name !== name || known.fingerprint !== fingerprint)) {
+        // What an index means was told to the callee, and decided: it cannot become another method's.
+        port.link.violation()
+        return
+      }
+      for (const binding of route.bindings) if (!known && index < binding.told) binding.told = index
       const method: RouteMethod = { name, fingerprint, status: this.#decide(port, route, name) }
       route.methods[index] = method
       for (const binding of route.bindings) this.#resolve(route, binding, index)

@@ -10,7 +10,7 @@ import { isOptional } from '../core/link.ts'
 import type { Entry } from '../core/outbox.ts'
 import { Sweep } from '../core/sweep.ts'
 import { CODES } from '../wire/errors.ts'
-import { AT, FLAG, KIND, padded, readU16, readU32, writeU32 } from '../wire/frame.ts'
+import { AT, FLAG, KIND, padded, readU16, readU32, writeHeader, writeU32 } from '../wire/frame.ts'
 import { HEADER_BYTES, MIN_WINDOW_BYTES } from '../wire/limits.ts'
 import { FATE, REASONS, type ReasonName, reasonName } from '../wire/reasons.ts'
 import type { Binding, HubRoute } from './port.ts'
@@ -90,7 +90,9 @@ export class Switch {
     const id = readU32(bytes, at + AT.id)
     const oneWay = (flags & FLAG.ONE_WAY) !== 0
     const slot = slotOf(id)
-    if (!oneWay && (slot >= from.limits.exchanges || from.madeTo[slot] !== undefined)) {
+    // A one-way message in fragments borrows an id, which has to be free like any other.
+    const takesId = !oneWay || (flags & FLAG.MORE) !== 0
+    if (takesId && (slot >= from.limits.exchanges || from.madeTo[slot] !== undefined)) {
       from.link.violation()
       return
     }
@@ -111,14 +113,14 @@ export class Switch {
       return
     }
     const same = (flags & FLAG.DICTIONARY) !== 0
-    const binding = pick(route, index, same, this.#turn++)
+    const binding = pick(route, index, this.#turn++)
     if (!binding) {
       if (!oneWay && route.awaited() && this.#events.wait(from, route, bytes, at, length)) return
       return this.#refuse(
         from,
         id,
         oneWay,
-        route.bindings.length > 0 ? 'METHOD_NOT_FOUND' : 'TARGET_UNAVAILABLE',
+        nobody(route, index),
         route,
         index,
       )
@@ -151,11 +153,12 @@ export class Switch {
     const window = readU32(bytes, at + AT.window)
     table.ids[farSlot] = farId
     table.states[farSlot] = nextState(
-      step(STATE.idle, (flags & FLAG.UPLOAD) !== 0 ? EVENT.callUpload : EVENT.call),
+      step(STATE.idle, (flags & FLAG.UPLOAD) !== 0 && !oneWay ? EVENT.callUpload : EVENT.call),
     )
     table.callers[farSlot] = from
     table.callerIds[farSlot] = id
     table.traffic[farSlot] = traffic
+    table.lanes[farSlot] = flags & FLAG.LANE
     table.creditDown[farSlot] = window
     table.creditUp[farSlot] = MIN_WINDOW_BYTES
     table.restDown[farSlot] = 0
@@ -202,7 +205,15 @@ export class Switch {
     const farId = from.madeAs[slot] as number
     const far = table.find(farId)
     if (far < 0) return
+    // In the lane of the call, whatever the frame says, and a CANCEL too: what overtakes what still waits
+    // there would be late, and the rest of it without an end.
+    const lane = table.lanes[far] as number
     if (kind === KIND.FRAGMENT) {
+      if (table.states[far] === STATE.cancelled && table.kindUp[far] !== NO_OPERATION) {
+        // The hub has cancelled it when its time was up; what its caller still says of it is late.
+        from.late++
+        return
+      }
       const rest = (table.restUp[far] as number) - payloadBytes
       const last = (flags & FLAG.MORE) === 0
       if (
@@ -215,7 +226,7 @@ export class Switch {
       }
       table.restUp[far] = rest
       this.#count(table.traffic[far], payloadBytes)
-      this.#forward(from, to, flags, bytes, at, length, farId, 0)
+      this.#forward(from, to, lane, bytes, at, length, farId, 0)
       if (last && table.kindUp[far] === NO_OPERATION) {
         table.free(far)
         from.madeTo[slot] = undefined
@@ -225,7 +236,7 @@ export class Switch {
     const event = upEvent(kind)
     if (event < 0) {
       if (kind !== KIND.BACK && kind !== KIND.RELEASE && !isOptional(kind)) from.link.violation()
-      else this.#forward(from, to, flags, bytes, at, length, farId, 0)
+      else this.#forward(from, to, lane, bytes, at, length, farId, 0)
       return
     }
     const result = step(table.states[far] as number, event)
@@ -239,23 +250,26 @@ export class Switch {
     }
     table.states[far] = nextState(result)
     if (effect === EFFECT.late) return
-    if (kind === KIND.ITEM) {
+    if (kind === KIND.ITEM || kind === KIND.END) {
       const more = (flags & FLAG.MORE) !== 0
       const here = more ? length - HEADER_BYTES : payloadBytes
-      if (payloadBytes > from.limits.messageBytes || !this.#spend(true, table.creditUp, far, here)) {
+      const isItem = kind === KIND.ITEM
+      if (payloadBytes > from.limits.messageBytes || !this.#spend(isItem, table.creditUp, far, here)) {
         from.link.violation()
         return
       }
       table.restUp[far] = payloadBytes - here
-      table.kindUp[far] = KIND.ITEM
-      this.#item(table.traffic[far], here)
+      table.kindUp[far] = kind
+      if (isItem) this.#item(table.traffic[far], here)
+      else this.#count(table.traffic[far], here)
     } else if (kind === KIND.CREDIT) {
       table.creditDown[far] = (table.creditDown[far] as number) + readU32(bytes, at + AT.window)
     } else if (kind === KIND.CANCEL) {
       table.restUp[far] = 0
     }
     if (this.tap !== undefined) this.#tapUp(this.tap, from, to, far, kind, flags, payloadBytes)
-    this.#forward(from, to, flags, bytes, at, length, farId, 0)
+    this.#forward(from, to, kind === KIND.CREDIT ? flags : lane, bytes, at, length, farId, 0)
+    if (kind === KIND.CANCEL && table.kindUp[far] === NO_OPERATION) this.#cutShort(to, far)
   }
 
   /** A frame of a callee about a call that was forwarded to it. */
@@ -302,8 +316,8 @@ export class Switch {
       return
     }
     if (event !== EVENT.credit && (table.restDown[far] as number) > 0) {
-      // Only a bare error may cut a message short.
-      if (kind !== KIND.ERROR || payloadBytes > 0) {
+      // Only an error may cut a message short.
+      if (kind !== KIND.ERROR) {
         from.link.violation()
         return
       }
@@ -327,8 +341,10 @@ export class Switch {
     } else {
       this.#count(table.traffic[far], here)
     }
-    table.restDown[far] = payloadBytes - here
-    table.kindDown[far] = kind
+    if (kind !== KIND.CREDIT) {
+      table.restDown[far] = payloadBytes - here
+      table.kindDown[far] = kind
+    }
     if (this.tap !== undefined && effect !== EFFECT.late) {
       this.#tapDown(this.tap, from, to, far, bytes, at, payloadBytes)
     }
@@ -378,6 +394,8 @@ export class Switch {
     id: number,
     route: number,
   ): void {
+    // Nobody is there to read it, and what is charged for a closed outbox would never be discharged.
+    if (to.closed !== undefined) return
     this.frames++
     const { outbox } = to.link
     const lane = flags & FLAG.LANE
@@ -508,7 +526,7 @@ export class Switch {
   #expire(now: number): number {
     let earliest = Number.POSITIVE_INFINITY
     for (const port of this.ports) {
-      const { deadlines, states, ids } = port.forwarded
+      const { deadlines, states } = port.forwarded
       for (let slot = 0; slot < deadlines.length; slot++) {
         const state = states[slot] as number
         if (state === STATE.idle || state === STATE.cancelled) continue
@@ -517,8 +535,7 @@ export class Switch {
           if (at < earliest) earliest = at
           continue
         }
-        states[slot] = STATE.cancelled
-        port.link.control(KIND.CANCEL, 0, ids[slot])
+        this.#cancel(port, slot)
         if (this.tap !== undefined) this.#tapCancel(this.tap, port, slot, 'DEADLINE_EXCEEDED')
       }
     }
@@ -554,13 +571,32 @@ export class Switch {
   #orphan(callee: Port, id: number): void {
     const slot = callee.forwarded.find(id)
     if (slot < 0) return
-    const table = callee.forwarded
-    if (table.states[slot] === STATE.cancelled) return
-    callee.link.control(KIND.CANCEL, 0, id)
+    if (callee.forwarded.states[slot] === STATE.cancelled) return
     if (this.tap !== undefined) this.#tapCancel(this.tap, callee, slot, 'LINK_LOST')
-    // Nothing will answer a one-way message that was cut short.
-    if (table.kindUp[slot] === NO_OPERATION) table.free(slot)
-    else table.states[slot] = STATE.cancelled
+    this.#cancel(callee, slot)
+  }
+
+  /** The hub itself cancels a call that it has forwarded; the slot stays taken until the callee ends. */
+  #cancel(callee: Port, slot: number): void {
+    const { forwarded, link } = callee
+    const { outbox } = link
+    const caller = forwarded.callers[slot]
+    const fifo = outbox.congested && caller ? callee.fifo(caller, forwarded.lanes[slot] as number) : undefined
+    if (fifo) caller?.charge(HEADER_BYTES)
+    const at = outbox.room(HEADER_BYTES)
+    const id = forwarded.ids[slot] as number
+    writeHeader(outbox.slab, at, HEADER_BYTES, KIND.CANCEL, 0, 0, id, 0, 0, 0, 0, 0, 0)
+    outbox.commit(at, at + HEADER_BYTES, fifo ? (forwarded.lanes[slot] as number) : 0, false, undefined, fifo)
+    if (forwarded.kindUp[slot] === NO_OPERATION) this.#cutShort(callee, slot)
+    else forwarded.states[slot] = STATE.cancelled
+  }
+
+  /** Nothing will answer a one-way message that was cut short. */
+  #cutShort(callee: Port, slot: number): void {
+    const { forwarded } = callee
+    const caller = forwarded.callers[slot]
+    if (caller) caller.madeTo[slotOf(forwarded.callerIds[slot] as number)] = undefined
+    forwarded.free(slot)
   }
 
   stop(): void {
@@ -597,8 +633,14 @@ function downEvent(kind: number): number {
   }
 }
 
+/** Why no peer behind a route takes a call. */
+function nobody({ bindings }: HubRoute, method: number): ReasonName {
+  if (bindings.length === 0) return 'TARGET_UNAVAILABLE'
+  return bindings.some((binding) => binding.serves[method]) ? 'DRAINING' : 'METHOD_NOT_FOUND'
+}
+
 /** The least loaded peer that serves the method, those with the caller's fingerprint first; equals in turn. */
-function pick(route: HubRoute, method: number, same: boolean, turn: number): Binding | undefined {
+function pick(route: HubRoute, method: number, turn: number): Binding | undefined {
   const { bindings } = route
   const only = bindings.length === 1 ? bindings[0] : undefined
   if (only) return only.serves[method] ? only : undefined
@@ -607,7 +649,7 @@ function pick(route: HubRoute, method: number, same: boolean, turn: number): Bin
     const binding = bindings[(at + turn) % bindings.length]
     if (!binding?.serves[method] || binding.port.draining) continue
     if (!best) best = binding
-    else if (same && binding.same[method] !== best.same[method]) {
+    else if (binding.same[method] !== best.same[method]) {
       if (binding.same[method]) best = binding
     } else if (binding.port.load < best.port.load) best = binding
   }

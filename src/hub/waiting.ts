@@ -83,6 +83,9 @@ export class Waiting implements Gathering {
       const timeLeft = readU32(call.frame, AT.timeLeft)
       const held = Math.floor(this.#clock.now() - call.since)
       if (timeLeft !== 0) writeU32(call.frame, AT.timeLeft, Math.max(1, timeLeft - held))
+      // It was counted when it came.
+      call.port.calls--
+      call.port.link.accepted--
       this.#switch.frame(call.port, call.frame, 0, call.frame.length)
     }
   }

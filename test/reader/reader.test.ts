@@ -95,9 +95,9 @@ describe('the rows', () => {
     ])
   })
 
-  it.each([1, 2])('are the same when every child is killed on purpose (seed %i)', async (seed) => {
+  it('are the same when every child is killed on purpose', async () => {
     const place = await temporary()
-    const program = new Program(['--json', '--chaos', '--seed', String(seed), ...paths], place)
+    const program = new Program(['--json', '--chaos', ...paths], place)
     expect(await program.ended).toBe(0)
     expect(comparable(program.rows)).toBe(comparable(calm))
     const [, kills, restarts, who] = await program.until(/Chaos: (\d+) kills\.\n(\d+) restarts: (.*)\./)
@@ -184,8 +184,8 @@ describe('the tables', () => {
   })
 
   it('show a file of 50 MB, for which nobody needed its size in memory', () => {
-    expect(program.stdout).toMatch(/^large\.txt .* \d?\d,\d{3},\d{3} /m)
-    expect(program.stdout).toMatch(/^large\.txt: structure and language of the first 2\.0 of 50\.0 million/m)
+    expect(program.stdout).toMatch(/large\.txt +large +1\d,\d{3},\d{3} /)
+    expect(program.stdout).toMatch(/large\.txt: structure and language of the first 2\.0 of 50\.0 million/m)
     for (const [id, pid] of pids)
       expect([id, peakMemory(pid)]).toEqual([id, expect.toSatisfy((mib) => mib < 300)])
   })
@@ -204,7 +204,7 @@ describe('the tables', () => {
   it('come from one reader at a time: a second one says what to do', async () => {
     const second = new Program(labelled.slice(0, 1), place)
     expect(await second.ended).toBe(1)
-    expect(second.stderr).toMatch(/a hub of app test runs already[^]*npm start -- --app reader-2/)
+    expect(second.stderr).toMatch(/a hub of app test runs already.*\n.*npm start -- --app reader-2/)
     expect([...pids.values()].every(isRunning)).toBe(true)
   })
 
