@@ -7,6 +7,24 @@ export interface Assembled {
   readonly payload: Uint8Array
 }
 
+interface Pool {
+  allocUnsafeSlow(bytes: number): Uint8Array
+}
+
+function isPool(value: unknown): value is Pool {
+  return typeof value === 'function' && 'allocUnsafeSlow' in value
+}
+
+const pool: unknown = Reflect.get(globalThis, 'Buffer')
+
+/**
+ * Memory for one message, its own and not cleared where the host can leave that out: a message is handed on
+ * only when every byte of it has come.
+ */
+const allocate: (bytes: number) => Uint8Array = isPool(pool)
+  ? (bytes) => new Uint8Array(pool.allocUnsafeSlow(bytes).buffer)
+  : (bytes) => new Uint8Array(bytes)
+
 interface Partial extends Assembled {
   filled: number
 }
@@ -25,7 +43,7 @@ export class Assembly {
     const key = keyOf(bytes, at)
     const total = readU32(bytes, at + AT.payloadBytes)
     if (this.#partials.has(key) || total < length - HEADER_BYTES) return false
-    const payload = new Uint8Array(total)
+    const payload = allocate(total)
     payload.set(bytes.subarray(at + HEADER_BYTES, at + length))
     this.bytes += total
     this.#partials.set(key, {

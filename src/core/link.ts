@@ -28,8 +28,11 @@ function closeReason(number: number): CloseReason {
   return CLOSE_REASONS[number] ?? 'PROTOCOL_ERROR'
 }
 
-/** Frames of the other path that may come before MOVE does; more than that closes the link. */
-const EARLY_BYTES = 1024 * 1024
+/**
+ * Frames of the other path that may come before MOVE does. From then on that path is not read; where it cannot
+ * be stopped, four times as much closes the link.
+ */
+const EARLY_BYTES = 256 * 1024
 
 export interface LinkEvents {
   /** One whole frame at bytes[at … at + length): every kind but the link's own. */
@@ -59,6 +62,9 @@ export class Link {
   #next: Transport | undefined
   #early: Uint8Array[] = []
   #earlyBytes = 0
+  /** Paths that have ended while this link did not use them. */
+  readonly #ended = new Set<Transport>()
+  #paused = false
   #epochIn = 0
   #epochOut = 0
   #greeted = false
@@ -95,6 +101,7 @@ export class Link {
         if (path === this.#transport) this.outbox.drained()
       },
       close: () => {
+        this.#ended.add(path)
         if (path === this.#transport || path === this.#reading) this.#end('TRANSPORT_CLOSED')
       },
     })
@@ -112,8 +119,12 @@ export class Link {
     if (this.#closed) return
     if (path !== this.#reading) {
       this.#earlyBytes += frames.length
-      if (this.#earlyBytes > EARLY_BYTES || path !== this.#next) this.violation()
-      else this.#early.push(frames.slice())
+      if (path !== this.#next || (!path.pause && this.#earlyBytes > EARLY_BYTES * 4)) {
+        this.violation()
+        return
+      }
+      this.#early.push(frames.slice())
+      if (this.#earlyBytes > EARLY_BYTES) path.pause?.()
       return
     }
     this.bytesRead += frames.length
@@ -221,10 +232,13 @@ export class Link {
     this.#listen(path)
   }
 
-  /** Ends this direction's path: what is written from now on goes over the prepared one. */
+  /**
+   * Ends this direction's path: what is written from now on goes over the prepared one. A path that has ended
+   * meanwhile is not turned to.
+   */
   move(): void {
     const next = this.#next
-    if (!next || next === this.#transport) return
+    if (this.#closed || !next || next === this.#transport || this.#ended.has(next)) return
     this.outbox.flush()
     const marker = new Uint8Array(HEADER_BYTES)
     writeHeader(marker, 0, HEADER_BYTES, KIND.MOVE, 0, 0, ++this.#epochOut, 0, 0, 0, 0, 0, 0)
@@ -245,6 +259,9 @@ export class Link {
     this.#earlyBytes = 0
     this.#settlePaths(this.#transport, next)
     for (const frames of early) this.#receive(next, frames)
+    if (this.#ended.has(next)) this.#end('TRANSPORT_CLOSED')
+    else if (this.#paused) next.pause?.()
+    else next.resume?.()
   }
 
   /** Once both directions have left the old path it becomes the one to go back to. */
@@ -277,10 +294,12 @@ export class Link {
   }
 
   pause(): void {
+    this.#paused = true
     this.#reading.pause?.()
   }
 
   resume(): void {
+    this.#paused = false
     this.#reading.resume?.()
   }
 
@@ -288,7 +307,9 @@ export class Link {
     if (this.#closed) return
     this.#closed = this.#farReason ?? reason
     this.outbox.close()
-    if (this.#next) this.#next.close(reason)
+    for (const path of new Set([this.#transport, this.#reading, this.#next])) {
+      if (path && !this.#ended.has(path)) path.close(reason)
+    }
     this.#pings.clear()
     this.#events.closed(this.#closed)
   }

@@ -93,7 +93,7 @@ class Pipe {
   }
 
   #deliver(target: End): void {
-    this.#framer ??= new Framer((frames) => target.events?.frame(frames))
+    this.#framer ??= new Framer((frames) => target.hand(frames))
     while (!this.stalled && target.reading) {
       const chunk = this.#chunks[0]
       if (!chunk || chunk.due > this.#clock.now()) break
@@ -200,6 +200,15 @@ class End implements Transport {
   resume(): void {
     this.#paused = false
     this.#in.schedule()
+  }
+
+  /** Frames are lent: whoever keeps them without saying so finds them overwritten. */
+  hand(frames: Uint8Array): void {
+    const { events } = this
+    if (!events) return
+    const lent = frames.slice()
+    events.frame(lent)
+    if (!events.keeps) lent.fill(0xee)
   }
 
   finish(reason: string): void {

@@ -173,7 +173,7 @@ function closeCases(test: Test): void {
   test('the far end closes', async ({ near, far }, witness) => {
     witness.attach(near)
     await far.attach()
-    await far.send(0, 10, 100)
+    await far.send(0, 10, 104)
     await far.close('GOING_AWAY')
     await witness.until(() => witness.closes.length > 0)
     await untilSeen(far, ({ closes }) => closes.length > 0)

@@ -16,6 +16,7 @@ class MemoryEnd implements Transport {
   #paused = false
   #closed = false
   #closing: string | undefined
+  #ended: string | undefined
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -34,6 +35,7 @@ class MemoryEnd implements Transport {
 
   attach(events: TransportEvents): void {
     this.#events = events
+    if (this.#ended !== undefined) this.#tell(events, this.#ended)
     if (this.#inbox.length > 0 || this.#closing !== undefined) this.#schedule()
   }
 
@@ -86,9 +88,13 @@ class MemoryEnd implements Transport {
   #finish(reason: string): void {
     if (this.#closed) return
     this.#closed = true
+    this.#ended = reason
     this.#inbox = []
-    const events = this.#events
-    this.#clock.afterTurn(() => events?.close(reason))
+    if (this.#events) this.#tell(this.#events, reason)
+  }
+
+  #tell(events: TransportEvents, reason: string): void {
+    this.#clock.afterTurn(() => events.close(reason))
   }
 }
 

@@ -21,17 +21,20 @@ const CONFIRM_BYTES = 128 * 1024
 /**
  * A message port as a transport. Ports have no backpressure of their own, so each side confirms what it has
  * read: a message is either bytes (whole frames), a number (bytes read so far) or a string (the reason of a
- * close). A port's death is not always announced; `close` is sent by the side that closes in good order.
+ * close). A worker's end is told by its `exit`. The death of another port is not always announced; `close` is
+ * sent by the side that closes in good order.
  */
 export function portTransport(port: PortLike): Transport {
   let events: TransportEvents | undefined
-  let early: Uint8Array[] = []
+  /** What has come and was not handed over: before {@link Transport.attach}, and while paused. */
+  const early: Uint8Array[] = []
   let sent = 0
   let confirmed = 0
   let read = 0
   let announced = 0
   let full = false
   let closed = false
+  let paused = false
   let closeReason: string | undefined
 
   const finish = (reason: string): void => {
@@ -39,20 +42,32 @@ export function portTransport(port: PortLike): Transport {
     closed = true
     closeReason = reason
     port.close?.()
-    queueMicrotask(() => events?.close(reason))
+    queueMicrotask(handOver)
+  }
+
+  /** Hands over what has come, in order; a reader that does not read is not confirmed. */
+  const handOver = (): void => {
+    for (let frames = early[0]; frames && events && !paused; frames = early[0]) {
+      early.shift()
+      read += frames.length
+      if (!closed && read - announced >= CONFIRM_BYTES) {
+        announced = read
+        port.postMessage(read)
+      }
+      events.frame(frames)
+    }
+    if (early.length > 0 || closeReason === undefined || !events) return
+    const told = events
+    events = undefined
+    told.close(closeReason)
   }
 
   const receive = (data: unknown): void => {
     if (closed) return
     if (data instanceof Uint8Array) {
       if (data.length < 4 || readU32(data, 0) === 0) return finish('PROTOCOL_ERROR')
-      read += data.length
-      if (read - announced >= CONFIRM_BYTES) {
-        announced = read
-        port.postMessage(read)
-      }
-      if (events) events.frame(data)
-      else early.push(data)
+      early.push(data)
+      handOver()
     } else if (typeof data === 'number') {
       confirmed = data
       if (full && sent - confirmed < HIGH_WATER_BYTES / 2) {
@@ -67,6 +82,7 @@ export function portTransport(port: PortLike): Transport {
   if (port.on) {
     port.on('message', receive)
     port.on('close', () => finish('TRANSPORT_CLOSED'))
+    port.on('exit', () => finish('TRANSPORT_CLOSED'))
   } else {
     port.addEventListener?.('message', (event) => receive(event.data))
     port.addEventListener?.('close', () => finish('TRANSPORT_CLOSED'))
@@ -75,7 +91,7 @@ export function portTransport(port: PortLike): Transport {
 
   const post = (bytes: Uint8Array): void => {
     // A view would carry its whole buffer along: the message gets a buffer of its own, and gives it away.
-    const own = bytes.slice()
+    const own = new Uint8Array(bytes)
     sent += own.length
     port.postMessage(own, [own.buffer])
   }
@@ -102,10 +118,14 @@ export function portTransport(port: PortLike): Transport {
     },
     attach(given) {
       events = given
-      const kept = early
-      early = []
-      for (const frames of kept) events.frame(frames)
-      if (closeReason !== undefined) events.close(closeReason)
+      queueMicrotask(handOver)
+    },
+    pause() {
+      paused = true
+    },
+    resume() {
+      paused = false
+      queueMicrotask(handOver)
     },
   }
 }

@@ -3,9 +3,9 @@ import type { Transport, TransportEvents } from '../core/transport.ts'
 import { Framer } from '../wire/framer.ts'
 
 /** Read at once by sockets that read into memory of their own. */
-const READ_BYTES = 128 * 1024
+const READ_BYTES = 256 * 1024
 /** Handed to the kernel or kept for it before `send` says false. */
-const HIGH_WATER_BYTES = 256 * 1024
+const HIGH_WATER_BYTES = 1024 * 1024
 /** How long a socket may take to let its last bytes out. */
 const CLOSE_MS = 1_000
 

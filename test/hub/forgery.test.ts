@@ -158,7 +158,7 @@ describe('forgeries', () => {
     const first = { flags: FLAG.ONE_WAY | FLAG.MORE, payload: new Uint8Array(8), payloadBytes: 1000 }
     hostile.call(5, 2, first)
     await rig.settle()
-    one.answer(one.take().at(-1)?.id ?? 0)
+    one.answer(one.take().find(({ kind }) => kind === KIND.CALL)?.id ?? 0)
     hostile.transport.lose()
     await rig.settle()
     expect(two.closed).toBe(false)
