@@ -26,17 +26,19 @@ function viaductHub(name, validate) {
     },
     async serve(env, handlers) {
       const { join } = await import('viaduct')
-      const { serveBench } = await import('../lib/contract.js')
+      const { makeContract, serveBench } = await import('../lib/contract.js')
+      const bench = await makeContract(env.workload, validate)
       const peer = await join({ app: APP, id: 'callee', base: env.dir, ready: false })
-      serveBench(peer, handlers, validate)
+      serveBench(peer, bench, handlers, validate)
       await peer.ready()
       return { close: () => peer.close() }
     },
     async connect(env) {
       const { join } = await import('viaduct')
-      const { benchClient } = await import('../lib/contract.js')
+      const { benchClient, makeContract } = await import('../lib/contract.js')
+      const bench = await makeContract(env.workload, validate)
       const peer = await join({ app: APP, id: 'caller', base: env.dir })
-      return /** @type {any} */ ({ ...benchClient(peer, { id: 'callee' }), close: () => peer.close() })
+      return /** @type {any} */ ({ ...benchClient(peer, bench, { id: 'callee' }), close: () => peer.close() })
     },
   }
 }

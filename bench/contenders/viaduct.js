@@ -17,9 +17,10 @@ function viaduct(name, validate) {
     unavailable: () => notBuilt(true),
     async serve(env, handlers) {
       const { peerOver, socketTransport } = await import('viaduct')
-      const { serveBench } = await import('../lib/contract.js')
+      const { makeContract, serveBench } = await import('../lib/contract.js')
+      const bench = await makeContract(env.workload, validate)
       const server = createServer((socket) => {
-        serveBench(peerOver(socketTransport(socket)), handlers, validate)
+        serveBench(peerOver(socketTransport(socket)), bench, handlers, validate)
       })
       await new Promise((resolve) => server.listen(env.socket, () => resolve(undefined)))
       return {
@@ -31,10 +32,11 @@ function viaduct(name, validate) {
     },
     async connect(env) {
       const { openSocket, peerOver } = await import('viaduct')
-      const { benchClient } = await import('../lib/contract.js')
+      const { benchClient, makeContract } = await import('../lib/contract.js')
+      const bench = await makeContract(env.workload, validate)
       const peer = peerOver(openSocket({ path: env.socket }).transport)
       await peer.ping()
-      return /** @type {any} */ ({ ...benchClient(peer), close: () => peer.close() })
+      return /** @type {any} */ ({ ...benchClient(peer, bench), close: () => peer.close() })
     },
   }
 }

@@ -32,7 +32,7 @@ function show(outcome: Outcome, { json, app, stay }: Options): void {
   const ways = [
     `npx viaduct who --app ${app}`,
     `npx viaduct tap --app ${app}`,
-    `npx viaduct call --app ${app} history.recent limit=1`,
+    `npx viaduct call --app ${app} history-1 history.recent limit=1`,
   ]
   const lines = stay
     ? ['All processes stay until Ctrl-C. Look around from another terminal, in this folder:']

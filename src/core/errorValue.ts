@@ -12,8 +12,26 @@ export interface ErrorValue {
   readonly stack?: string
 }
 
-/** The error value of anything that a handler threw. Stacks leave the process only when `debug` is set. */
+/**
+ * The error value of anything that a handler threw, be it hostile to being looked at. Stacks leave the process
+ * only when `debug` is set.
+ */
 export function errorValue(thrown: unknown, debug: boolean): ErrorValue {
+  try {
+    return read(thrown, debug)
+  } catch {
+    return UNREADABLE
+  }
+}
+
+/** Stands for what cannot be read or sent. */
+export const UNREADABLE: ErrorValue = {
+  code: 'UNKNOWN',
+  reason: 'HANDLER_ERROR',
+  message: 'handler threw something that cannot be read',
+}
+
+function read(thrown: unknown, debug: boolean): ErrorValue {
   if (isViaductError(thrown)) {
     return {
       code: thrown.code,
@@ -30,8 +48,8 @@ export function errorValue(thrown: unknown, debug: boolean): ErrorValue {
     return {
       code: 'UNKNOWN',
       reason: 'HANDLER_ERROR',
-      message: thrown.message || thrown.name,
-      cause: { name: thrown.name, message: thrown.message },
+      message: String(thrown.message || thrown.name),
+      cause: { name: String(thrown.name), message: String(thrown.message) },
       ...(debug && thrown.stack ? { stack: thrown.stack } : {}),
     }
   }
@@ -39,11 +57,13 @@ export function errorValue(thrown: unknown, debug: boolean): ErrorValue {
 }
 
 function causeOf(cause: unknown): { cause?: { name: string; message: string } } {
-  return cause instanceof Error ? { cause: { name: cause.name, message: cause.message } } : {}
+  if (!(cause instanceof Error)) return {}
+  return { cause: { name: String(cause.name), message: String(cause.message) } }
 }
 
 function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 200))
+  if (typeof value === 'function') return 'a function'
   if (value === null || typeof value !== 'object') return String(value)
   return 'an object that is not an Error'
 }

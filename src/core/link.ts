@@ -33,6 +33,8 @@ function closeReason(number: number): CloseReason {
  * be stopped, four times as much closes the link.
  */
 const EARLY_BYTES = 256 * 1024
+/** What may wait of this link's own answers; past it a far end that does not read them is not read. */
+const UNREAD_BYTES = 512 * 1024
 
 export interface LinkEvents {
   /** One whole frame at bytes[at … at + length): every kind but the link's own. */
@@ -65,6 +67,7 @@ export class Link {
   /** Paths that have ended while this link did not use them. */
   readonly #ended = new Set<Transport>()
   #paused = false
+  #stalled = false
   #epochIn = 0
   #epochOut = 0
   #greeted = false
@@ -84,7 +87,10 @@ export class Link {
     this.clock = clock
     this.#events = events
     this.outbox = new Outbox((bytes, tail) => this.#transport.send(bytes, tail), clock)
-    this.outbox.ondrain = () => events.drained()
+    this.outbox.ondrain = () => {
+      if (this.#stalled) this.#unstall()
+      events.drained()
+    }
     this.control(KIND.PREAMBLE, VERSION | (VERSION << 8), MAGIC_LOW, MAGIC_HIGH, messageBytes)
     this.#listen(transport)
   }
@@ -147,6 +153,15 @@ export class Link {
         return
       }
     }
+    if (!this.#stalled && this.outbox.controlBytes > UNREAD_BYTES) {
+      this.#stalled = true
+      this.#reading.pause?.()
+    }
+  }
+
+  #unstall(): void {
+    this.#stalled = false
+    if (!this.#paused) this.#reading.resume?.()
   }
 
   /** The link's own frames. */
@@ -260,7 +275,7 @@ export class Link {
     this.#settlePaths(this.#transport, next)
     for (const frames of early) this.#receive(next, frames)
     if (this.#ended.has(next)) this.#end('TRANSPORT_CLOSED')
-    else if (this.#paused) next.pause?.()
+    else if (this.#paused || this.#stalled) next.pause?.()
     else next.resume?.()
   }
 
@@ -300,7 +315,7 @@ export class Link {
 
   resume(): void {
     this.#paused = false
-    this.#reading.resume?.()
+    if (!this.#stalled) this.#reading.resume?.()
   }
 
   #end(reason: CloseReason): void {

@@ -121,6 +121,8 @@ export class Outbox {
   /** Bytes and messages that wait because the transport is full. Feeds that cut count as they are cut. */
   queuedBytes = 0
   queuedMessages = 0
+  /** Bytes of large messages that senders hold until the transport takes them; items are not counted. */
+  heldBytes = 0
   /** All that was ever handed to the transport. */
   bytesWritten = 0
   writes = 0
@@ -133,6 +135,11 @@ export class Outbox {
   constructor(transmit: (bytes: Uint8Array, tail: Uint8Array | undefined) => boolean, clock: Clock) {
     this.#transmit = transmit
     this.clock = clock
+  }
+
+  /** Bytes of the link's own control frames that wait: what the far end caused and does not read. */
+  get controlBytes(): number {
+    return this.#lane(0).fifo.bytes
   }
 
   /** Whether frames have to wait now. */
@@ -276,7 +283,8 @@ export class Outbox {
   #next(): Entry | undefined {
     if (this.#lowDebt >= FRAGMENT_BYTES * (LOW_SHARE - 1)) {
       const entry = this.#from(this.#lane(LOW))
-      this.#lowDebt = 0
+      // Small frames are not paid with the share of a large one.
+      this.#lowDebt = entry ? Math.max(0, this.#lowDebt - sizeOf(entry) * (LOW_SHARE - 1)) : 0
       if (entry) return entry
     }
     for (let number = 0; number < LANE_COUNT; number++) {

@@ -1,6 +1,6 @@
-import type { ViaductError } from '../wire/errors.ts'
+import { type Fate, ViaductError } from '../wire/errors.ts'
 import { KIND } from '../wire/frame.ts'
-import { FATE, linkError, type ReasonName } from '../wire/reasons.ts'
+import { FATE, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
 import type { CallOptions } from './call.ts'
 import { EFFECT, EVENT, effectOf, nextState, Slots, STATE, slotOf, step } from './exchange.ts'
 import type { Items } from './items.ts'
@@ -128,13 +128,18 @@ export class Outgoing {
   /**
    * Settles a call from this side: it was cancelled, or its time is up. The slot stays taken until the
    * callee has ended too, unless the call had not left the outbox.
+   *
+   * @param given the error itself, @param cause or what a signal was aborted with.
    */
-  abandon(call: OutCall, reason: ReasonName, given?: unknown): void {
+  abandon(call: OutCall, reason: ReasonName, given?: unknown, cause?: unknown): void {
     const slot = slotOf(call.id)
     if (this.#ids[slot] !== call.id || this.#states[slot] === STATE.idle) return
     if (this.#states[slot] === STATE.cancelled) return
     const unsent = callOff(call)
-    const error = given ?? linkError(reason, what(call), unsent ? 'not-sent' : 'unknown')
+    const fate = unsent ? 'not-sent' : 'unknown'
+    const error =
+      given ??
+      (cause === undefined ? linkError(reason, what(call), fate) : cancelled(call.method, cause, fate))
     if (unsent) {
       this.free(call.id)
     } else {
@@ -189,6 +194,12 @@ export class Outgoing {
       call.reject(reason)
     }
   }
+}
+
+/** The error of a call that a signal cancelled. */
+export function cancelled(method: Method, cause: unknown, fate: Fate): ViaductError {
+  const { code, text } = REASONS.CANCELLED
+  return new ViaductError(code, `${method.name}: ${text}`, { reason: 'CANCELLED', fate, cause })
 }
 
 export function what(call: { readonly method: Method }): string {

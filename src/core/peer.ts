@@ -1,7 +1,7 @@
 import { type BodyLimits, decodeBody } from '../wire/body.ts'
 import type { Dictionary } from '../wire/dictionary.ts'
 import { CODES, isViaductError, ViaductError } from '../wire/errors.ts'
-import { AT, FLAG, KIND, padded, readU16, readU32 } from '../wire/frame.ts'
+import { AT, FLAG, KIND, padded, readU16, readU32, writeU32 } from '../wire/frame.ts'
 import {
   CALL_TIMEOUT_MS,
   HEADER_BYTES,
@@ -31,15 +31,16 @@ import type {
   Target,
 } from './call.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { errorFrom, errorValue } from './errorValue.ts'
+import { errorFrom, errorValue, UNREADABLE } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
 import { InCall, Incoming, type Served } from './incoming.ts'
 import { Items } from './items.ts'
 import { type CloseReason, isOptional, Link, type LinkEvents } from './link.ts'
 import { LANES, type Method } from './method.ts'
-import { fateOf, type OutCall, Outgoing } from './outgoing.ts'
+import type { Entry } from './outbox.ts'
+import { cancelled, fateOf, type OutCall, Outgoing } from './outgoing.ts'
 import { describeTarget, Route, type RouteTarget, targetKey } from './route.ts'
-import { Sender } from './sender.ts'
+import { type Cut, Sender } from './sender.ts'
 import { type InRoute, openLines, peerInfo, type RouteLine, routeLine, routeLines } from './served.ts'
 import { ItemAnswer, TopicSubscription } from './streams.ts'
 import { Sweep } from './sweep.ts'
@@ -106,6 +107,7 @@ export class PeerCore implements Caller, Publisher, Server {
   #draining = false
   #farDraining = false
   #waitingForRoom: (() => void)[] = []
+  readonly #pinging = new Set<() => void>()
   #onDrained: (() => void) | undefined
   readonly #closed: Promise<CloseReason>
   #settleClosed: (reason: CloseReason) => void = () => {}
@@ -130,13 +132,16 @@ export class PeerCore implements Caller, Publisher, Server {
       drained: () => this.#drained(),
       closed: (reason) => this.#end(reason),
     })
+    this.link.outbox.onheld = (entry) => lowerTimeLeft(entry, this.clock.now())
     this.#writer = new Writer(this.link.outbox)
     this.#out = new Outgoing(this.link, this.limits.exchanges, this.#sweep)
     this.#in = new Incoming(
       this.limits.exchanges,
       this.#sweep,
       () => this.clock.now(),
-      (call, value) => this.#answer(call, KIND.PROGRESS, value, undefined),
+      (call, value) => {
+        if (this.#in.get(call.id) === call) this.#answer(call, KIND.PROGRESS, value, undefined)
+      },
     )
     this.#base = this.#route(undefined)
     this.#inRoutes.set(0, { source: this.#far, methods: [] })
@@ -230,13 +235,18 @@ export class PeerCore implements Caller, Publisher, Server {
   ping(): Promise<number> {
     if (this.isClosed) return Promise.reject(linkError('LINK_LOST', 'ping', 'not-sent'))
     return new Promise((resolve, reject) => {
-      this.link.ping(resolve)
-      this.#closed.then(() => reject(linkError('LINK_LOST', 'ping', 'unknown')))
+      const lost = () => reject(linkError('LINK_LOST', 'ping', 'unknown'))
+      this.#pinging.add(lost)
+      this.link.ping((roundTripMs) => {
+        this.#pinging.delete(lost)
+        resolve(roundTripMs)
+      })
     })
   }
 
   #full(): boolean {
-    return this.link.outbox.queuedBytes > this.limits.queueBytes / 2
+    const { queuedBytes, heldBytes } = this.link.outbox
+    return queuedBytes > this.limits.queueBytes / 2 || heldBytes > this.limits.queueBytes
   }
 
   #route(target: RouteTarget): Route {
@@ -295,10 +305,14 @@ export class PeerCore implements Caller, Publisher, Server {
       head,
     )
     if (cut) {
+      if (this.#isTooLarge(cut)) throw linkError('MESSAGE_TOO_LARGE', `${method.name}: input`, 'not-sent')
       const id = this.#out.take()
       if (id < 0) return false
       const sender = new Sender(this.link.outbox, LANE_OF[method.lane], id, 0)
-      sender.onidle = () => this.#out.giveBack(id)
+      sender.onidle = () => {
+        this.#out.giveBack(id)
+        this.#checkDrained()
+      }
       sender.add(cut)
     }
     return true
@@ -347,20 +361,21 @@ export class PeerCore implements Caller, Publisher, Server {
     if (this.isClosed) return refuse('LINK_LOST')
     if (this.#farDraining) return refuse('DRAINING')
     if (this.#full()) return refuse('QUEUE_FULL')
+    const timeoutMs = options?.timeoutMs ?? CALL_TIMEOUT_MS
+    if (timeoutMs < 0) return refuse('DEADLINE_EXCEEDED')
     const signal = options?.signal
-    if (signal?.aborted) return refuse('CANCELLED', cancelled(method, signal.reason))
+    if (signal?.aborted) return refuse('CANCELLED', cancelled(method, signal.reason, 'not-sent'))
     const id = this.#out.take()
     if (id < 0) return refuse('TOO_MANY_CALLS')
     let index = route.indexOf(method)
     if (index < 0) index = this.#define(route, method)
     const same = route.same[index] === true
     const dictionary = same ? method.input : undefined
-    const timeoutMs = options?.timeoutMs ?? CALL_TIMEOUT_MS
     const lane = LANE_OF[options?.lane ?? method.lane]
     const window = items ? Math.max(MIN_WINDOW_BYTES, options?.windowBytes ?? WINDOW_BYTES) : 0
     const upload = options?.upload
     const flags = lane | (same ? FLAG.DICTIONARY : 0) | (upload ? FLAG.UPLOAD : 0)
-    const timeLeft = timeoutMs > 0 ? Math.max(1, Math.ceil(timeoutMs)) : 0
+    const timeLeft = timeoutMs > 0 && timeoutMs <= MAX_U32 ? Math.max(1, Math.ceil(timeoutMs)) : 0
     const eager = this.#out.open + this.#in.open <= 1
     const call: OutCall = {
       id,
@@ -396,10 +411,7 @@ export class PeerCore implements Caller, Publisher, Server {
         eager,
       )
       if (cut) {
-        if (
-          cut.payloadBytes > this.limits.messageBytes ||
-          cut.payloadBytes > (this.link.farMessageBytes || cut.payloadBytes)
-        ) {
+        if (this.#isTooLarge(cut)) {
           this.#out.giveBack(id)
           return refuse('MESSAGE_TOO_LARGE')
         }
@@ -418,6 +430,12 @@ export class PeerCore implements Caller, Publisher, Server {
     return call
   }
 
+  /** Whether the far end would refuse a message; before it has said so, our own limit stands for its. */
+  #isTooLarge(cut: Cut): boolean {
+    const { messageBytes } = this.limits
+    return cut.payloadBytes > Math.min(messageBytes, this.link.farMessageBytes || messageBytes)
+  }
+
   /** Connects a call with its signal and its upload. */
   #hang(
     call: OutCall,
@@ -428,7 +446,7 @@ export class PeerCore implements Caller, Publisher, Server {
     let stop: (() => void) | undefined
     let unlisten: (() => void) | undefined
     if (signal) {
-      const listener = () => this.#out.abandon(call, 'CANCELLED', cancelled(call.method, signal.reason))
+      const listener = () => this.#out.abandon(call, 'CANCELLED', undefined, signal.reason)
       signal.addEventListener('abort', listener, { once: true })
       unlisten = () => signal.removeEventListener('abort', listener)
     }
@@ -439,18 +457,24 @@ export class PeerCore implements Caller, Publisher, Server {
     if (upload) {
       call.sender ??= new Sender(this.link.outbox, lane, call.id, MIN_WINDOW_BYTES)
       const dictionary = call.dictionary ? call.method.uploadItem : undefined
-      stop = this.#pump(
-        upload,
-        call.sender,
-        call.id,
-        lane | (call.dictionary ? FLAG.DICTIONARY : 0),
-        dictionary,
-        () => {
-          this.#write(KIND.END, lane, call.id, undefined, undefined, call.sender)
-          this.#out.finished(call.id)
-        },
-        (error) => this.#out.abandon(call, 'CANCELLED', error),
-      )
+      const failed = (error: unknown) => this.#out.abandon(call, 'CANCELLED', error)
+      try {
+        stop = this.#pump(
+          upload,
+          call.sender,
+          call.id,
+          call.method,
+          lane | (call.dictionary ? FLAG.DICTIONARY : 0),
+          dictionary,
+          () => {
+            this.#write(KIND.END, lane, call.id, undefined, undefined, call.sender)
+            this.#out.finished(call.id)
+          },
+          failed,
+        )
+      } catch (error) {
+        failed(error)
+      }
     }
   }
 
@@ -463,6 +487,7 @@ export class PeerCore implements Caller, Publisher, Server {
     iterable: AsyncIterable<unknown> | Iterable<unknown>,
     sender: Sender,
     id: number,
+    method: Method,
     flags: number,
     dictionary: Dictionary | undefined,
     done: (output: unknown) => void,
@@ -481,7 +506,14 @@ export class PeerCore implements Caller, Publisher, Server {
             done(result.value)
             return
           }
-          this.#write(KIND.ITEM, flags, id, result.value, dictionary, sender)
+          try {
+            this.#write(KIND.ITEM, flags, id, result.value, dictionary, sender)
+          } catch (error) {
+            const answer = (flags & FLAG.ANSWER) !== 0
+            failed(named(error, method, answer ? 'item' : 'upload', answer ? INTERNAL : undefined))
+            stop()
+            return
+          }
           while (!stopped && (sender.busy || sender.credit <= 0 || this.link.outbox.congested)) {
             await new Promise<void>((resolve) => {
               wake = resolve
@@ -495,13 +527,15 @@ export class PeerCore implements Caller, Publisher, Server {
         if (!stopped) failed(error)
       }
     }
-    void run()
-    return () => {
+    const stop = (): void => {
       if (stopped) return
       stopped = true
       wake?.()
-      Promise.resolve(iterator.return?.()).catch(() => {})
+      // However it takes it: nobody waits for it.
+      void (async () => iterator.return?.())().catch(() => {})
     }
+    void run()
+    return stop
   }
 
   /** Writes an item or an end, behind what the sender still has. */
@@ -517,6 +551,9 @@ export class PeerCore implements Caller, Publisher, Server {
     const eager = this.#out.open + this.#in.open <= 1 && kind !== KIND.ITEM
     const cut = this.#writer.write(kind, flags, 0, id, 0, 0, 0, value, dictionary, eager, credit)
     if (cut) {
+      if (kind === KIND.PROGRESS || this.#isTooLarge(cut)) {
+        throw linkError('MESSAGE_TOO_LARGE', kind === KIND.PROGRESS ? 'progress' : 'value', 'unknown')
+      }
       const large = sender ?? new Sender(this.link.outbox, flags & FLAG.LANE, id, 0)
       large.add(cut)
     } else if (sender && kind === KIND.ITEM) {
@@ -660,9 +697,7 @@ export class PeerCore implements Caller, Publisher, Server {
     const answer = (flags & FLAG.ANSWER) !== 0
     const id = readU32(bytes, at + AT.id)
     const size = readU32(bytes, at + AT.payloadBytes)
-    if (
-      (flags & FLAG.MORE) === 0 ? length !== HEADER_BYTES + padded(size) : !isCut(kind, length, size)
-    ) {
+    if ((flags & FLAG.MORE) === 0 ? length !== HEADER_BYTES + padded(size) : !isCut(kind, length, size)) {
       this.link.violation()
       return
     }
@@ -849,25 +884,28 @@ export class PeerCore implements Caller, Publisher, Server {
 
   #run(served: Served, input: unknown, call: InCall): void {
     served.running++
-    let result: unknown
     try {
-      result = served.handler(input, call)
+      const result = served.handler(input, call)
+      if (isThenable(result)) {
+        result.then(
+          (output) => this.#answered(call, output),
+          (error) => this.#failCall(call, error),
+        )
+      } else {
+        this.#answered(call, result)
+      }
     } catch (error) {
       this.#failCall(call, error)
-      return
     }
-    if (served.method.kind !== 'call' && isIterable(result)) {
-      this.#answerItems(call, result)
-    } else if (isThenable(result)) {
-      result.then(
-        (output) => {
-          if (served.method.kind !== 'call' && isIterable(output)) this.#answerItems(call, output)
-          else this.#endCall(call, output)
-        },
-        (error) => this.#failCall(call, error),
-      )
-    } else {
-      this.#endCall(call, result)
+  }
+
+  /** The handler has given its answer: one value, or items. Never throws. */
+  #answered(call: InCall, output: unknown): void {
+    try {
+      if (call.served.method.kind !== 'call' && isIterable(output)) this.#answerItems(call, output)
+      else this.#endCall(call, output)
+    } catch (error) {
+      this.#failCall(call, error)
     }
   }
 
@@ -883,6 +921,7 @@ export class PeerCore implements Caller, Publisher, Server {
       items,
       call.sender,
       call.id,
+      method,
       flags,
       call.dictionary ? method.item : undefined,
       (output) => this.#endCall(call, output),
@@ -901,7 +940,7 @@ export class PeerCore implements Caller, Publisher, Server {
     try {
       this.#answer(call, KIND.END, output, call.dictionary ? method.output : undefined)
     } catch (error) {
-      this.#failCall(call, named(error, method, 'output', 'INTERNAL'))
+      this.#failCall(call, named(error, method, 'output', INTERNAL))
       return
     }
     this.#finish(call)
@@ -912,11 +951,19 @@ export class PeerCore implements Caller, Publisher, Server {
     try {
       this.#answer(call, KIND.ERROR, errorValue(thrown, this.#debug), undefined)
     } catch {
-      // Its declared data cannot be sent: the error goes without.
-      const { code, reason, message } = errorValue(thrown, false)
-      this.#answer(call, KIND.ERROR, { code, reason, message }, undefined)
+      this.#failPlainly(call, thrown)
     }
     this.#finish(call)
+  }
+
+  /** Its declared data cannot be sent: the error goes without, or as one that cannot be read. */
+  #failPlainly(call: InCall, thrown: unknown): void {
+    try {
+      const { code, reason, message } = errorValue(thrown, false)
+      this.#answer(call, KIND.ERROR, { code, reason, message }, undefined)
+    } catch {
+      this.#answer(call, KIND.ERROR, UNREADABLE, undefined)
+    }
   }
 
   #answer(call: InCall, kind: number, value: unknown, dictionary: Dictionary | undefined): void {
@@ -1195,6 +1242,7 @@ export class PeerCore implements Caller, Publisher, Server {
     const waiting = this.#waitingForRoom
     this.#waitingForRoom = []
     for (const resume of waiting) resume()
+    this.#checkDrained()
   }
 
   /**
@@ -1221,7 +1269,8 @@ export class PeerCore implements Caller, Publisher, Server {
   }
 
   #checkDrained(): void {
-    if (this.#draining && this.openCalls === 0) this.#onDrained?.()
+    // Answers that still wait in the outbox are part of finishing.
+    if (this.#draining && this.openCalls === 0 && !this.link.outbox.congested) this.#onDrained?.()
   }
 
   /** Ends the link now. Calls that are open fail with LINK_LOST. */
@@ -1235,12 +1284,17 @@ export class PeerCore implements Caller, Publisher, Server {
     if (reason === 'GOING_AWAY') this.#out.endSubscriptions()
     this.#out.fail((call) => linkError('LINK_LOST', `${call.method.name} (${reason})`, 'unknown'))
     this.#in.fail(linkError('LINK_LOST', `the caller’s link (${reason})`, 'unknown'))
+    for (const lost of this.#pinging) lost()
+    this.#pinging.clear()
     this.#drained()
     this.#settleClosed(reason)
   }
 }
 
 const ANNOUNCE_LINES = 128
+const INTERNAL = 'INTERNAL'
+/** The longest time that fits into a header; beyond it the far end is told of none. */
+const MAX_U32 = 2 ** 32 - 1
 const SERVE = systemMethod('$hub.serve')
 const WITHDRAW = systemMethod('$hub.withdraw')
 
@@ -1256,30 +1310,35 @@ function systemMethod(name: string): Method {
   }
 }
 
-function cancelled(method: Method, reason: unknown): ViaductError {
-  const { code, text } = REASONS.CANCELLED
-  return new ViaductError(code, `${method.name}: ${text}`, {
-    reason: 'CANCELLED',
-    fate: 'unknown',
-    cause: reason,
-  })
-}
-
 function malformed(text: string): ViaductError {
   return new ViaductError('INVALID_ARGUMENT', text, { reason: 'MALFORMED_BODY' })
 }
 
 /** The same error with the method and the part it happened in, as `pages.analyze: input.url`. */
-function named(error: unknown, method: Method, part: string, code?: ViaductError['code']): ViaductError {
+function named(error: unknown, method: Method, part: string, inside?: typeof INTERNAL): ViaductError {
   if (!isViaductError(error)) {
     return new ViaductError('INTERNAL', `${method.name}: ${part}: ${String(error)}`, { cause: error })
   }
   const path = error.path === undefined ? part : error.path.replace(/^value/, part)
-  return new ViaductError(code ?? error.code, `${method.name}: ${error.message.replace(/^value/, part)}`, {
+  // What our own side made and cannot send is no fault of the other's argument.
+  const code = inside && error.code === 'INVALID_ARGUMENT' ? inside : error.code
+  return new ViaductError(code, `${method.name}: ${error.message.replace(/^value/, part)}`, {
     reason: error.reason,
     path,
     fate: part === 'input' ? 'not-sent' : 'unknown',
   })
+}
+
+/** A CALL that had to wait leaves with what is left of its time. */
+function lowerTimeLeft(entry: Entry, now: number): void {
+  const { bytes } = entry
+  const held = Math.floor(now - entry.heldSince)
+  for (let at = 0; at + HEADER_BYTES <= bytes.length; at += Math.max(HEADER_BYTES, readU32(bytes, at))) {
+    const left = readU32(bytes, at + AT.timeLeft)
+    if (bytes[at + AT.kind] === KIND.CALL && left > 0) {
+      writeU32(bytes, at + AT.timeLeft, Math.max(1, left - held))
+    }
+  }
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

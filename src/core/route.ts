@@ -12,6 +12,8 @@ export class Route {
   readonly number: number
   readonly target: RouteTarget
   readonly #indices = new Map<string, number>()
+  /** Methods of a name that stood there already with another shape, by fingerprint and name. */
+  readonly #others = new Map<string, number>()
   readonly methods: Method[] = []
   /** Whether the server's fingerprint equals ours, by method index; set by ROUTE. */
   readonly same: boolean[] = []
@@ -34,18 +36,23 @@ export class Route {
 
   /** Two contracts may name the same method with different shapes: then bodies describe themselves. */
   #redefined(index: number, method: Method): number {
-    if (this.methods[index]?.fingerprint !== method.fingerprint) return -1
-    return index
+    if (this.methods[index]?.fingerprint === method.fingerprint) return index
+    return this.#others.get(otherKey(method)) ?? -1
   }
 
   define(method: Method): number {
     const index = this.methods.length
-    this.#indices.set(method.name, index)
+    if (this.#indices.has(method.name)) this.#others.set(otherKey(method), index)
+    else this.#indices.set(method.name, index)
     this.methods.push(method)
     this.same.push(false)
     this.status.push(undefined)
     return index
   }
+}
+
+function otherKey(method: Method): string {
+  return `${method.fingerprint} ${method.name}`
 }
 
 export function targetKey(target: RouteTarget): string {

@@ -35,6 +35,8 @@ export class Sender implements Feed {
   #sent = 0
   #part = 0
   #offset = 0
+  /** Since when a CALL waits: its time goes on meanwhile. */
+  #heldSince = 0
 
   constructor(outbox: Outbox, lane: number, id: number, credit: number) {
     this.#outbox = outbox
@@ -49,7 +51,14 @@ export class Sender implements Feed {
 
   add(message: Cut): void {
     this.#messages.push(message)
+    this.#hold(message, message.payloadBytes)
+    if (message.timeLeft > 0) this.#heldSince = this.#outbox.clock.now()
     this.#outbox.activate(this, this.#lane)
+  }
+
+  /** Items wait for their reader, everything else for the transport: that is counted. */
+  #hold(message: Cut | undefined, bytes: number): void {
+    if (message && message.kind !== KIND.ITEM) this.#outbox.heldBytes += bytes
   }
 
   grant(bytes: number): void {
@@ -58,9 +67,11 @@ export class Sender implements Feed {
     else this.onidle?.()
   }
 
-  /** Forgets what was not sent yet. @returns whether nothing at all of the first message had left. */
+  /** Forgets what was not sent yet. @returns whether that was a CALL of which nothing at all had left. */
   clear(): boolean {
-    const untouched = this.busy && this.#sent === 0
+    const untouched = this.#messages[0]?.kind === KIND.CALL && this.#sent === 0
+    for (const message of this.#messages) this.#hold(message, -message.payloadBytes)
+    this.#hold(this.#messages[0], this.#sent)
     this.#messages.length = 0
     this.#sent = this.#part = this.#offset = 0
     return untouched
@@ -75,6 +86,7 @@ export class Sender implements Feed {
       this.credit -= bytes
     }
     const first = this.#sent === 0
+    this.#hold(message, -bytes)
     this.#sent += bytes
     const last = this.#sent === message.payloadBytes
     const entry = this.#frame(message, bytes, first, last)
@@ -95,7 +107,9 @@ export class Sender implements Feed {
     const more = last ? 0 : FLAG.MORE
     const lane = message.flags & (FLAG.LANE | FLAG.ANSWER)
     if (first) {
-      const { kind, method, route, timeLeft, window, payloadBytes, headBytes, segments } = message
+      const { kind, method, route, window, payloadBytes, headBytes, segments } = message
+      const held = message.timeLeft > 0 ? Math.floor(this.#outbox.clock.now() - this.#heldSince) : 0
+      const timeLeft = message.timeLeft > 0 ? Math.max(1, message.timeLeft - held) : 0
       const flags = message.flags | more
       writeHeader(
         frame,

@@ -2,6 +2,8 @@ import type { Clock } from './clock.ts'
 
 /** Sweeps are at least so far apart, however many deadlines differ. */
 const MIN_GAP_MS = 4
+/** What a timer of every host takes; one that is due later is set again. */
+const MAX_GAP_MS = 2 ** 31 - 1
 
 /**
  * One timer for all deadlines of a link. Nothing is done per call but a comparison: a sweep reads the table
@@ -24,7 +26,8 @@ export class Sweep {
     if (deadline >= this.#at) return
     this.#at = deadline
     this.#cancel?.()
-    this.#cancel = this.#clock.after(Math.max(MIN_GAP_MS, deadline - this.#clock.now()), () => this.#run())
+    const gapMs = Math.min(MAX_GAP_MS, Math.max(MIN_GAP_MS, deadline - this.#clock.now()))
+    this.#cancel = this.#clock.after(gapMs, () => this.#run())
   }
 
   #run(): void {

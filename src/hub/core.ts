@@ -2,9 +2,9 @@ import { type AdmissionCrypto, Admitting, type Identity } from '../core/admissio
 import type { PeerInfo } from '../core/call.ts'
 import type { Clock } from '../core/clock.ts'
 import { type CloseReason, Link } from '../core/link.ts'
-import { type PeerCore, type PeerOptions, TRUSTED_LIMITS } from '../core/peer.ts'
+import { type PeerCore, type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from '../core/peer.ts'
 import type { Transport } from '../core/transport.ts'
-import { ADMISSION_TIMEOUT_MS, CALL_TIMEOUT_MS } from '../wire/limits.ts'
+import { ADMISSION_TIMEOUT_MS, CALL_TIMEOUT_MS, HUB_BODY_BYTES, HUB_BODY_DEPTH, MAX_METHODS } from '../wire/limits.ts'
 import { Manifest, type Rules, type Subject } from './manifest.ts'
 import { Port, type PortLimits } from './port.ts'
 import { Registry } from './registry.ts'
@@ -18,6 +18,13 @@ import { Waiting } from './waiting.ts'
 
 /** Links that may be on their way in at once; more are closed. */
 const MAX_PENDING = 64
+/** What the hub itself reads is small: a body that takes long to decode would hold everybody up. */
+const SERVICE_LIMITS: PeerLimits = {
+  ...TRUSTED_LIMITS,
+  messageBytes: HUB_BODY_BYTES,
+  maxDepth: HUB_BODY_DEPTH,
+  maxKeys: MAX_METHODS * 4,
+}
 /** How often a draining peer is looked at. */
 const DRAIN_LOOK_MS = 5
 
@@ -92,7 +99,7 @@ export class HubCore {
     })
     this.#waiting = new Waiting(this.clock, this.switch, CALL_TIMEOUT_MS)
     this.service = new HubService(this)
-    this.service.serveOn(this.local('hub', 'hub'))
+    this.service.serveOn(this.local('hub', 'hub', SERVICE_LIMITS))
   }
 
   subjectOf(port: Port): Subject {
@@ -111,7 +118,7 @@ export class HubCore {
   }
 
   /** A peer within this process, joined over memory. Its link is its proof. */
-  local(id: string, type: string): PeerCore {
+  local(id: string, type: string, limits: PeerLimits = TRUSTED_LIMITS): PeerCore {
     const [ours, theirs] = this.#options.pair()
     const info = this.#infoFor({ id, type }, undefined)
     const port = this.#attach(ours, info, this.manifest.limits(id, type))
@@ -120,7 +127,7 @@ export class HubCore {
     this.#enter(port)
     return this.#options.makePeer(theirs, {
       clock: this.clock,
-      limits: TRUSTED_LIMITS,
+      limits,
       hub: true,
       far: this.info,
     })

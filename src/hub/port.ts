@@ -2,8 +2,11 @@ import type { PeerInfo } from '../core/call.ts'
 import { Slots, STATE, slotOf } from '../core/exchange.ts'
 import type { CloseReason, Link } from '../core/link.ts'
 import { type Entry, Fifo } from '../core/outbox.ts'
-import { HIGH_WATER_SHARE, LOW_WATER_SHARE } from '../wire/limits.ts'
+import { HIGH_WATER_SHARE, LOW_WATER_SHARE, MIN_WINDOW_BYTES } from '../wire/limits.ts'
 import type { Traffic } from './traffic.ts'
+
+/** One stream gets at most one part in so many of what its reader has left for windows. */
+const WINDOW_SHARE = 32
 
 /** Bounds of one peer, by its zone or the manifest. */
 export interface PortLimits {
@@ -88,6 +91,8 @@ export class Forwarded {
 
   free(slot: number): void {
     const id = this.ids[slot] as number
+    const caller = this.callers[slot]
+    if (caller) caller.granted -= this.creditDown[slot] as number
     this.states[slot] = STATE.idle
     this.callers[slot] = undefined
     this.traffic[slot] = undefined
@@ -113,6 +118,10 @@ export class Port {
   /** Bytes and messages of this peer that wait in others' outboxes. */
   chargedBytes = 0
   chargedMessages = 0
+  /** Item bytes that callees may send to this peer now: its windows, all together. */
+  granted = 0
+  /** Methods defined on its routes. */
+  methods = 0
   #overBudget = false
   #holds = 0
   readonly #fifos = new Map<number, Fifo>()
@@ -134,6 +143,12 @@ export class Port {
   /** Exchanges open in either direction. */
   get load(): number {
     return this.forwarded.slots.open
+  }
+
+  /** What of a window may be granted now, so that all that comes of it stays within this peer's half. */
+  grantable(window: number): number {
+    const room = Math.max(0, this.limits.queueBytes / 2 - this.granted)
+    return Math.min(window, room, Math.max(MIN_WINDOW_BYTES, Math.floor(room / WINDOW_SHARE)))
   }
 
   /** Whether what others may make this peer hold is used up. */

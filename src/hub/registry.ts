@@ -1,3 +1,4 @@
+import { MAX_METHODS } from '../wire/limits.ts'
 import type { Port } from './port.ts'
 
 /** Who is there, by id and by type, what each serves, and who is on the way. */
@@ -51,7 +52,9 @@ export class Registry {
   }
 
   serve(port: Port, method: string, fingerprint: string): void {
-    this.#serves.get(port)?.set(method, fingerprint)
+    const methods = this.#serves.get(port)
+    // More than can be called on any route are not kept.
+    if (methods && (methods.size < MAX_METHODS || methods.has(method))) methods.set(method, fingerprint)
   }
 
   withdraw(port: Port, method: string): void {

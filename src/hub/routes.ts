@@ -9,6 +9,8 @@ import type { Binding, Gathering, HubRoute, Port, RouteMethod } from './port.ts'
 import type { Registry } from './registry.ts'
 import type { TrafficLog } from './traffic.ts'
 
+/** Methods that one peer may define on all its routes together; each costs the hub memory. */
+const LINK_METHODS = 2 * MAX_METHODS
 /** OPEN lines that fit into one link frame. */
 const LINES = 64
 
@@ -71,6 +73,10 @@ export class Routes {
         return
       }
       for (const binding of route.bindings) if (!known && index < binding.told) binding.told = index
+      if (!known && ++port.methods > LINK_METHODS) {
+        port.link.violation()
+        return
+      }
       const method: RouteMethod = { name, fingerprint, status: this.#decide(port, route, name) }
       route.methods[index] = method
       for (const binding of route.bindings) this.#resolve(route, binding, index)
@@ -213,6 +219,7 @@ export class Routes {
     const route = port.routes[number]
     if (!route) return
     port.routes[number] = undefined
+    for (const method of route.methods) if (method) port.methods--
     if (!isOwned(route)) return
     const key = keyOf(route.where)
     const leading = this.#leading.get(key)

@@ -145,12 +145,17 @@ export class Switch {
       this.#forward(from, to, flags, bytes, at, length, 0, binding.route)
       return
     }
+    const asked = oneWay ? 0 : readU32(bytes, at + AT.window)
+    const window = from.grantable(asked)
+    if (window < asked) {
+      if (window < MIN_WINDOW_BYTES) return this.#refuse(from, id, oneWay, 'QUEUE_FULL', route, index)
+      writeU32(bytes, at + AT.window, window)
+    }
     const table = to.forwarded
     const farId = table.slots.take()
     if (farId < 0) return this.#refuse(from, id, oneWay, 'TOO_MANY_CALLS', route, index)
     const farSlot = slotOf(farId)
     const timeLeft = readU32(bytes, at + AT.timeLeft)
-    const window = readU32(bytes, at + AT.window)
     table.ids[farSlot] = farId
     table.states[farSlot] = nextState(
       step(STATE.idle, (flags & FLAG.UPLOAD) !== 0 && !oneWay ? EVENT.callUpload : EVENT.call),
@@ -160,6 +165,7 @@ export class Switch {
     table.traffic[farSlot] = traffic
     table.lanes[farSlot] = flags & FLAG.LANE
     table.creditDown[farSlot] = window
+    from.granted += window
     table.creditUp[farSlot] = MIN_WINDOW_BYTES
     table.restDown[farSlot] = 0
     table.restUp[farSlot] = (flags & FLAG.MORE) !== 0 ? payloadBytes - (length - HEADER_BYTES) : 0
@@ -263,7 +269,11 @@ export class Switch {
       if (isItem) this.#item(table.traffic[far], here)
       else this.#count(table.traffic[far], here)
     } else if (kind === KIND.CREDIT) {
-      table.creditDown[far] = (table.creditDown[far] as number) + readU32(bytes, at + AT.window)
+      const asked = readU32(bytes, at + AT.window)
+      const granted = Math.min(asked, Math.max(0, from.limits.queueBytes / 2 - from.granted))
+      if (granted < asked) writeU32(bytes, at + AT.window, granted)
+      table.creditDown[far] = (table.creditDown[far] as number) + granted
+      from.granted += granted
     } else if (kind === KIND.CANCEL) {
       table.restUp[far] = 0
     }
@@ -303,6 +313,7 @@ export class Switch {
         return
       }
       table.restDown[far] = rest
+      if (whole === KIND.ITEM) to.granted -= payloadBytes
       this.#count(table.traffic[far], payloadBytes)
       if (table.states[far] !== STATE.cancelled || whole !== KIND.ITEM)
         this.#forward(from, to, flags, bytes, at, length, id, 0)
@@ -334,6 +345,7 @@ export class Switch {
         from.link.violation()
         return
       }
+      to.granted -= here
       table.deadlines[far] = Number.POSITIVE_INFINITY
       this.#item(table.traffic[far], here)
     } else if (kind === KIND.CREDIT) {

@@ -108,7 +108,12 @@ export class Topics implements Gathering {
       this.#assemblies.set(from, assembly)
     }
     const total = readU32(bytes, at + AT.payloadBytes)
-    if (assembly.bytes + total > from.limits.queueBytes / 2 || !assembly.begin(bytes, at, length)) {
+    if (assembly.bytes + total > from.limits.queueBytes / 2) {
+      // Too many large ones at once: this one is dropped, and the rest of it is late.
+      from.refused++
+      return
+    }
+    if (!assembly.begin(bytes, at, length)) {
       from.link.violation()
       return
     }

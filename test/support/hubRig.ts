@@ -145,6 +145,7 @@ export class HubRig {
       const { id } = port.info
       if (port.forwarded.slots.open !== 0) found.push(`${id}: ${port.forwarded.slots.open} forwarded`)
       const made = port.madeTo.filter((to) => to !== undefined).length
+      if (port.granted !== 0) found.push(`${id}: ${port.granted} granted`)
       if (made !== 0) found.push(`${id}: ${made} made`)
       if (port.chargedBytes !== 0 || port.chargedMessages !== 0) found.push(`${id}: ${port.chargedBytes} charged`)
       if (port.link.outbox.queuedBytes !== 0) found.push(`${id}: ${port.link.outbox.queuedBytes} queued`)
