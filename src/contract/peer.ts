@@ -1,7 +1,19 @@
-import type { Caller, CallOptions, Handler, ItemStream, PeerInfo, Target } from '../core/call.ts'
+import type {
+  Caller,
+  CallOptions,
+  Handler,
+  ItemStream,
+  PeerInfo,
+  Publisher,
+  Server,
+  Subscription,
+  Target,
+} from '../core/call.ts'
 import type { CloseReason } from '../core/link.ts'
 import { type Method, untyped } from '../core/method.ts'
 import type { PeerCore } from '../core/peer.ts'
+import { targetKey } from '../core/route.ts'
+import { ResumingSubscription } from '../core/streams.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
 import { type Client, type ClientOptions, client } from './client.ts'
 import type { ContractOf } from './contract.ts'
@@ -20,28 +32,88 @@ const ROUTE = untyped('$hub.route')
  * One end of a link, with contracts: calls and answers, streams, publishes and subscribes. Both ends are of
  * this class. Contracts are optional: `call`, `stream`, `notify` and `handle` take a method's name as well.
  */
-export class Peer {
-  /** The end itself, for transports, tools and tests. */
-  readonly core: PeerCore
-  /** Who this is, as the hub says; of a peer without a hub, nobody. */
-  readonly info: PeerInfo
+export class Peer implements Server {
+  #core: PeerCore
+  #info: PeerInfo
+  readonly #callers = new Map<string, Caller>()
+  /** What is served, so that it can be served again over another link. */
+  readonly #served = new Map<Method, { readonly handler: Handler; withdraw: () => void }>()
+  readonly #publisher: Publisher
+  readonly #closed: Promise<CloseReason>
+  #settleClosed: (reason: CloseReason) => void = () => {}
+  readonly #resumes: boolean
+  #finished = false
+  #resumed: (() => void)[] = []
 
-  constructor(core: PeerCore, info: PeerInfo = { id: '', type: '', zone: 'local', session: '' }) {
-    this.core = core
-    this.info = info
+  /** @param resumes somebody brings another link when this one is lost: see {@link resume}. */
+  constructor(core: PeerCore, info: PeerInfo = NOBODY, resumes = false) {
+    this.#core = core
+    this.#info = info
+    this.#resumes = resumes
+    this.#publisher = {
+      publish: (topic, data, options) => this.#core.publish(topic, data, options),
+      subscribe: (topic, options) => this.#subscribe(topic, options),
+    }
+    this.#closed = new Promise((resolve) => {
+      this.#settleClosed = resolve
+    })
+    if (!resumes) void core.closed.then((reason) => this.finish(reason))
+  }
+
+  /** The end of the present link, for transports, tools and tests. */
+  get core(): PeerCore {
+    return this.#core
+  }
+
+  /** Who this is, as the hub says; of a peer without a hub, nobody. */
+  get info(): PeerInfo {
+    return this.#info
   }
 
   get id(): string {
-    return this.info.id
+    return this.#info.id
   }
 
-  /** Settles with the reason when the link has ended; never rejects. */
+  /** Settles with the reason when the link has ended for good; never rejects. */
   get closed(): Promise<CloseReason> {
-    return this.core.closed
+    return this.#closed
   }
 
   get isClosed(): boolean {
-    return this.core.isClosed
+    return this.#finished
+  }
+
+  /** Whether there is a link now; a peer that joined by itself dials again when it was lost. */
+  get isConnected(): boolean {
+    return !this.#core.isClosed
+  }
+
+  /** Goes on over another link: what was served is served there, subscriptions are made again. */
+  resume(core: PeerCore, info: PeerInfo): void {
+    this.#core = core
+    this.#info = info
+    for (const [method, served] of this.#served) served.withdraw = core.handle(method, served.handler)
+    for (const resumed of this.#resumed.splice(0)) resumed()
+  }
+
+  /** No further link will come. */
+  finish(reason: CloseReason): void {
+    this.#finished = true
+    this.#settleClosed(reason)
+    for (const resumed of this.#resumed.splice(0)) resumed()
+  }
+
+  #subscribe(topic: Method, options?: CallOptions): Subscription {
+    if (!this.#resumes) return this.#core.subscribe(topic, options)
+    return new ResumingSubscription(
+      () => this.#core.subscribe(topic, options),
+      async () => {
+        if (this.#core.isClosed && !this.#finished) {
+          await new Promise<void>((resolve) => this.#resumed.push(resolve))
+        }
+        return !this.#finished
+      },
+    )
   }
 
   /** A contract's methods as functions, towards a target; without one, towards the far end of the link. */
@@ -61,7 +133,7 @@ export class Peer {
     options: ServeOptions & { readonly partial: true },
   ): () => void
   serve<E>(contract: ContractOf<E>, handlers: Partial<Handlers<E>>, options: ServeOptions = {}): () => void {
-    return serve(this.core, contract, handlers, { ...options, partial: true })
+    return serve(this, contract, handlers, { ...options, partial: true })
   }
 
   /** Publishes an event. False when the outbox is full and the event was not taken; see {@link drained}. */
@@ -70,7 +142,7 @@ export class Peer {
     data: NoInfer<Sent>,
     options?: { readonly key?: string },
   ): boolean {
-    return publish(this.core, topic, data, options)
+    return publish(this.#publisher, topic, data, options)
   }
 
   /** Subscribes to a topic. The subscription is sent at once; its `ready` settles when the hub has it. */
@@ -78,12 +150,18 @@ export class Peer {
     topic: Topic<unknown, Received>,
     options?: SubscribeOptions,
   ): ContractSubscription<Received> {
-    return subscribe(this.core, topic, options)
+    return subscribe(this.#publisher, topic, options)
   }
 
   /** Who makes calls towards a target; without one, towards the far end of the link. */
   to(target?: Target): Caller {
-    return target ? this.core.to(target) : this.core
+    const key = targetKey(target)
+    let caller = this.#callers.get(key)
+    if (!caller) {
+      caller = new PresentCaller(() => this.#core, target)
+      this.#callers.set(key, caller)
+    }
+    return caller
   }
 
   /** Calls a method by name. */
@@ -111,7 +189,13 @@ export class Peer {
 
   /** Serves one method by name until the returned function withdraws it. */
   handle(method: string | Method, handler: Handler): () => void {
-    return this.core.handle(named(method, 'call'), handler)
+    const known = named(method, 'call')
+    const served = { handler, withdraw: this.#core.handle(known, handler) }
+    this.#served.set(known, served)
+    return () => {
+      if (this.#served.get(known) === served) this.#served.delete(known)
+      served.withdraw()
+    }
   }
 
   /**
@@ -126,7 +210,7 @@ export class Peer {
     target: { readonly type: string },
     options: CallOptions = {},
   ): AsyncGenerator<Answer<unknown>, { readonly asked: number; readonly failed: number }, undefined> {
-    const known = await this.core.call(ROUTE, { target, methods: [] }, options)
+    const known = await this.#core.call(ROUTE, { target, methods: [] }, options)
     const ids = idsOf(known)
     let failed = 0
     const arrived: Answer<unknown>[] = []
@@ -161,33 +245,69 @@ export class Peer {
   batch<T extends readonly PromiseLike<unknown>[]>(
     make: () => [...T],
   ): Promise<{ [K in keyof T]: PromiseSettledResult<Awaited<T[K]>> }> {
-    return this.core.batch(make)
+    return this.#core.batch(make)
   }
 
   /** Tells the hub that this peer takes work now. `join()` does so by itself unless told not to. */
   ready(): Promise<void> {
-    this.core.announce()
-    return this.core.call(READY, undefined).then(() => {})
+    this.#core.announce()
+    return this.#core.call(READY, undefined).then(() => {})
   }
 
   /** Milliseconds of a round trip to the far end of the link. */
   ping(): Promise<number> {
-    return this.core.ping()
+    return this.#core.ping()
   }
 
   /** Settles when the outbox takes more; at once unless it is full. */
   drained(): Promise<void> {
-    return this.core.drained()
+    return this.#core.drained()
   }
 
   /** Goes away in good order: takes no new calls, finishes those that run, then closes. */
   drain(graceMs?: number): Promise<void> {
-    return this.core.drain(graceMs)
+    return this.#core.drain(graceMs)
   }
 
   /** Ends the link now; open calls fail with LINK_LOST. */
-  close(reason?: CloseReason): void {
-    this.core.close(reason)
+  close(reason: CloseReason = 'GOING_AWAY'): void {
+    this.#core.close(reason)
+    this.finish(reason)
+  }
+}
+
+const NOBODY: PeerInfo = { id: '', type: '', zone: 'local', session: '' }
+
+/** A caller over whatever link there is at the time of the call. */
+class PresentCaller implements Caller {
+  readonly #present: () => PeerCore
+  readonly #target: Target | undefined
+  #core: PeerCore | undefined
+  #caller: Caller | undefined
+
+  constructor(present: () => PeerCore, target: Target | undefined) {
+    this.#present = present
+    this.#target = target
+  }
+
+  #bound(): Caller {
+    const core = this.#present()
+    if (this.#caller && core === this.#core) return this.#caller
+    this.#core = core
+    this.#caller = this.#target ? core.to(this.#target) : core
+    return this.#caller
+  }
+
+  call(method: Method, input: unknown, options?: CallOptions): Promise<unknown> {
+    return this.#bound().call(method, input, options)
+  }
+
+  stream(method: Method, input: unknown, options?: CallOptions): ItemStream {
+    return this.#bound().stream(method, input, options)
+  }
+
+  notify(method: Method, input: unknown): boolean {
+    return this.#bound().notify(method, input)
   }
 }
 

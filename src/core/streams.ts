@@ -1,3 +1,4 @@
+import { isViaductError } from '../wire/errors.ts'
 import { readU32 } from '../wire/frame.ts'
 import type { EventInfo, ItemStream, Subscription } from './call.ts'
 import type { Items } from './items.ts'
@@ -100,4 +101,53 @@ export function readEvent(head: Uint8Array): EventInfo | undefined {
 
 function u64(bytes: Uint8Array, at: number): bigint {
   return BigInt(readU32(bytes, at)) | (BigInt(readU32(bytes, at + 4)) << 32n)
+}
+
+/**
+ * A subscription that outlives its link: when that is lost it is made again over the next one. Events
+ * published in between are missed; the counts of what was dropped go on.
+ */
+export class ResumingSubscription implements Subscription {
+  readonly #open: () => Subscription
+  readonly #again: () => Promise<boolean>
+  #present: Subscription
+  #before = 0n
+  #cancelled = false
+
+  /** @param again settles when there is a link once more; false when there will be none. */
+  constructor(open: () => Subscription, again: () => Promise<boolean>) {
+    this.#open = open
+    this.#again = again
+    this.#present = open()
+  }
+
+  get ready(): Promise<void> {
+    return this.#present.ready
+  }
+
+  get last(): EventInfo | undefined {
+    return this.#present.last
+  }
+
+  get dropped(): bigint {
+    return this.#before + this.#present.dropped
+  }
+
+  cancel(reason?: unknown): void {
+    this.#cancelled = true
+    this.#present.cancel(reason)
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
+    for (;;) {
+      try {
+        yield* this.#present
+      } catch (error) {
+        if (!isViaductError(error) || error.reason !== 'LINK_LOST' || this.#cancelled) throw error
+      }
+      if (this.#cancelled || !(await this.#again())) return
+      this.#before += this.#present.dropped
+      this.#present = this.#open()
+    }
+  }
 }

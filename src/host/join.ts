@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Peer } from '../contract/peer.ts'
 import { type AdmissionCrypto, admissionError, Joining, type Welcome } from '../core/admission.ts'
+import type { PeerInfo } from '../core/call.ts'
 import { PeerCore } from '../core/peer.ts'
 import type { Transport } from '../core/transport.ts'
 import { openSocket } from '../transports/socket.ts'
@@ -30,6 +32,11 @@ export interface JoinOptions {
   readonly ready?: boolean
   /** A supervised child ends its process when its link ends, so that it never outlives its hub. Default true. */
   readonly exitWithLink?: boolean
+  /**
+   * Dial again when the link to the hub is lost, until it is there or {@link Peer.close} is called. What was
+   * served is served again, subscriptions are made again. Default true for peers that join by `app` and `id`.
+   */
+  readonly reconnect?: boolean
   /** Stacks travel with errors. */
   readonly debug?: boolean
 }
@@ -44,7 +51,7 @@ export interface JoinOptions {
 export async function join(options: JoinOptions = {}): Promise<Peer> {
   const inherited = options.app === undefined ? inheritedLink() : undefined
   if (inherited) {
-    const peer = await joinOver(openSocket({ fd: inherited.fd }).transport, {}, inherited.app, options.debug)
+    const peer = await joinOver(openSocket({ fd: inherited.fd }).transport, inherited.app, options.debug)
     if (options.exitWithLink ?? true) void peer.closed.then(() => process.exit(EXIT_WITH_LINK))
     announceReady(peer, options)
     return peer
@@ -57,15 +64,59 @@ export async function join(options: JoinOptions = {}): Promise<Peer> {
       { reason: 'NOT_SUPERVISED' },
     )
   }
+  const reconnect = options.reconnect ?? true
+  const dialled = await dialHub(app, id, options)
+  const peer = new Peer(dialled.core, dialled.you, reconnect)
+  if (reconnect) void keepJoined(peer, () => dialHub(app, id, options), options.ready ?? true)
+  announceReady(peer, options)
+  return peer
+}
+
+/** One way in: reads the key anew, because a hub that was started again has written others. */
+async function dialHub(app: string, id: string, options: JoinOptions): Promise<Joined> {
   const folder = openRuntimeFolder(app, {
     create: false,
     ...(options.base === undefined ? {} : { base: options.base }),
   })
   const key = readCredential(folder, id)
   const transport = await dial(hubAddress(folder), app)
-  const peer = await joinOver(transport, { id, key, pid: process.pid }, app, options.debug)
-  announceReady(peer, options)
-  return peer
+  return joinWith(transport, { id, key, pid: process.pid }, app, options.debug)
+}
+
+const FIRST_DELAY_MS = 50
+const LONGEST_DELAY_MS = 2_000
+/** The hub has said that it does not want this peer, or has another in its place. */
+const FINAL: ReadonlySet<string> = new Set(['REPLACED', 'DENIED', 'UNAUTHENTICATED'])
+
+/** Brings a peer another link whenever it has lost one. */
+async function keepJoined(peer: Peer, again: () => Promise<Joined>, ready: boolean): Promise<void> {
+  for (;;) {
+    const reason = await peer.core.closed
+    if (peer.isClosed || FINAL.has(reason)) {
+      peer.finish(reason)
+      return
+    }
+    const joined = await redial(peer, again)
+    if (!joined) return
+    peer.resume(joined.core, joined.you)
+    if (ready) peer.ready().catch(() => {})
+  }
+}
+
+async function redial(peer: Peer, again: () => Promise<Joined>): Promise<Joined | undefined> {
+  for (let delayMs = FIRST_DELAY_MS; ; delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS)) {
+    // Full jitter: the peers of a hub that comes back do not come all at once.
+    await Promise.race([sleep(Math.random() * delayMs), peer.closed])
+    if (peer.isClosed) return undefined
+    try {
+      const joined = await again()
+      if (!peer.isClosed) return joined
+      joined.core.close()
+      return undefined
+    } catch {
+      // Not there yet, or its folder not yet written: it is dialled until it is, or the peer is closed.
+    }
+  }
 }
 
 /** The exit code of a child whose link has ended; its supervisor stops it so as a matter of course. */
@@ -96,13 +147,23 @@ async function dial(address: string, app: string): Promise<Transport> {
   return transport
 }
 
-/** Joins over a transport whose far end is a hub. */
-export async function joinOver(
+/** Joins over a transport whose far end is a hub, and whose end is the peer's end. */
+export async function joinOver(transport: Transport, app: string, debug = false): Promise<Peer> {
+  const { core, you } = await joinWith(transport, {}, app, debug)
+  return new Peer(core, you)
+}
+
+interface Joined {
+  readonly core: PeerCore
+  readonly you: PeerInfo
+}
+
+async function joinWith(
   transport: Transport,
   who: { readonly id?: string; readonly key?: Uint8Array; readonly pid?: number },
   app: string,
   debug = false,
-): Promise<Peer> {
+): Promise<Joined> {
   let welcomed: (welcome: Welcome) => void = () => {}
   const welcome = new Promise<Welcome>((resolve) => {
     welcomed = resolve
@@ -120,5 +181,5 @@ export async function joinOver(
   joining.begin(core.link)
   const settled = await Promise.race([welcome, core.closed])
   if (typeof settled === 'string') throw admissionError(settled, app)
-  return new Peer(core, settled.you)
+  return { core, you: settled.you }
 }

@@ -5,10 +5,10 @@ import type { Peer } from '../contract/peer.ts'
 import { errorFrom } from '../core/errorValue.ts'
 import { untyped } from '../core/method.ts'
 import type { HubStats, PeerStatus } from '../hub/service.ts'
+import { socketTransport } from '../transports/socket.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
 import type { ChildChange, ListenOptions } from './hub.ts'
 import type { HubControl } from './hubControl.ts'
-import { socketTransport } from '../transports/socket.ts'
 import { joinOver } from './join.ts'
 import type { ChildSpec, ChildStatus } from './supervision.ts'
 
@@ -45,7 +45,7 @@ export async function launchHub(options: ListenOptions): Promise<{ peer: Peer; c
   }
   child.disconnect()
   child.unref()
-  const peer = await joinOver(socketTransport(socket), {}, options.app)
+  const peer = await joinOver(socketTransport(socket), options.app)
   await peer.ready()
   return { peer, control: new RemoteHub(peer, () => child.ref(), exited) }
 }

@@ -4,7 +4,13 @@ import type { Clock } from '../core/clock.ts'
 import { type CloseReason, Link } from '../core/link.ts'
 import { type PeerCore, type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from '../core/peer.ts'
 import type { Transport } from '../core/transport.ts'
-import { ADMISSION_TIMEOUT_MS, CALL_TIMEOUT_MS, HUB_BODY_BYTES, HUB_BODY_DEPTH, MAX_METHODS } from '../wire/limits.ts'
+import {
+  ADMISSION_TIMEOUT_MS,
+  CALL_TIMEOUT_MS,
+  HUB_BODY_BYTES,
+  HUB_BODY_DEPTH,
+  MAX_METHODS,
+} from '../wire/limits.ts'
 import { Manifest, type Rules, type Subject } from './manifest.ts'
 import { Port, type PortLimits } from './port.ts'
 import { Registry } from './registry.ts'

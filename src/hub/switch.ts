@@ -116,14 +116,7 @@ export class Switch {
     const binding = pick(route, index, this.#turn++)
     if (!binding) {
       if (!oneWay && route.awaited() && this.#events.wait(from, route, bytes, at, length)) return
-      return this.#refuse(
-        from,
-        id,
-        oneWay,
-        nobody(route, index),
-        route,
-        index,
-      )
+      return this.#refuse(from, id, oneWay, nobody(route, index), route, index)
     }
     if (same && !binding.same[index]) return this.#refuse(from, id, oneWay, 'SKEW', route, index)
     const to = binding.port
@@ -307,13 +300,12 @@ export class Switch {
       if (
         rest < 0 ||
         more === (rest === 0) ||
-        !this.#spend(whole === KIND.ITEM, table.creditDown, far, payloadBytes)
+        (whole === KIND.ITEM && !this.#take(table, far, payloadBytes))
       ) {
         from.link.violation()
         return
       }
       table.restDown[far] = rest
-      if (whole === KIND.ITEM) to.granted -= payloadBytes
       this.#count(table.traffic[far], payloadBytes)
       if (table.states[far] !== STATE.cancelled || whole !== KIND.ITEM)
         this.#forward(from, to, flags, bytes, at, length, id, 0)
@@ -341,11 +333,10 @@ export class Switch {
       return
     }
     if (kind === KIND.ITEM) {
-      if (!this.#spend(true, table.creditDown, far, here)) {
+      if (!this.#take(table, far, here)) {
         from.link.violation()
         return
       }
-      to.granted -= here
       table.deadlines[far] = Number.POSITIVE_INFINITY
       this.#item(table.traffic[far], here)
     } else if (kind === KIND.CREDIT) {
@@ -363,6 +354,13 @@ export class Switch {
     // An END or ERROR is forwarded even after a cancel: it frees the caller's slot.
     if (effect !== EFFECT.late) this.#forward(from, to, flags, bytes, at, length, id, 0)
     if (event === EVENT.endDown && !more) this.#ended(from, far, kind)
+  }
+
+  /** Item bytes of a callee: what its caller was granted is less by so much. */
+  #take(table: Port['forwarded'], slot: number, bytes: number): boolean {
+    const caller = table.callers[slot]
+    if (caller) caller.granted -= bytes
+    return this.#spend(true, table.creditDown, slot, bytes)
   }
 
   #spend(isItem: boolean, credits: number[], slot: number, bytes: number): boolean {

@@ -3,6 +3,16 @@ import { untyped } from '../../src/core/method.ts'
 import { ViaductError } from '../../src/wire/errors.ts'
 import { both, collect, echo, errorOf, list, outcome, put, rig, slow, watched } from './rig.ts'
 
+/** Settles when a signal fires. */
+function abortOf(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve()))
+}
+
+/** An object that looks like a promise. */
+function thenable(then: unknown): object {
+  return Object.defineProperty({}, 'then', { value: then })
+}
+
 describe('what handlers throw', () => {
   const revoked = Proxy.revocable({}, {})
   revoked.revoke()
@@ -50,7 +60,7 @@ describe('what handlers throw', () => {
         const method = how === 'from a generator' ? list : echo
         far.handle(method, () => {
           if (how === 'thrown') throw thrown
-          if (how === 'rejected') return { then: (_: unknown, no: (error: unknown) => void) => no(thrown) }
+          if (how === 'rejected') return thenable((_: unknown, no: (error: unknown) => void) => no(thrown))
           return (function* () {
             yield 1
             throw thrown
@@ -143,40 +153,22 @@ describe('what handlers return', () => {
 
   test('iterables and thenables that break their promises', async () => {
     const { near, far, clock } = rig()
+    const fault = (): never => {
+      throw new Error('no')
+    }
     const broken: [string, unknown][] = [
-      [
-        'iterator that throws',
-        {
-          [Symbol.asyncIterator]: () => {
-            throw new Error('no')
-          },
-        },
-      ],
+      ['iterator that throws', { [Symbol.asyncIterator]: fault }],
       ['iterator that is nothing', { [Symbol.asyncIterator]: () => undefined }],
-      [
-        'then that throws',
-        {
-          get then() {
-            throw new Error('no')
-          },
-        },
-      ],
-      [
-        'then that throws when called',
-        {
-          then: () => {
-            throw new Error('no')
-          },
-        },
-      ],
+      ['then that throws', Object.defineProperty({}, 'then', { get: fault })],
+      ['then that throws when called', thenable(fault)],
     ]
     for (const [name, value] of broken) {
       const method = untyped(`t.${name}`, 'stream')
       far.handle(method, () => value)
       const late = untyped(`t.late ${name}`, 'stream')
-      far.handle(late, () => ({
-        then: (yes: (value: unknown) => void) => yes(name.startsWith('then') ? 1 : value),
-      }))
+      far.handle(late, () =>
+        thenable((yes: (value: unknown) => void) => yes(name.startsWith('then') ? 1 : value)),
+      )
       const stream = outcome(collect(near.stream(method, 0, { timeoutMs: 100 })))
       const later = outcome(collect(near.stream(late, 0, { timeoutMs: 100 })))
       await clock.advance(200)
@@ -188,13 +180,12 @@ describe('what handlers return', () => {
 
   test('a thenable that answers twice answers once', async () => {
     const { near, far, clock } = rig()
-    far.handle(echo, () => ({
-      then: (yes: (value: unknown) => void, no: (error: unknown) => void) => {
-        yes(1)
-        yes(2)
-        no(new Error('3'))
-      },
-    }))
+    const twice = (yes: (value: unknown) => void, no: (error: unknown) => void): void => {
+      yes(1)
+      yes(2)
+      no(new Error('3'))
+    }
+    far.handle(echo, () => thenable(twice))
     expect(await near.call(echo, 0)).toBe(1)
     await clock.settle()
     expect(far.openCalls).toBe(0)
@@ -326,7 +317,7 @@ describe('the link ends', () => {
       far.handle(list, async function* (_input, call) {
         try {
           for (;;) {
-            yield 'item'
+            yield 'item'.repeat(500)
             if (call.signal.aborted) return
           }
         } finally {
@@ -335,7 +326,8 @@ describe('the link ends', () => {
       })
       far.handle(put, async (_input, call) => {
         try {
-          for await (const _ of call.upload);
+          let count = 0
+          for await (const _ of call.upload) if (++count === 5) await abortOf(call.signal)
         } catch (error) {
           heard.push('put')
           throw error
@@ -351,7 +343,7 @@ describe('the link ends', () => {
       const uploadsEnded: string[] = []
       async function* upload(name: string) {
         try {
-          for (;;) yield name
+          for (;;) yield name.repeat(500)
         } finally {
           uploadsEnded.push(name)
         }
@@ -384,7 +376,7 @@ describe('the link ends', () => {
         for (let next = await one.next(); !next.done; next = await one.next());
       })
       for (const one of rest) expect(await outcome(one)).toBe('!LINK_LOST')
-      expect(heard.sort()).toEqual(['both', 'list', 'put', 'slow'])
+      expect(heard.sort()).toEqual(['both', 'list', 'put', 'slow', 'slow'])
       expect(uploadsEnded.sort()).toEqual(['both', 'put'])
       expect([near.openCalls, far.openCalls]).toEqual([0, 0])
       expect(await outcome(near.call(echo, 1))).toBe('!LINK_LOST')

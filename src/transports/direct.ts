@@ -1,7 +1,7 @@
 import { Peer } from '../contract/peer.ts'
 import { PeerCore, type PeerOptions } from '../core/peer.ts'
 import type { Transport } from '../core/transport.ts'
-import { memoryTransports } from '../transports/memory.ts'
+import { memoryTransports } from './memory.ts'
 
 export type LinkOptions = Pick<PeerOptions, 'clock' | 'limits' | 'far' | 'debug'>
 

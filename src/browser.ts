@@ -1,0 +1,22 @@
+/** Viaduct in browsers and workers: peers over message ports, with contracts. Imports nothing of Node. */
+
+export { type Client, type ClientOptions, client } from './contract/client.ts'
+export { type Contract, type ContractCall, contract, method, stream, topic } from './contract/contract.ts'
+export { isError } from './contract/declaredErrors.ts'
+export { type Answer, Peer } from './contract/peer.ts'
+export { type Handlers, type ServeOptions, serve } from './contract/serve.ts'
+export type { ContractSubscription, SubscribeOptions, Topic } from './contract/topics.ts'
+export type {
+  CallContext,
+  Caller,
+  CallOptions,
+  Handler,
+  ItemStream,
+  PeerInfo,
+  Subscription,
+  Target,
+} from './core/call.ts'
+export type { Transport, TransportEvents } from './core/transport.ts'
+export { connectPeers, type LinkOptions, peerOver } from './transports/direct.ts'
+export { type PortLike, portTransport } from './transports/port.ts'
+export { type Code, type Fate, isViaductError, ViaductError } from './wire/errors.ts'
