@@ -28,7 +28,7 @@ function viaductHub(name, validate) {
       const { join } = await import('viaduct')
       const { makeContract, serveBench } = await import('../lib/contract.js')
       const bench = await makeContract(env.workload, validate)
-      const peer = await join({ app: APP, id: 'callee', base: env.dir, ready: false })
+      const peer = await join({ app: APP, id: 'callee', base: env.dir, ready: false, reconnect: false })
       serveBench(peer, bench, handlers, validate)
       await peer.ready()
       return { close: () => peer.close() }
@@ -37,7 +37,7 @@ function viaductHub(name, validate) {
       const { join } = await import('viaduct')
       const { benchClient, makeContract } = await import('../lib/contract.js')
       const bench = await makeContract(env.workload, validate)
-      const peer = await join({ app: APP, id: 'caller', base: env.dir })
+      const peer = await join({ app: APP, id: 'caller', base: env.dir, reconnect: false })
       return /** @type {any} */ ({ ...benchClient(peer, bench, { id: 'callee' }), close: () => peer.close() })
     },
   }

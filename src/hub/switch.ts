@@ -352,7 +352,9 @@ export class Switch {
       this.#tapDown(this.tap, from, to, far, bytes, at, payloadBytes)
     }
     // An END or ERROR is forwarded even after a cancel: it frees the caller's slot.
-    if (effect !== EFFECT.late) this.#forward(from, to, flags, bytes, at, length, id, 0)
+    // In a bare error `route` is the number of its reason.
+    const reason = kind === KIND.ERROR ? readU32(bytes, at + AT.route) : 0
+    if (effect !== EFFECT.late) this.#forward(from, to, flags, bytes, at, length, id, reason)
     if (event === EVENT.endDown && !more) this.#ended(from, far, kind)
   }
 

@@ -276,6 +276,18 @@ describe('one exchange', () => {
     expect(rig.leftovers()).toEqual([])
   })
 
+  it('a bare error of the callee keeps its reason, code and fate', async () => {
+    const { rig, caller, callee } = await pair()
+    caller.call(1, 1)
+    await rig.settle()
+    const id = calls(callee)[0]?.id ?? 0
+    callee.send({ kind: KIND.ERROR, flags: FLAG.ANSWER, method: 12, id, route: 3, window: 1, timeLeft: 250 })
+    await rig.settle()
+    expect(caller.take()).toMatchObject([
+      { kind: KIND.ERROR, id: 1, method: 12, route: REASONS.METHOD_NOT_FOUND.number, window: 1, timeLeft: 250 },
+    ])
+  })
+
   it('credit is checked in both directions', async () => {
     const { rig, caller, callee } = await pair()
     caller.call(1, 1, { flags: FLAG.UPLOAD, window: 65_536 })

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Overflow } from '../../src/core/method.ts'
 import { untyped } from '../../src/core/method.ts'
-import { type EventInfo } from '../../src/core/call.ts'
+import type { EventInfo } from '../../src/core/call.ts'
 import { readEvent } from '../../src/core/streams.ts'
 import { BodyEncoder, decodeBody } from '../../src/wire/body.ts'
 import { FLAG, KIND } from '../../src/wire/frame.ts'
@@ -67,7 +67,7 @@ describe('topics', () => {
     subscriptions.forEach((subscription, index) => {
       void (async () => {
         for await (const value of subscription) seen[index]?.push(`${subscription.last?.source} ${String(value)}`)
-      })()
+      })().catch(() => {})
     })
     const expected: string[] = []
     for (let index = 0; index < 200; index++) {

@@ -1,0 +1,129 @@
+/**
+ * Writes the parts of the documents that are made of the code: the limits in README.md, and
+ * docs/reference/errors.md. `node scripts/docs.js` after a build; test/docs fails while they are stale.
+ */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+
+/** The limits that a user meets, in the order of the table: what each bounds, and the constants that say it. */
+const ROWS = [
+  ['deadline of a call, when none is given', ['CALL_TIMEOUT_MS']],
+  ['one message, trusted peers / all others', ['TRUSTED_MESSAGE_BYTES', 'UNTRUSTED_MESSAGE_BYTES']],
+  ['nesting of a value', ['MAX_DEPTH']],
+  ['keys and items of one value, trusted peers / all others', ['TRUSTED_MAX_KEYS', 'MAX_KEYS']],
+  ['payload of one frame; longer messages are cut', ['FRAGMENT_BYTES']],
+  ['bytes of items under way on one stream', ['WINDOW_BYTES']],
+  ['calls open on one link, trusted peers / all others', ['TRUSTED_MAX_EXCHANGES', 'MAX_EXCHANGES']],
+  ['held by the hub for one peer, trusted / all others', ['TRUSTED_QUEUE_BYTES', 'UNTRUSTED_QUEUE_BYTES']],
+  ['messages held for one peer, trusted / all others', ['TRUSTED_QUEUE_MESSAGES', 'QUEUE_MESSAGES']],
+  ['held by the hub for all peers together', ['HUB_QUEUE_BYTES']],
+  ['events waiting for one subscription', ['QUEUE_CAPACITY', 'SUBSCRIPTION_QUEUE_BYTES']],
+  ['time and bytes to prove who one is', ['ADMISSION_TIMEOUT_MS', 'ADMISSION_BYTES']],
+  ['routes on one link, methods on one route', ['MAX_ROUTES', 'MAX_METHODS']],
+  ['a body that the hub itself reads', ['HUB_BODY_BYTES', 'HUB_BODY_DEPTH']],
+]
+
+/**
+ * The table of limits. A row stands in it only when the sources use all of its constants: a limit that
+ * nothing applies is no promise.
+ *
+ * @param {Readonly<Record<string, number>>} limits src/wire/limits.ts
+ * @param {string} sources all other sources
+ */
+export function limitsTable(limits, sources) {
+  const used = (name) => new RegExp(`\\b${name}\\b`).test(sources)
+  const rows = ROWS.map(([what, names]) => {
+    for (const name of names) if (limits[name] === undefined) throw new Error(`there is no limit ${name}`)
+    return [what, names.filter(used)]
+  })
+    .filter(([, names]) => names.length > 0)
+    .map(([what, names]) => {
+      const texts = names.map((name) => amount(name, limits[name]))
+      return `| ${what} | ${texts.join(' / ')} | ${names.map((name) => `\`${name}\``).join(' ')} |`
+    })
+  return ['| what is bounded | by | constant |', '| --- | --- | --- |', ...rows].join('\n')
+}
+
+function amount(name, value) {
+  if (name.endsWith('_MS')) return value % 1000 === 0 ? `${value / 1000} s` : `${value} ms`
+  if (name.endsWith('_BYTES')) {
+    if (value % 2 ** 20 === 0) return `${value / 2 ** 20} MiB`
+    if (value % 2 ** 10 === 0) return `${value / 2 ** 10} KiB`
+    return `${value} bytes`
+  }
+  return value.toLocaleString('en-US')
+}
+
+const KINDS = [
+  ['code', 'Codes', 'One of a closed set, gRPC’s, with gRPC’s numbers. Decide by it first.'],
+  ['reason', 'Reasons', 'A stable word below a code. A declared error’s reason is its own name.'],
+  ['close', 'Ends of links', 'Why a link ended, as `peer.closed` says it and as errors of joining have it.'],
+]
+
+/**
+ * The page of errors.
+ *
+ * @param {readonly { name: string, kind: string, code: string, what: string, causes: readonly string[],
+ *   remedies: readonly string[] }[]} explanations src/cli/explanations.ts
+ * @param {Readonly<Record<string, number>>} codes
+ * @param {number} firstExit what the command line adds to a code's number
+ */
+export function errorsPage(explanations, codes, firstExit) {
+  const lines = [
+    '<!-- Made by scripts/docs.js from src/cli/explanations.ts: change it there. -->',
+    '',
+    '# Errors',
+    '',
+    'Every code, reason and end of a link: what it says, where it comes from, what to do. The command line',
+    'prints the same: `viaduct explain WORD`. How errors are made and read: [errors](../guides/errors.md).',
+  ]
+  for (const [kind, title, about] of KINDS) {
+    lines.push('', `## ${title}`, '', about)
+    for (const { name, code, what, causes, remedies } of explanations.filter((one) => one.kind === kind)) {
+      const number = codes[code] ?? 0
+      const of = kind === 'code' ? `Code ${number}` : `Code ${code}`
+      lines.push('', `### ${name}`, '', `${what}`, '', `${of}; exit code ${firstExit + number} of \`viaduct call\`.`)
+      lines.push('', 'Comes from:', '', ...causes.map((cause) => `- ${markdown(cause)}`))
+      lines.push('', 'What to do:', '', ...remedies.map((remedy) => `- ${markdown(remedy)}`))
+    }
+  }
+  return `${lines.join('\n')}\n`
+}
+
+/** Text of the explanations as Markdown: what would be read as mark-up stands for itself. */
+function markdown(text) {
+  return text.replaceAll(/[*_<>|[\]]/g, (mark) => `\\${mark}`)
+}
+
+/** The text with what stands between `<!-- name -->` and `<!-- /name -->` replaced. */
+export function between(text, name, part) {
+  const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)]
+  if (from < 0 || to < from) throw new Error(`there is no ${begin} … ${end}`)
+  return `${text.slice(0, from + begin.length)}\n${part}\n${text.slice(to)}`
+}
+
+/** All sources but the limits themselves. */
+export function readSources(root = ROOT) {
+  return readdirSync(join(root, 'src'), { recursive: true })
+    .map(String)
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('limits.ts'))
+    .map((name) => readFileSync(join(root, 'src', name), 'utf8'))
+    .join('\n')
+}
+
+async function main() {
+  const limits = await import('../dist/wire/limits.js')
+  const { CODES } = await import('../dist/wire/errors.js')
+  const { EXPLANATIONS } = await import('../dist/cli/explanations.js')
+  const { EXIT } = await import('../dist/cli/failure.js')
+  const readme = join(ROOT, 'README.md')
+  const text = between(readFileSync(readme, 'utf8'), 'limits', limitsTable(limits, readSources()))
+  writeFileSync(readme, text)
+  writeFileSync(join(ROOT, 'docs/reference/errors.md'), errorsPage(EXPLANATIONS, CODES, EXIT.CALL))
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main()
