@@ -30,7 +30,8 @@ interface Import {
 
 function importsOf(file: string): Import[] {
   const text = readFileSync(join(root, file), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '')
-  const pattern = /(?:^|\n)\s*(?:import|export)\s+(type\s+)?(?:[\w*{}\s,$]+?\sfrom\s+)?'([^']+)'|import\(\s*'([^']+)'/g
+  const pattern =
+    /(?:^|\n)\s*(?:import|export)\s+(type\s+)?(?:[\w*{}\s,$]+?\sfrom\s+)?'([^']+)'|import\(\s*'([^']+)'/g
   return [...text.matchAll(pattern)].map(([, type, name, dynamic]) => {
     const named = name ?? dynamic ?? ''
     const to = named.startsWith('.') ? relative(root, join(root, dirname(file), named)) : named
@@ -72,7 +73,8 @@ describe('architecture', () => {
 
   it('imports name files that are there', () => {
     const known = new Set(files)
-    for (const { from, to } of imports) if (to.endsWith('.ts')) expect(known, `${from} -> ${to}`).toContain(to)
+    for (const { from, to } of imports)
+      if (to.endsWith('.ts')) expect(known, `${from} -> ${to}`).toContain(to)
   })
 
   it('pure layers import nothing of their environment', () => {

@@ -18,6 +18,8 @@ export class Items implements AsyncIterableIterator<unknown, undefined> {
   #costs: number[] = []
   #head = 0
   #owed = 0
+  /** Bytes of an item that is being put together while whole ones wait for the reader. */
+  #unfinished = 0
   #ended = false
   #error: unknown
   #failed = false
@@ -50,7 +52,8 @@ export class Items implements AsyncIterableIterator<unknown, undefined> {
       return
     }
     this.#values.push(value)
-    this.#costs.push(cost)
+    this.#costs.push(cost + this.#unfinished)
+    this.#unfinished = 0
   }
 
   /** Bytes that have been taken in, to be granted again. */
@@ -61,6 +64,15 @@ export class Items implements AsyncIterableIterator<unknown, undefined> {
       this.#owed = 0
       this.#grant(owed)
     }
+  }
+
+  /**
+   * Bytes of an item that is being put together. They are granted at once only while no whole item waits: so a
+   * reader that rests holds one item over its window at most, however large items are.
+   */
+  oweUnfinished(bytes: number): void {
+    if (this.waiting === 0) this.owe(bytes)
+    else this.#unfinished += bytes
   }
 
   end(): void {
@@ -97,7 +109,9 @@ export class Items implements AsyncIterableIterator<unknown, undefined> {
         this.#costs = this.#costs.slice(this.#head)
         this.#head = 0
       }
-      this.owe(cost)
+      const unfinished = this.waiting === 0 ? this.#unfinished : 0
+      this.#unfinished -= unfinished
+      this.owe(cost + unfinished)
       return Promise.resolve({ value, done: false })
     }
     if (this.#failed) {

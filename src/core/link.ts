@@ -24,6 +24,10 @@ export const CLOSE_REASONS = [
 ] as const
 export type CloseReason = (typeof CLOSE_REASONS)[number]
 
+export function isCloseReason(text: string): text is CloseReason {
+  return CLOSE_REASONS.some((reason) => reason === text)
+}
+
 function closeReason(number: number): CloseReason {
   return CLOSE_REASONS[number] ?? 'PROTOCOL_ERROR'
 }

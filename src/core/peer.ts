@@ -618,6 +618,10 @@ export class PeerCore implements Caller, Publisher, Server {
   #frame(bytes: Uint8Array, at: number, length: number): void {
     const kind = bytes[at + AT.kind] as number
     const flags = bytes[at + AT.flags] as number
+    if (kind === KIND.CALL && (flags & FLAG.ANSWER) !== 0) {
+      this.link.violation()
+      return
+    }
     if ((flags & FLAG.MORE) !== 0 || kind === KIND.FRAGMENT) {
       this.#fragment(kind, flags, bytes, at, length)
       return
@@ -747,8 +751,8 @@ export class PeerCore implements Caller, Publisher, Server {
 
   /** Grants the fragments of an unfinished item as they come. */
   #owe(id: number, answer: boolean, bytes: number): void {
-    if (answer) this.#out.get(id)?.items?.owe(bytes)
-    else this.#in.get(id)?.items?.owe(bytes)
+    if (answer) this.#out.get(id)?.items?.oweUnfinished(bytes)
+    else this.#in.get(id)?.items?.oweUnfinished(bytes)
   }
 
   /** A message over the limit: its call fails, the link lives, its fragments are dropped as late. */

@@ -6,6 +6,7 @@ import type { Handlers, ServeOptions } from '../contract/serve.ts'
 import type { ContractSubscription, SubscribeOptions, Topic } from '../contract/topics.ts'
 import type { Target } from '../core/call.ts'
 import { systemClock } from '../core/clock.ts'
+import { isCloseReason } from '../core/link.ts'
 import { PeerCore } from '../core/peer.ts'
 import { HubCore } from '../hub/core.ts'
 import type { Rules } from '../hub/manifest.ts'
@@ -182,6 +183,7 @@ export class EmbeddedHub implements HubControl {
     try {
       const hub = new EmbeddedHub(options, folder, claim)
       await hub.#listen()
+      process.on('exit', hub.#onExit)
       return hub
     } catch (error) {
       claim.release()
@@ -295,10 +297,11 @@ export class EmbeddedHub implements HubControl {
           port()?.link.ping(() => resolve())
         }),
       drain: () => this.core.drain(id),
-      close: () => {
+      close: (reason) => {
+        const why = isCloseReason(reason) ? reason : 'GOING_AWAY'
         const found = port()
-        if (found?.info.pid === pid) found.link.close('GOING_AWAY')
-        else transport.close('GOING_AWAY')
+        if (found?.info.pid === pid) found.link.close(why)
+        else transport.close(why)
       },
     }
   }

@@ -92,7 +92,10 @@ export class Switch {
     const slot = slotOf(id)
     // A one-way message in fragments borrows an id, which has to be free like any other.
     const takesId = !oneWay || (flags & FLAG.MORE) !== 0
-    if (takesId && (slot >= from.limits.exchanges || from.madeTo[slot] !== undefined)) {
+    if (
+      (flags & FLAG.ANSWER) !== 0 ||
+      (takesId && (slot >= from.limits.exchanges || from.madeTo[slot] !== undefined))
+    ) {
       from.link.violation()
       return
     }

@@ -123,13 +123,26 @@ describe('rules', () => {
     ui: { call: ['pages.work', 'tabs.*', { method: 'files.read', to: ['store', 'worker'] }] },
     'ui-2': { call: ['extra.one'] },
   }
-  const names = ['pages.work', 'pages.other', 'tabs.open', 'tabs.x.y', 'tabsopen', 'files.read', 'files.write', 'extra.one']
+  const names = [
+    'pages.work',
+    'pages.other',
+    'tabs.open',
+    'tabs.x.y',
+    'tabsopen',
+    'files.read',
+    'files.write',
+    'extra.one',
+  ]
 
   it('deny what no rule allows, in the hub itself: the target never sees it', async () => {
     const rig = new HubRig({ rules })
     const target = await rig.raw('main', 'main')
     const store = await rig.raw('store-1', 'store')
-    for (const id of ['main', 'store-1']) rig.hub.serve(rig.port(id), names.map((name) => [name, '']))
+    for (const id of ['main', 'store-1'])
+      rig.hub.serve(
+        rig.port(id),
+        names.map((name) => [name, '']),
+      )
     const ask = async (from: string, to: string): Promise<string[]> => {
       const peer = await rig.join(from, 'ui')
       const allowed: string[] = []

@@ -32,7 +32,8 @@ describe('forgeries', () => {
     hostile.call(0x00100000, 1, { payload: new Uint8Array([0x2a]) })
     await rig.settle()
     // Straight to the route that the hub opened at the callee, and to others' routes.
-    for (let route = 0; route < 8; route++) hostile.call(1 + route, route, { payload: new Uint8Array([0x2a]) })
+    for (let route = 0; route < 8; route++)
+      hostile.call(1 + route, route, { payload: new Uint8Array([0x2a]) })
     await rig.settle()
     expect(new Set(sources)).toEqual(new Set(['worker-1 worker semi']))
     expect(hostile.closed).toBe(false)
@@ -89,7 +90,10 @@ describe('forgeries', () => {
       main
         .to({ id: 'worker-1' })
         .call(untyped('work'), call, { timeoutMs: 0 })
-        .then((value) => settled.push(value), (error: unknown) => settled.push(error))
+        .then(
+          (value) => settled.push(value),
+          (error: unknown) => settled.push(error),
+        )
     }
     await rig.settle()
     const asked = callee.take().filter(({ kind }) => kind === KIND.CALL)
@@ -99,7 +103,16 @@ describe('forgeries', () => {
       seed = (Math.imul(seed, 1103515245) + 12345) >>> 0
       return Math.floor((seed / 2 ** 32) * below)
     }
-    const kinds = [KIND.END, KIND.ERROR, KIND.ITEM, KIND.PROGRESS, KIND.CREDIT, KIND.CANCEL, KIND.FRAGMENT, 0x40]
+    const kinds = [
+      KIND.END,
+      KIND.ERROR,
+      KIND.ITEM,
+      KIND.PROGRESS,
+      KIND.CREDIT,
+      KIND.CANCEL,
+      KIND.FRAGMENT,
+      0x40,
+    ]
     for (let forgery = 0; forgery < 10_000; forgery++) {
       const kind = kinds[random(kinds.length)] ?? KIND.END
       const like = asked[random(asked.length)]
@@ -173,7 +186,13 @@ describe('forgeries', () => {
     peer.open(1, { id: 'main' }, 'open.x')
     await rig.settle()
     callee.transport.full = true
-    const run = makeFrame({ kind: KIND.CALL, lane: 2, id: 1, route: 1, payload: new Uint8Array(4000).fill(5) })
+    const run = makeFrame({
+      kind: KIND.CALL,
+      lane: 2,
+      id: 1,
+      route: 1,
+      payload: new Uint8Array(4000).fill(5),
+    })
     peer.send(run)
     for (let id = 2; id < 40; id++) peer.call(id, 1, { payload: new Uint8Array([id]) })
     await rig.settle()

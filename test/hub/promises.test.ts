@@ -34,7 +34,14 @@ describe('the switch', () => {
     hook.enable()
     for (let call = 0; call < 50_000; call++) {
       caller.send(
-        makeFrame({ kind: KIND.CALL, lane: 2, id: 1 + (call % 64), route: 1, timeLeft: 5000, payload: random() }),
+        makeFrame({
+          kind: KIND.CALL,
+          lane: 2,
+          id: 1 + (call % 64),
+          route: 1,
+          timeLeft: 5000,
+          payload: random(),
+        }),
       )
       rig.clock.turns()
       const asked = callee.transport.sent.pop()

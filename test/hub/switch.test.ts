@@ -6,7 +6,11 @@ import { REASONS } from '../../src/wire/reasons.ts'
 import { frameFrom, type ReadFrame } from '../support/frames.ts'
 import { HubRig, type RawPeer, refusal } from '../support/hubRig.ts'
 
-const FREE = { main: { call: ['*'], publish: ['*'], subscribe: ['*'] }, worker: { call: ['*'] }, ui: { call: ['work'] } }
+const FREE = {
+  main: { call: ['*'], publish: ['*'], subscribe: ['*'] },
+  worker: { call: ['*'] },
+  ui: { call: ['work'] },
+}
 const work = untyped('work')
 const big = 'x'.repeat(100_000)
 
@@ -30,7 +34,8 @@ describe('routing', () => {
     const rig = new HubRig({ rules: FREE })
     const main = await rig.join('main', 'main')
     const workers = await Promise.all(['w1', 'w2', 'w3'].map((id) => rig.join(id, 'worker')))
-    workers.forEach((worker, index) => worker.handle(work, (input) => `${index} ${String(input)}`))
+    for (const [index, worker] of workers.entries())
+      worker.handle(work, (input) => `${index} ${String(input)}`)
     await rig.settle()
     const answer = main.to({ id: 'w2' }).call(work, 'a')
     await rig.settle()
@@ -74,7 +79,11 @@ describe('routing', () => {
       return new Promise(() => {})
     })
     await rig.settle()
-    for (let call = 0; call < 10; call++) main.to({ type: 'worker' }).call(ours, 1, { timeoutMs: 0 }).catch(() => {})
+    for (let call = 0; call < 10; call++)
+      main
+        .to({ type: 'worker' })
+        .call(ours, 1, { timeoutMs: 0 })
+        .catch(() => {})
     await rig.settle()
     expect(seen).toEqual(Array.from({ length: 10 }, () => 'now'))
     now.close()
@@ -176,7 +185,9 @@ describe('routing', () => {
     ])
     main.send({ kind: KIND.CANCEL, id: 3 })
     await rig.settle()
-    expect(main.take()).toMatchObject([{ kind: KIND.ERROR, id: 3, route: REASONS.CANCELLED.number, window: 1 }])
+    expect(main.take()).toMatchObject([
+      { kind: KIND.ERROR, id: 3, route: REASONS.CANCELLED.number, window: 1 },
+    ])
     const w = await rig.raw('w', 'worker')
     rig.hub.serve(rig.port('w'), [['work', '']])
     await rig.settle()
@@ -214,7 +225,9 @@ describe('one exchange', () => {
     callee.transport.drain()
     await rig.settle()
     expect(calls(callee).map(({ timeLeft }) => timeLeft)).toEqual([0, 20, 4960])
-    expect(caller.take()).toMatchObject([{ kind: KIND.ERROR, id: 1, route: REASONS.DEADLINE_EXCEEDED.number, window: 1 }])
+    expect(caller.take()).toMatchObject([
+      { kind: KIND.ERROR, id: 1, route: REASONS.DEADLINE_EXCEEDED.number, window: 1 },
+    ])
   })
 
   it('is cancelled by the hub 100 ms after its time, and its slot stays until the callee ends', async () => {
@@ -251,7 +264,9 @@ describe('one exchange', () => {
     await rig.settle()
     callee.transport.drain()
     await rig.settle()
-    const after = callee.take().filter(({ kind, id }) => id !== kinds[0]?.id && (kind === KIND.CALL || kind === KIND.CANCEL))
+    const after = callee
+      .take()
+      .filter(({ kind, id }) => id !== kinds[0]?.id && (kind === KIND.CALL || kind === KIND.CANCEL))
     for (const { id } of after.filter(({ kind }) => kind === KIND.CALL)) {
       const of = after.filter((frame) => frame.id === id).map(({ kind }) => kind)
       expect(of).toEqual([KIND.CALL, KIND.CANCEL])
@@ -284,7 +299,14 @@ describe('one exchange', () => {
     callee.send({ kind: KIND.ERROR, flags: FLAG.ANSWER, method: 12, id, route: 3, window: 1, timeLeft: 250 })
     await rig.settle()
     expect(caller.take()).toMatchObject([
-      { kind: KIND.ERROR, id: 1, method: 12, route: REASONS.METHOD_NOT_FOUND.number, window: 1, timeLeft: 250 },
+      {
+        kind: KIND.ERROR,
+        id: 1,
+        method: 12,
+        route: REASONS.METHOD_NOT_FOUND.number,
+        window: 1,
+        timeLeft: 250,
+      },
     ])
   })
 
@@ -313,14 +335,24 @@ describe('one exchange', () => {
     await rig.settle()
     expect(callee.closed).toBe(true)
     expect(other.closed).toBe(false)
-    expect(other.take().find(({ kind }) => kind === KIND.ERROR)).toMatchObject({ id: 1, route: REASONS.TARGET_UNAVAILABLE.number })
+    expect(other.take().find(({ kind }) => kind === KIND.ERROR)).toMatchObject({
+      id: 1,
+      route: REASONS.TARGET_UNAVAILABLE.number,
+    })
   })
 
   it('an uploader is not closed for what crosses the hub’s own cancel', async () => {
     const { rig, caller } = await pair()
     caller.call(1, 1, { flags: FLAG.UPLOAD, timeLeft: 10 })
     await rig.clock.pass(200)
-    caller.send({ kind: KIND.ITEM, flags: FLAG.MORE, lane: 2, id: 1, payload: new Uint8Array(8), payloadBytes: 16 })
+    caller.send({
+      kind: KIND.ITEM,
+      flags: FLAG.MORE,
+      lane: 2,
+      id: 1,
+      payload: new Uint8Array(8),
+      payloadBytes: 16,
+    })
     caller.send({ kind: KIND.FRAGMENT, lane: 2, id: 1, payload: new Uint8Array(8) })
     await rig.settle()
     expect(caller.closed).toBe(false)
@@ -404,7 +436,13 @@ describe('one exchange', () => {
     rig.hub.serve(rig.port('worker-3'), [['work', '']])
     const answer = refusal(main.to({ id: 'worker-3' }).call(work, big))
     await rig.settle()
-    callee.send({ kind: KIND.END, lane: 2, id: calls(callee)[0]?.id ?? 0, ...first, flags: FLAG.MORE | FLAG.ANSWER })
+    callee.send({
+      kind: KIND.END,
+      lane: 2,
+      id: calls(callee)[0]?.id ?? 0,
+      ...first,
+      flags: FLAG.MORE | FLAG.ANSWER,
+    })
     await rig.settle()
     callee.transport.lose()
     await rig.settle()
@@ -436,11 +474,21 @@ describe('one exchange', () => {
     callee.transport.full = true
     caller.call(9, 1)
     await rig.settle()
-    caller.call(1, 1, { lane: 3, flags: FLAG.MORE | FLAG.ONE_WAY, payload: new Uint8Array(8), payloadBytes: 16 })
+    caller.call(1, 1, {
+      lane: 3,
+      flags: FLAG.MORE | FLAG.ONE_WAY,
+      payload: new Uint8Array(8),
+      payloadBytes: 16,
+    })
     caller.send({ kind: KIND.FRAGMENT, lane: 1, id: 1, payload: new Uint8Array(8) })
     callee.transport.drain()
     await rig.settle()
-    expect(callee.take().slice(-2).map(({ kind }) => kind)).toEqual([KIND.CALL, KIND.FRAGMENT])
+    expect(
+      callee
+        .take()
+        .slice(-2)
+        .map(({ kind }) => kind),
+    ).toEqual([KIND.CALL, KIND.FRAGMENT])
   })
 })
 
@@ -456,14 +504,19 @@ describe('bounds', () => {
     await rig.settle()
     flood.take()
     callee.transport.full = true
-    for (let id = 1; id < 40 && !flood.transport.paused; id++) flood.call(id, 1, { payload: new Uint8Array(8_192) })
+    for (let id = 1; id < 40 && !flood.transport.paused; id++)
+      flood.call(id, 1, { payload: new Uint8Array(8_192) })
     await rig.settle()
     expect(flood.transport.paused).toBe(true)
     expect(honest.transport.paused).toBe(false)
     expect(rig.port('main').link.outbox.queuedBytes).toBeLessThan(120_000)
     for (let id = 1; id < 10; id++) honest.call(id, 1, { payload: new Uint8Array(8_192) })
     await rig.settle()
-    expect(honest.take().at(-1)).toMatchObject({ kind: KIND.ERROR, route: REASONS.QUEUE_FULL.number, window: 1 })
+    expect(honest.take().at(-1)).toMatchObject({
+      kind: KIND.ERROR,
+      route: REASONS.QUEUE_FULL.number,
+      window: 1,
+    })
     callee.transport.drain()
     await rig.settle()
     expect(flood.transport.paused).toBe(false)
@@ -536,7 +589,14 @@ describe('bounds', () => {
     const target = await rig.raw('m', 'main')
     rig.hub.serve(rig.port('m'), [['work', '']])
     up.call(1, 1, { flags: FLAG.UPLOAD })
-    up.send({ kind: KIND.END, lane: 2, flags: FLAG.MORE, id: 1, payload: new Uint8Array(8), payloadBytes: 9_000_000 })
+    up.send({
+      kind: KIND.END,
+      lane: 2,
+      flags: FLAG.MORE,
+      id: 1,
+      payload: new Uint8Array(8),
+      payloadBytes: 9_000_000,
+    })
     await rig.settle()
     expect(up.closed).toBe(true)
     expect(target.closed).toBe(false)

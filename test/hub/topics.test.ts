@@ -1,8 +1,8 @@
 /** Publish and subscribe: order, exact counts, five ways of being full, and memory within bounds. */
 import { describe, expect, it } from 'vitest'
+import type { EventInfo } from '../../src/core/call.ts'
 import type { Overflow } from '../../src/core/method.ts'
 import { untyped } from '../../src/core/method.ts'
-import type { EventInfo } from '../../src/core/call.ts'
 import { readEvent } from '../../src/core/streams.ts'
 import { BodyEncoder, decodeBody } from '../../src/wire/body.ts'
 import { FLAG, KIND } from '../../src/wire/frame.ts'
@@ -37,7 +37,12 @@ async function subscriber(rig: HubRig, overflow: Overflow, window: number): Prom
   return raw
 }
 
-async function publish(rig: HubRig, from: RawPeer, count: number, keyOf?: (index: number) => string): Promise<void> {
+async function publish(
+  rig: HubRig,
+  from: RawPeer,
+  count: number,
+  keyOf?: (index: number) => string,
+): Promise<void> {
   for (let index = 0; index < count; index++) {
     const head = keyOf ? { head: [{ tag: 3, text: keyOf(index) }] } : {}
     from.send(frameFrom({ kind: 'CALL', lane: 2, flags: ['ONE_WAY'], route: 1, ...head, body: index }))
@@ -66,7 +71,8 @@ describe('topics', () => {
     const seen: string[][] = subscriptions.map(() => [])
     subscriptions.forEach((subscription, index) => {
       void (async () => {
-        for await (const value of subscription) seen[index]?.push(`${subscription.last?.source} ${String(value)}`)
+        for await (const value of subscription)
+          seen[index]?.push(`${subscription.last?.source} ${String(value)}`)
       })().catch(() => {})
     })
     const expected: string[] = []
@@ -97,7 +103,9 @@ describe('topics', () => {
       await rig.settle()
       const got = events(sub.take())
       const first = overflow === 'drop-oldest' ? 234 : 0
-      expect(got.map(({ value }) => value)).toEqual(Array.from({ length: QUEUE_CAPACITY }, (_, index) => first + index))
+      expect(got.map(({ value }) => value)).toEqual(
+        Array.from({ length: QUEUE_CAPACITY }, (_, index) => first + index),
+      )
       expect(got.every(({ dropped, source }) => dropped === 234n && source === 'pub-1')).toBe(true)
       expect(got.at(-1)?.sequence).toBe(BigInt(first + QUEUE_CAPACITY))
       await publish(rig, pub, 1)
@@ -166,7 +174,16 @@ describe('topics', () => {
     const rig = new HubRig({ rules: RULES })
     const sub = await rig.raw('sub-1', 'ui')
     sub.open(1, { topics: true }, 'news')
-    sub.send(frameFrom({ kind: 'CALL', lane: 2, id: 1, route: 1, window: 0xffffffff, body: { overflow: 'drop-oldest' } }))
+    sub.send(
+      frameFrom({
+        kind: 'CALL',
+        lane: 2,
+        id: 1,
+        route: 1,
+        window: 0xffffffff,
+        body: { overflow: 'drop-oldest' },
+      }),
+    )
     await rig.settle()
     sub.take()
     const pub = await publisher(rig)
@@ -214,7 +231,13 @@ describe('topics', () => {
     await rig.settle()
     expect([...got].sort()).toEqual(['small', large])
     const raw = await publisher(rig)
-    const first = { kind: KIND.CALL, lane: 2, flags: FLAG.ONE_WAY | FLAG.MORE, route: 1, payload: new Uint8Array(8) }
+    const first = {
+      kind: KIND.CALL,
+      lane: 2,
+      flags: FLAG.ONE_WAY | FLAG.MORE,
+      route: 1,
+      payload: new Uint8Array(8),
+    }
     // More at once than a peer may have unfinished: dropped, and the link lives.
     for (let id = 1; id < 20; id++) raw.send({ ...first, id, payloadBytes: 1024 * 1024 })
     await rig.settle()

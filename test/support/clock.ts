@@ -65,7 +65,10 @@ export class TurnClock implements Clock {
     for (;;) {
       let next: Timer | undefined
       for (const timer of this.#timers) {
-        if (timer.at <= until && (!next || timer.at < next.at || (timer.at === next.at && timer.number < next.number)))
+        if (
+          timer.at <= until &&
+          (!next || timer.at < next.at || (timer.at === next.at && timer.number < next.number))
+        )
           next = timer
       }
       if (!next) break

@@ -146,7 +146,11 @@ export function payloadOf(described: Json): { payload: Uint8Array; headBytes: nu
     const { payload } = described
     const bytes = typeof payload === 'string' ? fromHex(payload) : segmentOf(payload)
     const section = described.section === undefined ? new Uint8Array(0) : fromHex(textOf(described.section))
-    return { payload: joinBytes(section, bytes), headBytes: numberOf(described.headBytes), segments: numberOf(described.segments) }
+    return {
+      payload: joinBytes(section, bytes),
+      headBytes: numberOf(described.headBytes),
+      segments: numberOf(described.segments),
+    }
   }
   const parts: Uint8Array[] = []
   if (described.section !== undefined) parts.push(fromHex(textOf(described.section)))
@@ -206,7 +210,9 @@ const BITS = ['MORE', 'ANSWER', 'ONE_WAY', 'UPLOAD', 'DICTIONARY', 'SEALED'] as 
 export function show(frame: Uint8Array): string {
   const read = readFrame(frame)
   const flags = BITS.filter((name) => (read.flags & FLAG[name]) !== 0)
-  const fields = (['method', 'id', 'route', 'timeLeft', 'window', 'payloadBytes', 'headBytes', 'segments'] as const)
+  const fields = (
+    ['method', 'id', 'route', 'timeLeft', 'window', 'payloadBytes', 'headBytes', 'segments'] as const
+  )
     .filter((name) => read[name] !== 0)
     .map((name) => `${name} ${read[name]}`)
   const name = KIND_NAMES.get(read.kind) ?? read.kind.toString(16)

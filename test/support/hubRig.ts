@@ -60,7 +60,9 @@ export class RawPeer {
     const methods = names.map((name, index) =>
       typeof name === 'string' ? [index, name, ''] : [index, name[0], name[1]],
     )
-    this.send(frameFrom({ kind: 'OPEN', route, body: target === undefined ? { methods } : { target, methods } }))
+    this.send(
+      frameFrom({ kind: 'OPEN', route, body: target === undefined ? { methods } : { target, methods } }),
+    )
   }
 
   call(id: number, route: number, more: Partial<FrameFields> = {}): void {
@@ -147,7 +149,8 @@ export class HubRig {
       const made = port.madeTo.filter((to) => to !== undefined).length
       if (port.granted !== 0) found.push(`${id}: ${port.granted} granted`)
       if (made !== 0) found.push(`${id}: ${made} made`)
-      if (port.chargedBytes !== 0 || port.chargedMessages !== 0) found.push(`${id}: ${port.chargedBytes} charged`)
+      if (port.chargedBytes !== 0 || port.chargedMessages !== 0)
+        found.push(`${id}: ${port.chargedBytes} charged`)
       if (port.link.outbox.queuedBytes !== 0) found.push(`${id}: ${port.link.outbox.queuedBytes} queued`)
     }
     return found
@@ -170,7 +173,9 @@ export function joinOver(
 }
 
 /** What a promise rejects with. */
-export async function refusal(promise: Promise<unknown>): Promise<{ code?: string; reason?: string; fate?: string }> {
+export async function refusal(
+  promise: Promise<unknown>,
+): Promise<{ code?: string; reason?: string; fate?: string }> {
   try {
     await promise
   } catch (error) {

@@ -1,6 +1,6 @@
 /** Plays a talk of vectors/talks.json against a peer; the notation is in vectors/README.md. */
 import { type AdmissionCrypto, Admitting, Joining } from '../../src/core/admission.ts'
-import type { CallContext, ItemStream, Target } from '../../src/core/call.ts'
+import type { CallContext, CallOptions, ItemStream, Target } from '../../src/core/call.ts'
 import { Link } from '../../src/core/link.ts'
 import { type Method, untyped } from '../../src/core/method.ts'
 import { PeerCore, type PeerOptions, TRUSTED_LIMITS } from '../../src/core/peer.ts'
@@ -237,7 +237,8 @@ export class TalkPlayer {
     else if ('see' in step) this.#see(step)
     else {
       this.#quiet()
-      if ('in' in step) this.#transport.receive(...(Array.isArray(step.in) ? step.in : [step.in]).map(frameFrom))
+      if ('in' in step)
+        this.#transport.receive(...(Array.isArray(step.in) ? step.in : [step.in]).map(frameFrom))
       else if (step.do === 'pass') await this.#clock.pass(Number(step.ms))
       else this.#do(step)
       await this.#clock.settle()
@@ -274,7 +275,9 @@ export class TalkPlayer {
         fail(`its source is ${next.answered.call.peer.id}`)
       const label = textOf(step.as)
       this.#answered.set(label, next.answered)
-      next.answered.call.signal.addEventListener('abort', () => this.#seen.push({ see: 'aborted', of: label }))
+      next.answered.call.signal.addEventListener('abort', () =>
+        this.#seen.push({ see: 'aborted', of: label }),
+      )
       return
     }
     const value = 'value' in step ? valueFrom(step.value) : undefined
@@ -368,7 +371,7 @@ export class TalkPlayer {
     const abort = new AbortController()
     const upload = step.upload === true ? new Pipe() : undefined
     const { lane } = step
-    const options = {
+    const options: CallOptions = {
       timeoutMs: typeof step.timeoutMs === 'number' ? step.timeoutMs : 0,
       signal: abort.signal,
       ...(upload ? { upload } : {}),
@@ -377,7 +380,7 @@ export class TalkPlayer {
       ...(step.do === 'subscribe'
         ? {}
         : { onProgress: (value: unknown) => this.#note({ see: 'progress', of: label, value }) }),
-    } as const
+    }
     const target = targetOf(step.target)
     const to = target ? peer.to(target) : peer
     const method = this.#method(step.method)

@@ -33,7 +33,12 @@ function table(header: string): string[][] {
 describe('PROTOCOL.md', () => {
   it('names only sizes and times that limits.ts has', () => {
     const named = new Set([...text.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)].map(([, name]) => name ?? ''))
-    const known = new Set([...Object.keys(limits), ...Object.keys(REASONS), ...CLOSE_REASONS, 'INVALID_ARGUMENT'])
+    const known = new Set([
+      ...Object.keys(limits),
+      ...Object.keys(REASONS),
+      ...CLOSE_REASONS,
+      'INVALID_ARGUMENT',
+    ])
     known.add('MALFORMED_BODY')
     for (const name of named) expect(known, name).toContain(name)
     for (const name of ['MAX_FRAME_BYTES', 'FRAGMENT_BYTES', 'MIN_WINDOW_BYTES', 'GATHER_BYTES', 'MAX_DEPTH'])
@@ -41,7 +46,8 @@ describe('PROTOCOL.md', () => {
   })
 
   it('states numbers that limits.ts computes', () => {
-    const { HEADER_BYTES, FRAGMENT_BYTES, MAX_FRAME_BYTES, MIN_WINDOW_BYTES, MAX_DEPTH, SEGMENT_BYTES } = limits
+    const { HEADER_BYTES, FRAGMENT_BYTES, MAX_FRAME_BYTES, MIN_WINDOW_BYTES, MAX_DEPTH, SEGMENT_BYTES } =
+      limits
     expect(plain).toContain(`Every frame is a ${HEADER_BYTES}-byte header`)
     expect(MAX_FRAME_BYTES).toBe(HEADER_BYTES + FRAGMENT_BYTES)
     expect(MIN_WINDOW_BYTES).toBe(2 * FRAGMENT_BYTES)
@@ -133,7 +139,10 @@ describe('PROTOCOL.md', () => {
     expect(plain).toContain(`CANCELLED ${CODES.CANCELLED} … UNAUTHENTICATED ${CODES.UNAUTHENTICATED}`)
     expect(Object.values(CODES)).toEqual(Array.from({ length: 16 }, (_, index) => index + 1))
     expect(plain).toContain(`(${FATE['not-sent']} not-sent, ${FATE.unknown} unknown)`)
-    const named = [...plain.matchAll(/\b(\d) ([A-Z]+_?[A-Z_]+)(?=[,.])/g)].map(([, number, name]) => [Number(number), name])
+    const named = [...plain.matchAll(/\b(\d) ([A-Z]+_?[A-Z_]+)(?=[,.])/g)].map(([, number, name]) => [
+      Number(number),
+      name,
+    ])
     for (const [index, name] of CLOSE_REASONS.entries())
       if (index > 0) expect(named).toContainEqual([index, name])
   })

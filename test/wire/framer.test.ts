@@ -6,24 +6,32 @@ import { joinBytes, makeFrame, splitFrames } from '../support/frames.ts'
 import { toHex } from './notation.ts'
 
 const frame = fc
-  .record({ kind: fc.integer({ min: 0, max: 255 }), id: fc.nat(), payload: fc.uint8Array({ maxLength: 200 }) })
+  .record({
+    kind: fc.integer({ min: 0, max: 255 }),
+    id: fc.nat(),
+    payload: fc.uint8Array({ maxLength: 200 }),
+  })
   .map(makeFrame)
 
 describe('framer', () => {
   it('gives back the frames that went in, cut at any byte', () => {
     fc.assert(
-      fc.property(fc.array(frame, { maxLength: 8 }), fc.array(fc.integer({ min: 1, max: 300 })), (frames, cuts) => {
-        const all = joinBytes(...frames)
-        const got: string[] = []
-        const framer = new Framer((run) => got.push(...splitFrames(run).map(toHex)))
-        let at = 0
-        for (const size of [...cuts, all.length]) {
-          if (!framer.push(all.subarray(at, at + size))) return false
-          at += size
-          if (at >= all.length) break
-        }
-        return got.join() === frames.map(toHex).join()
-      }),
+      fc.property(
+        fc.array(frame, { maxLength: 8 }),
+        fc.array(fc.integer({ min: 1, max: 300 })),
+        (frames, cuts) => {
+          const all = joinBytes(...frames)
+          const got: string[] = []
+          const framer = new Framer((run) => got.push(...splitFrames(run).map(toHex)))
+          let at = 0
+          for (const size of [...cuts, all.length]) {
+            if (!framer.push(all.subarray(at, at + size))) return false
+            at += size
+            if (at >= all.length) break
+          }
+          return got.join() === frames.map(toHex).join()
+        },
+      ),
       { numRuns: 10_000 },
     )
   })

@@ -20,8 +20,8 @@ import { fromHex } from './notation.ts'
 const seed = Number(process.env.FUZZ_SEED ?? 20_260_101) >>> 0
 const MAX_MS = 50
 const PEER_INPUTS = 400_000
-const HUB_INPUTS = 300_000
-const BODY_INPUTS = 300_000
+const HUB_INPUTS = 150_000
+const BODY_INPUTS = 450_000
 
 function load(name: string): Record<string, unknown> {
   return objectOf(JSON.parse(readFileSync(new URL(`../../vectors/${name}`, import.meta.url), 'utf8')))
@@ -52,7 +52,27 @@ class Random {
   }
 }
 
-const EDGES = [0, 1, 7, 8, 31, 32, 40, 63, 64, 255, 4096, 32767, 32768, 32800, 65535, 0xfffff, 0x100000, 2 ** 31, 2 ** 32 - 1]
+const EDGES = [
+  0,
+  1,
+  7,
+  8,
+  31,
+  32,
+  40,
+  63,
+  64,
+  255,
+  4096,
+  32767,
+  32768,
+  32800,
+  65535,
+  0xfffff,
+  0x100000,
+  2 ** 31,
+  2 ** 32 - 1,
+]
 const KINDS: readonly number[] = Object.values(KIND)
 const EXCHANGE = KINDS.filter((kind) => kind >= KIND.CALL && kind !== KIND.FRAGMENT)
 
@@ -62,7 +82,8 @@ for (const { frame } of listOf(load('frames.json').frames).map(objectOf)) corpus
 for (const { steps } of listOf(load('talks.json').talks).map(objectOf)) {
   for (const step of listOf(steps).map(objectOf)) {
     const described = step.in ?? step.out
-    if (described === undefined || objectOf(Array.isArray(described) ? described[0] : described).bodyHas) continue
+    if (described === undefined || objectOf(Array.isArray(described) ? described[0] : described).bodyHas)
+      continue
     for (const one of Array.isArray(described) ? described : [described]) corpus.push(frameFrom(one))
   }
 }
@@ -107,10 +128,18 @@ function changed(random: Random, from: Uint8Array): Uint8Array {
         frame[4 + random.below(28)] = random.next()
         break
       case 2:
-        writeU32(frame, random.of([AT.id, AT.route, AT.timeLeft, AT.window, AT.payloadBytes], AT.id), random.of(EDGES, 0))
+        writeU32(
+          frame,
+          random.of([AT.id, AT.route, AT.timeLeft, AT.window, AT.payloadBytes], AT.id),
+          random.of(EDGES, 0),
+        )
         break
       case 3:
-        writeU16(frame, random.of([AT.method, AT.headBytes, AT.segments], AT.method), random.of(EDGES, 0) & 0xffff)
+        writeU16(
+          frame,
+          random.of([AT.method, AT.headBytes, AT.segments], AT.method),
+          random.of(EDGES, 0) & 0xffff,
+        )
         break
       case 4:
         frame[AT.kind] = random.of(EXCHANGE, KIND.CALL)
@@ -181,8 +210,7 @@ class Target {
       return 2
     })
     this.core.handle(untyped('up', 'call', true), () => new Promise(() => {}))
-    for (const name of ['m', 's', 'up'])
-      this.core.call(untyped(name), 1, { timeoutMs: 0 }).catch(() => {})
+    for (const name of ['m', 's', 'up']) this.core.call(untyped(name), 1, { timeoutMs: 0 }).catch(() => {})
     this.core.stream(untyped('s', 'stream'), 1, { timeoutMs: 0 }).output.catch(() => {})
     const methods = ['m', 's', 'up'].map((name, index) => [index, name, ''])
     this.framer.push(joinBytes(PREAMBLE, frameFrom({ kind: 'OPEN', body: { methods } })))
@@ -211,7 +239,11 @@ describe(`fuzz, seed ${seed}`, () => {
     for (let count = 0; count < PEER_INPUTS; count++) {
       const bytes = input(random)
       const now = target
-      watch.time(bytes, () => now.push(bytes), () => new Target(false).push(bytes))
+      watch.time(
+        bytes,
+        () => now.push(bytes),
+        () => new Target(false).push(bytes),
+      )
       if (count % 128 === 0) {
         await now.clock.settle()
         now.clock.skip(random.below(50))
@@ -262,8 +294,14 @@ describe(`fuzz, seed ${seed}`, () => {
       rig.clock.turns()
       // Something is asked of it, so that what it forges as answers may hit.
       for (const name of ['p', 'q'])
-        main.to({ id: 'plugin-1' }).call(untyped(name), 1, { timeoutMs: 200 }).catch(() => {})
-      main.to({ id: 'plugin-1' }).stream(untyped('p', 'stream'), 1, { timeoutMs: 200 }).output.catch(() => {})
+        main
+          .to({ id: 'plugin-1' })
+          .call(untyped(name), 1, { timeoutMs: 200 })
+          .catch(() => {})
+      main
+        .to({ id: 'plugin-1' })
+        .stream(untyped('p', 'stream'), 1, { timeoutMs: 200 })
+        .output.catch(() => {})
       rig.clock.turns()
       return peer
     }
@@ -285,7 +323,9 @@ describe(`fuzz, seed ${seed}`, () => {
       peer.transport.sent.length = 0
       if (!ok) peer.transport.lose()
       if (count % 1000 === 0) {
-        const answers = Array.from({ length: 4 }, (_, index) => main.to({ id: 'worker-1' }).call(method, index))
+        const answers = Array.from({ length: 4 }, (_, index) =>
+          main.to({ id: 'worker-1' }).call(method, index),
+        )
         await rig.settle()
         expect(await Promise.all(answers)).toEqual([0, 1, 2, 3])
         honest += 4
@@ -319,21 +359,23 @@ describe(`fuzz, seed ${seed}`, () => {
     const bodies: Uint8Array[] = []
     const values = load('values.json')
     for (const list of ['values', 'accepted', 'bad'])
-      for (const { hex } of listOf(values[list]).map(objectOf)) if (typeof hex === 'string') bodies.push(fromHex(hex))
+      for (const { hex } of listOf(values[list]).map(objectOf))
+        if (typeof hex === 'string') bodies.push(fromHex(hex))
     const shapes = makeDictionary([['a', 'b'], ['c']])
     const limits = { maxDepth: 64, maxKeys: 10_000 }
     const encoder = new BodyEncoder()
     let taken = 0
     for (let count = 0; count < BODY_INPUTS; count++) {
       const from = random.of(bodies, new Uint8Array([0]))
-      let body = from.length > 4096 ? from.slice(0, 64) : from.slice()
+      let body: Uint8Array = from.length > 4096 ? from.slice(0, 64) : from.slice()
       for (let changes = random.below(4); changes > 0 && body.length > 0; changes--) {
         const at = random.below(body.length)
         const how = random.below(4)
         if (how === 0) body[at] = (body[at] ?? 0) ^ (1 << random.below(8))
         else if (how === 1) body[at] = random.next()
         else if (how === 2) body = body.slice(0, at)
-        else body = joinBytes(body.subarray(0, at), random.of(bodies, body).subarray(0, 64), body.subarray(at))
+        else
+          body = joinBytes(body.subarray(0, at), random.of(bodies, body).subarray(0, 64), body.subarray(at))
       }
       const segments = random.below(3) === 0 ? [new Uint8Array(random.below(4) * 8)] : []
       const given = random.below(2) === 0 ? shapes : undefined
@@ -346,9 +388,13 @@ describe(`fuzz, seed ${seed}`, () => {
         }
       }
       let value: unknown
-      watch.time(body, () => {
-        value = run()
-      }, run)
+      watch.time(
+        body,
+        () => {
+          value = run()
+        },
+        run,
+      )
       if (value !== undefined) {
         taken++
         // What was read can be written.

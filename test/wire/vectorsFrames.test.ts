@@ -7,7 +7,16 @@ import { CODES } from '../../src/wire/errors.ts'
 import { KIND, padded, readU32 } from '../../src/wire/frame.ts'
 import { Framer } from '../../src/wire/framer.ts'
 import { TurnClock } from '../support/clock.ts'
-import { frameFrom, joinBytes, listOf, makeFrame, objectOf, readFrame, splitFrames, textOf } from '../support/frames.ts'
+import {
+  frameFrom,
+  joinBytes,
+  listOf,
+  makeFrame,
+  objectOf,
+  readFrame,
+  splitFrames,
+  textOf,
+} from '../support/frames.ts'
 import { ScriptedTransport } from '../support/scriptedTransport.ts'
 import { fromHex, toHex } from './notation.ts'
 
@@ -19,7 +28,13 @@ function load(name: string): Record<string, unknown>[] {
 
 const good = load('frames.json')
 const bad = load('bad-frames.json')
-const PREAMBLE = frameFrom({ kind: 'PREAMBLE', method: 0x0101, id: '44414956', route: '1a544355', window: 10485760 })
+const PREAMBLE = frameFrom({
+  kind: 'PREAMBLE',
+  method: 0x0101,
+  id: '44414956',
+  route: '1a544355',
+  window: 10485760,
+})
 const OPEN = frameFrom({ kind: 'OPEN', body: { methods: [[0, 'm', '']] } })
 
 describe('vectors/frames.json', () => {
@@ -40,7 +55,11 @@ describe('vectors/frames.json', () => {
       // And back: what is read, written again, is the same.
       const { payload, flags, ...read } = readFrame(made)
       expect(read.bytes).toBe(made.length)
-      const whole = { ...read, flags, payload: made.subarray(32, 32 + Math.min(made.length - 32, read.payloadBytes)) }
+      const whole = {
+        ...read,
+        flags,
+        payload: made.subarray(32, 32 + Math.min(made.length - 32, read.payloadBytes)),
+      }
       expect(toHex(makeFrame(whole))).toBe(toHex(made))
       expect(payload.length).toBeLessThanOrEqual(read.payloadBytes)
       const delivered: Uint8Array[] = []
@@ -55,7 +74,8 @@ describe('vectors/frames.json', () => {
     for (const size of [1, 3, 4, 7, 31, 32, 33, 1000, 4097, 65536]) {
       const got: Uint8Array[] = []
       const framer = new Framer((run) => got.push(...splitFrames(run)))
-      for (let at = 0; at < all.length; at += size) expect(framer.push(all.subarray(at, at + size))).toBe(true)
+      for (let at = 0; at < all.length; at += size)
+        expect(framer.push(all.subarray(at, at + size))).toBe(true)
       expect(got.map(toHex)).toEqual(frames.map(toHex))
     }
   })
