@@ -20,7 +20,7 @@ export function* readPlain(text: string, builder: PageBuilder): Generator<void> 
     first = false
     builder.block('paragraph', paragraph)
     for (const [url] of paragraph.matchAll(URL_PATTERN)) builder.link(url.replace(/[.,;:!?]+$/, ''), url)
-    if (++steps % 100 === 0) yield
+    if (++steps % 100 === 0 || paragraph.length > 1_000) yield
   }
 }
 

@@ -136,6 +136,7 @@ async function script(
   far.handle(methods.call, later)
   far.handle(methods.upload, async (_input, call) => {
     const answer = later()
+    answer.catch(() => {})
     for await (const _ of call.upload);
     return answer
   })
