@@ -85,7 +85,14 @@ export function errorsPage(explanations, codes, firstExit) {
     for (const { name, code, what, causes, remedies } of explanations.filter((one) => one.kind === kind)) {
       const number = codes[code] ?? 0
       const of = kind === 'code' ? `Code ${number}` : `Code ${code}`
-      lines.push('', `### ${name}`, '', `${what}`, '', `${of}; exit code ${firstExit + number} of \`viaduct call\`.`)
+      lines.push(
+        '',
+        `### ${name}`,
+        '',
+        `${what}`,
+        '',
+        `${of}; exit code ${firstExit + number} of \`viaduct call\`.`,
+      )
       lines.push('', 'Comes from:', '', ...causes.map((cause) => `- ${markdown(cause)}`))
       lines.push('', 'What to do:', '', ...remedies.map((remedy) => `- ${markdown(remedy)}`))
     }

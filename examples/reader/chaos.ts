@@ -30,9 +30,9 @@ export class Chaos {
   readonly #random: () => number
   readonly #most: number
   readonly #unwatch: () => void
-  /** Kills whose loss the supervisor has not noticed yet. */
-  readonly #pending = new Set<Promise<void>>()
-  readonly #lost = new Map<string, (() => void)[]>()
+  /** Those whose loss the supervisor has not noticed yet. */
+  readonly #dying = new Map<string, Promise<void>>()
+  readonly #lost = new Map<string, () => void>()
   #order: ProcessId[]
   #rounds = 1
   #calm: number
@@ -47,7 +47,7 @@ export class Chaos {
     this.#calm = this.#pause()
     this.#unwatch = hub.onChange(({ id, state }) => {
       if (state !== 'backoff' && state !== 'failed') return
-      for (const settle of this.#lost.get(id)?.splice(0) ?? []) settle()
+      this.#lost.get(id)?.()
     })
   }
 
@@ -59,28 +59,29 @@ export class Chaos {
       this.#rounds++
       this.#order = this.#shuffled()
     }
-    const at = this.#order.findIndex((id) => PART_OF[id].includes(work))
+    const at = this.#order.findIndex((id) => PART_OF[id].includes(work) && !this.#dying.has(id))
     const [victim] = at < 0 ? [] : this.#order.splice(at, 1)
     if (victim === undefined) return
     this.#calm = this.#pause()
-    const killed = this.#kill(victim).catch(() => {})
-    this.#pending.add(killed)
-    void killed.then(() => this.#pending.delete(killed))
+    this.#dying.set(
+      victim,
+      this.#kill(victim)
+        .catch(() => {})
+        .then(() => void this.#dying.delete(victim)),
+    )
   }
 
   /** Settles when every kill is over and noticed; none comes after it. */
   async end(): Promise<void> {
     this.#order = []
     this.#rounds = ROUNDS
-    await Promise.all(this.#pending)
+    await Promise.all(this.#dying.values())
     this.#unwatch()
   }
 
   async #kill(id: ProcessId): Promise<void> {
     const lost = new Promise<void>((resolve) => {
-      const waiting = this.#lost.get(id)
-      if (waiting) waiting.push(resolve)
-      else this.#lost.set(id, [resolve])
+      this.#lost.set(id, resolve)
     })
     // It does not run at the moment: it is on its way back from the last kill.
     if (!(await this.#hub.kill(id))) return

@@ -649,8 +649,10 @@ function downEvent(kind: number): number {
 }
 
 /** Why no peer behind a route takes a call. */
-function nobody({ bindings }: HubRoute, method: number): ReasonName {
-  if (bindings.length === 0) return 'TARGET_UNAVAILABLE'
+function nobody(route: HubRoute, method: number): ReasonName {
+  const { bindings } = route
+  // One that is starting has not said yet what it serves.
+  if (bindings.length === 0 || route.awaited()) return 'TARGET_UNAVAILABLE'
   return bindings.some((binding) => binding.serves[method]) ? 'DRAINING' : 'METHOD_NOT_FOUND'
 }
 

@@ -34,7 +34,9 @@ function place(fence: Fence, index: number, given: string): Placed {
   const pageFolder = join(folder, fence.page.replaceAll('/', '_').replace('.md', ''))
   const name = fence.words.find((word) => /\.(ts|js|mjs)$/.test(word))
   const path = join(pageFolder, name ?? `snippet-${index}.ts`)
-  const head = name === undefined ? `${given}\nexport {}\n` : ''
+  // A whole program in one plain file is run as it is; its types are nobody's business.
+  const plain = fence.language === 'mjs' ? '// @ts-nocheck\n' : ''
+  const head = name === undefined ? `${given}\nexport {}\n` : plain
   mkdirSync(dirname(path), { recursive: true })
   writeFileSync(path, head + fence.code)
   return { fence, path, before: head.split('\n').length - 1 }
@@ -76,7 +78,7 @@ describe('code in the documents', () => {
   })
 
   const runnable = placed.filter(({ fence }) => fence.words.includes('run'))
-  it.concurrent.each(runnable.map((one) => [`${one.fence.page}:${one.fence.line}`, one] as const))(
+  it.each(runnable.map((one) => [`${one.fence.page}:${one.fence.line}`, one] as const))(
     'runs: %s',
     { timeout: RUN_MS },
     async (_, { fence, path }) => {
@@ -88,7 +90,8 @@ describe('code in the documents', () => {
       expect(stderr).toBe('')
       const page = pages.find((one) => one.path === fence.page)
       const expected = page?.fences.find(
-        (next) => next.line > fence.line && next.words.includes('output') && next.words.includes(nameOf(fence)),
+        (next) =>
+          next.line > fence.line && next.words.includes('output') && next.words.includes(nameOf(fence)),
       )
       if (expected) expect(stdout).toMatch(patternOf(expected.code))
       else expect(stdout).not.toBe('')
@@ -120,5 +123,7 @@ function patternOf(text: string): RegExp {
 }
 
 function textOf(error: unknown, key: string): string {
-  return typeof error === 'object' && error !== null ? String(Reflect.get(error, key) ?? error) : String(error)
+  return typeof error === 'object' && error !== null
+    ? String(Reflect.get(error, key) ?? error)
+    : String(error)
 }

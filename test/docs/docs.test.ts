@@ -68,7 +68,9 @@ describe('commands', () => {
 
   it('of the command line are its verbs, with options that it has', () => {
     const used = lines.flatMap(([path, line]) =>
-      [...line.matchAll(/(?:^|[\s(])(?:npx )?viaduct ([^|]+)/g)].map(([, words = '']) => [path, words] as const),
+      [...line.matchAll(/(?:^|[\s(])(?:npx )?viaduct ([^|]+)/g)].map(
+        ([, words = '']) => [path, words] as const,
+      ),
     )
     expect(used.length).toBeGreaterThan(5)
     for (const [path, words] of used) {
@@ -85,7 +87,9 @@ describe('commands', () => {
   it('of npm are scripts of the package', () => {
     const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
     const used = lines.flatMap(([path, line]) =>
-      [...line.matchAll(/npm (?:run ([\w:]+)|(start|test))/g)].map(([, run, own]) => [path, run ?? own] as const),
+      [...line.matchAll(/npm (?:run ([\w:]+)|(start|test))/g)].map(
+        ([, run, own]) => [path, run ?? own] as const,
+      ),
     )
     expect(used.length).toBeGreaterThan(2)
     for (const [path, name] of used) expect(Object.keys(scripts), path).toContain(name)
@@ -103,7 +107,9 @@ describe('parts made of the code', () => {
   })
 
   it('the dependencies, each with its reason', () => {
-    const { dependencies = {}, devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+    const { dependencies = {}, devDependencies } = JSON.parse(
+      readFileSync(join(ROOT, 'package.json'), 'utf8'),
+    )
     const { text } = pageOf('README.md')
     expect(dependencies).toEqual({})
     for (const name of Object.keys(devDependencies)) expect(text, name).toContain(`\`${name}\``)
@@ -111,13 +117,23 @@ describe('parts made of the code', () => {
 })
 
 describe('the text', () => {
-  it.each(pages.map((page) => [page.path, page] as const))('of %s speaks of the project alone', (path, page) => {
-    const foreign = [/\/work\//, /\/root\//, /\/home\/\w/, /\bTODO\b/, /\bFIXME\b/, /\bissues? #?\d/i]
-    const hype = [/\bblazing/i, /\bseamless/i, /\bworld-class/i, /\brevolution/i, /\beffortless/i, /\bpowerful\b/i]
-    // A peer's `session` is a word of the protocol.
-    const words = path === 'PROTOCOL.md' ? [] : [/\bsessions?\b/i]
-    for (const pattern of [...foreign, ...hype, ...words]) expect(page.text).not.toMatch(pattern)
-  })
+  it.each(pages.map((page) => [page.path, page] as const))(
+    'of %s speaks of the project alone',
+    (path, page) => {
+      const foreign = [/\/work\//, /\/root\//, /\/home\/\w/, /\bTODO\b/, /\bFIXME\b/, /\bissues? #?\d/i]
+      const hype = [
+        /\bblazing/i,
+        /\bseamless/i,
+        /\bworld-class/i,
+        /\brevolution/i,
+        /\beffortless/i,
+        /\bpowerful\b/i,
+      ]
+      // A peer's `session` is a word of the protocol.
+      const words = path === 'PROTOCOL.md' ? [] : [/\bsessions?\b/i]
+      for (const pattern of [...foreign, ...hype, ...words]) expect(page.text).not.toMatch(pattern)
+    },
+  )
 
   it('of the protocol stays readable in one go', () => {
     expect(pageOf('PROTOCOL.md').text.split('\n').length).toBeLessThan(420)

@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, open, readdir } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { corpusFolder, labelledDocuments } from '../../examples/reader/corpus.ts'
 import { comparable } from '../../examples/reader/results.ts'
@@ -25,6 +27,18 @@ async function known(): Promise<string[]> {
       'names.html',
       '<title>Names</title><p>Angela Merkel met Barack Obama in Berlin. Barack Obama flew home to Chicago.</p>',
     ),
+  ]
+}
+
+/** Of a size that goes in many frames, and one paragraph that would hang what is not linear. */
+async function heavy(): Promise<string[]> {
+  const links = Array.from(
+    { length: 600 },
+    (_, at) => `[${'漢'.repeat(150)}](https://a.test/${'漢'.repeat(1_900)}${at})`,
+  )
+  return [
+    await folder.file('links.md', links.join('\n\n')),
+    await folder.file('dense.md', '漢字 かな。'.repeat(40_000)),
   ]
 }
 
@@ -67,7 +81,7 @@ describe('the rows', () => {
   let calm: Row[]
   let paths: string[]
   beforeAll(async () => {
-    paths = [...(await known()), ...(await bad()), ...labelled]
+    paths = [...(await known()), ...(await bad()), ...(await heavy()), ...labelled]
     const place = await temporary()
     const program = new Program(['--json', ...paths], place)
     expect(await program.ended).toBe(0)
@@ -199,6 +213,20 @@ describe('the tables', () => {
       (error) => isViaductError(error) && error.code === 'PERMISSION_DENIED',
     )
     cli.close()
+  })
+
+  it('end with commands that look around', async () => {
+    const commands = [...program.stderr.matchAll(/^ {2}npx viaduct (.*)$/gm)].map(([, words = '']) =>
+      words.split(' '),
+    )
+    expect(commands.map(([verb]) => verb)).toEqual(['who', 'tap', 'call'])
+    for (const words of commands.filter(([verb]) => verb !== 'tap')) {
+      const args = [`${DIST}cli/main.js`, ...words]
+      const { stdout } = await promisify(execFile)(process.execPath, args, {
+        env: { ...process.env, TMPDIR: place, XDG_RUNTIME_DIR: '' },
+      })
+      expect(stdout).toMatch(words[0] === 'who' ? /renderer-2 +renderer +untrusted/ : /"elapsedMs"/)
+    }
   })
 
   it('come from one reader at a time: a second one says what to do', async () => {
