@@ -13,7 +13,8 @@ const ROWS = [
   ['deadline of a call, when none is given', ['CALL_TIMEOUT_MS']],
   ['one message, trusted peers / all others', ['TRUSTED_MESSAGE_BYTES', 'UNTRUSTED_MESSAGE_BYTES']],
   ['nesting of a value', ['MAX_DEPTH']],
-  ['keys and items of one value, trusted peers / all others', ['TRUSTED_MAX_KEYS', 'MAX_KEYS']],
+  ['keys and items of one value', ['TRUSTED_MAX_KEYS']],
+  ['keys and items of one value of a peer that is not trusted', ['MAX_KEYS']],
   ['payload of one frame; longer messages are cut', ['FRAGMENT_BYTES']],
   ['bytes of items under way on one stream', ['WINDOW_BYTES']],
   ['calls open on one link, trusted peers / all others', ['TRUSTED_MAX_EXCHANGES', 'MAX_EXCHANGES']],
@@ -35,19 +36,15 @@ const ROWS = [
  */
 export function limitsTable(limits, sources) {
   const used = (name) => new RegExp(`\\b${name}\\b`).test(sources)
-  const rows = ROWS.map(([what, names]) => {
-    for (const name of names) if (limits[name] === undefined) throw new Error(`there is no limit ${name}`)
-    return [what, names.filter(used)]
+  const rows = ROWS.filter(([, names]) => names.every(used)).map(([what, names]) => {
+    const texts = names.map((name) => amount(name, limits[name]))
+    return `| ${what} | ${texts.join(' / ')} | ${names.map((name) => `\`${name}\``).join(' ')} |`
   })
-    .filter(([, names]) => names.length > 0)
-    .map(([what, names]) => {
-      const texts = names.map((name) => amount(name, limits[name]))
-      return `| ${what} | ${texts.join(' / ')} | ${names.map((name) => `\`${name}\``).join(' ')} |`
-    })
   return ['| what is bounded | by | constant |', '| --- | --- | --- |', ...rows].join('\n')
 }
 
 function amount(name, value) {
+  if (value === undefined) throw new Error(`there is no limit ${name}`)
   if (name.endsWith('_MS')) return value % 1000 === 0 ? `${value / 1000} s` : `${value} ms`
   if (name.endsWith('_BYTES')) {
     if (value % 2 ** 20 === 0) return `${value / 2 ** 20} MiB`

@@ -193,4 +193,4 @@ test('order holds per exchange, nothing is lost or doubled, credit is kept, and 
     ),
     { numRuns: RUNS },
   )
-})
+}, 60_000)

@@ -10,7 +10,7 @@ import { bytesText } from '../../examples/reader/traffic.ts'
 import { isRunning } from '../../src/host/processInfo.ts'
 import { type HubStats, isViaductError, join } from '../../src/index.ts'
 import { testFolder } from './folder.ts'
-import { Program, peakMemory } from './program.ts'
+import { DIST, Program, peakMemory } from './program.ts'
 
 const MIB = 1024 * 1024
 const folder = testFolder()
