@@ -118,7 +118,13 @@ async function adviceOnHub(error: unknown, { app, by }: Found, base: string | un
 }
 
 async function joinReady(app: string, base: string | undefined): Promise<Peer> {
-  const peer = await join({ app, id: ID, ready: false, reconnect: false, ...(base === undefined ? {} : { base }) })
+  const peer = await join({
+    app,
+    id: ID,
+    ready: false,
+    reconnect: false,
+    ...(base === undefined ? {} : { base }),
+  })
   await peer.ready()
   return peer
 }

@@ -1,0 +1,282 @@
+import type { BodyLimits } from '../wire/body.ts'
+import type { Dictionary } from '../wire/dictionary.ts'
+import { CODES } from '../wire/errors.ts'
+import { FLAG, KIND } from '../wire/frame.ts'
+import { MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
+import { FATE, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
+import { errorValue, UNREADABLE } from './errorValue.ts'
+import { EFFECT, EVENT } from './exchange.ts'
+import { InCall, Incoming } from './incoming.ts'
+import type { InRoutes } from './inRoutes.ts'
+import { Items } from './items.ts'
+import type { Message } from './message.ts'
+import { named } from './named.ts'
+import type { Output } from './output.ts'
+import { pump } from './pump.ts'
+import { Sender } from './sender.ts'
+import type { Sweep } from './sweep.ts'
+
+export interface CalleeOptions {
+  readonly limits: BodyLimits & { readonly exchanges: number }
+  /** Stacks travel with errors. */
+  readonly debug: boolean
+  /** Called when an exchange has ended. */
+  onEnded(id: number): void
+}
+
+/** Answers calls: runs handlers, and writes what they give. */
+export class Callee {
+  readonly #output: Output
+  readonly #routes: InRoutes
+  readonly #options: CalleeOptions
+  readonly table: Incoming
+  /** Takes no further calls. */
+  draining = false
+
+  constructor(output: Output, routes: InRoutes, sweep: Sweep, options: CalleeOptions) {
+    this.#output = output
+    this.#routes = routes
+    this.#options = options
+    this.table = new Incoming(
+      options.limits.exchanges,
+      sweep,
+      () => output.link.clock.now(),
+      (call, value) => {
+        if (this.table.get(call.id) === call) this.#answer(call, KIND.PROGRESS, value, undefined)
+      },
+    )
+  }
+
+  /** Enters a CALL in the table. @returns false when its slot is taken or out of bounds: a violation. */
+  begin(id: number, upload: boolean): boolean {
+    return this.table.begin(id, upload) !== EFFECT.violation
+  }
+
+  /** CALL, whole. A call that was cut has been entered with its first fragment. */
+  call(message: Message): void {
+    const { id, isOneWay } = message
+    const { link } = this.#output
+    link.accepted++
+    if (!isOneWay && !message.wasCut && !this.begin(id, message.hasUpload)) {
+      link.violation()
+      return
+    }
+    const route = this.#routes.get(message.route)
+    const method = route?.methods[message.method]
+    if (!route || !method) return this.#refuse(message, 'ROUTE_UNKNOWN')
+    const { served } = method
+    if (!served) return this.#refuse(message, 'METHOD_NOT_FOUND')
+    if (this.draining) return this.#refuse(message, 'DRAINING')
+    const same = message.usesDictionary
+    if (same && served.method.fingerprint !== method.fingerprint) return this.#refuse(message, 'SKEW')
+    const { timeLeft } = message
+    const deadline = timeLeft === 0 ? Number.POSITIVE_INFINITY : link.clock.now() + timeLeft
+    const lane = message.flags & FLAG.LANE
+    const call = new InCall(this.table, id, route.source, served, lane, same, message.window, deadline)
+    let input: unknown
+    try {
+      input = message.read(same ? served.method.input : undefined, this.#options.limits)
+    } catch (error) {
+      if (isOneWay) return
+      this.table.set(call)
+      this.#fail(call, named(error, served.method, 'input'))
+      return
+    }
+    if (isOneWay) {
+      runOneWay(call, input)
+      return
+    }
+    if (message.hasUpload) this.#acceptUpload(call)
+    this.table.set(call)
+    this.#run(call, input)
+  }
+
+  #refuse(message: Message, reason: ReasonName): void {
+    if (!message.isOneWay) this.bare(message.id, reason)
+  }
+
+  /** Answers a call whose handler did not run. */
+  bare(id: number, reason: ReasonName): void {
+    const { number, code } = REASONS[reason]
+    this.#output.link.control(KIND.ERROR, CODES[code], id, number, FATE['not-sent'], FLAG.ANSWER)
+    this.table.end(id)
+    this.#options.onEnded(id)
+  }
+
+  #acceptUpload(call: InCall): void {
+    const { link } = this.#output
+    call.items = new Items(
+      (bytes) => link.control(KIND.CREDIT, 0, call.id, 0, bytes, FLAG.ANSWER),
+      () => {},
+    )
+    // The caller began with the least window; from here on it has the usual one.
+    link.control(KIND.CREDIT, 0, call.id, 0, WINDOW_BYTES - MIN_WINDOW_BYTES, FLAG.ANSWER)
+  }
+
+  #run(call: InCall, input: unknown): void {
+    const { served } = call
+    served.running++
+    try {
+      const result = served.handler(input, call)
+      if (isThenable(result)) {
+        result.then(
+          (output) => this.#answered(call, output),
+          (error) => this.#fail(call, error),
+        )
+      } else {
+        this.#answered(call, result)
+      }
+    } catch (error) {
+      this.#fail(call, error)
+    }
+  }
+
+  /** The handler has given its answer: one value, or items. Never throws. */
+  #answered(call: InCall, output: unknown): void {
+    try {
+      if (call.served.method.kind !== 'call' && isIterable(output)) this.#answerItems(call, output)
+      else this.#end(call, output)
+    } catch (error) {
+      this.#fail(call, error)
+    }
+  }
+
+  #answerItems(call: InCall, items: AsyncIterable<unknown> | Iterable<unknown>): void {
+    const { method } = call.served
+    const cancelled = () => this.#fail(call, linkError('CANCELLED', method.name, 'unknown'))
+    if (call.aborted) {
+      cancelled()
+      return
+    }
+    const sender = new Sender(this.#output.link.outbox, call.lane, call.id, call.window)
+    call.sender = sender
+    const stop = pump(this.#output, items, {
+      sender,
+      id: call.id,
+      method,
+      flags: FLAG.ANSWER | call.lane | (call.dictionary ? FLAG.DICTIONARY : 0),
+      dictionary: call.dictionary ? method.item : undefined,
+      done: (output) => this.#end(call, output),
+      failed: (error) => this.#fail(call, error),
+    })
+    call.onAbort = () => {
+      stop()
+      sender.clear()
+      cancelled()
+    }
+  }
+
+  #end(call: InCall, output: unknown): void {
+    if (this.table.get(call.id) !== call) return
+    const { method } = call.served
+    try {
+      this.#answer(call, KIND.END, output, call.dictionary ? method.output : undefined)
+    } catch (error) {
+      this.#fail(call, named(error, method, 'output', true))
+      return
+    }
+    this.#finish(call)
+  }
+
+  #fail(call: InCall, thrown: unknown): void {
+    if (this.table.get(call.id) !== call) return
+    try {
+      this.#answer(call, KIND.ERROR, errorValue(thrown, this.#options.debug), undefined)
+    } catch {
+      this.#failPlainly(call, thrown)
+    }
+    this.#finish(call)
+  }
+
+  /** Its declared data cannot be sent: the error goes without, or as one that cannot be read. */
+  #failPlainly(call: InCall, thrown: unknown): void {
+    try {
+      const { code, reason, message } = errorValue(thrown, false)
+      this.#answer(call, KIND.ERROR, { code, reason, message }, undefined)
+    } catch {
+      this.#answer(call, KIND.ERROR, UNREADABLE, undefined)
+    }
+  }
+
+  #answer(call: InCall, kind: number, value: unknown, dictionary: Dictionary | undefined): void {
+    const flags = FLAG.ANSWER | call.lane | (dictionary ? FLAG.DICTIONARY : 0)
+    this.#output.write(kind, flags, call.id, value, dictionary, call.sender)
+  }
+
+  #finish(call: InCall): void {
+    this.table.end(call.id)
+    call.served.running--
+    call.items?.end()
+    this.#options.onEnded(call.id)
+  }
+
+  /** ITEM of the caller. */
+  item(message: Message): void {
+    const effect = this.table.receive(message.id, EVENT.itemUp)
+    if (effect === EFFECT.violation) this.#output.link.violation()
+    if (effect !== EFFECT.deliver) return
+    const call = this.table.get(message.id)
+    if (!call?.items) return
+    const { method } = call.served
+    try {
+      const dictionary = message.usesDictionary ? method.uploadItem : undefined
+      call.items.push(message.read(dictionary, this.#options.limits), message.cost)
+    } catch (error) {
+      call.items.fail(named(error, method, 'upload'))
+    }
+  }
+
+  /** END of the caller: it has sent its last item. */
+  end(id: number): void {
+    const effect = this.table.receive(id, EVENT.endUp)
+    if (effect === EFFECT.violation) this.#output.link.violation()
+    else if (effect === EFFECT.finish) this.table.get(id)?.items?.end()
+  }
+
+  credit(id: number, bytes: number): void {
+    if (this.table.receive(id, EVENT.credit) === EFFECT.credit) this.table.get(id)?.sender?.grant(bytes)
+  }
+
+  /** @param unfinished the CALL itself had not come whole. */
+  cancel(id: number, unfinished: boolean): void {
+    if (this.table.receive(id, EVENT.cancel) !== EFFECT.abort) return
+    const call = this.table.get(id)
+    if (unfinished && !call) this.bare(id, 'CANCELLED')
+    else call?.abort(linkError('CANCELLED', call.served.method.name, 'unknown'))
+  }
+
+  /** Whether a call of the far end with this id runs here. */
+  isOpen(id: number): boolean {
+    return this.table.get(id) !== undefined
+  }
+
+  /** Grants the fragments of an unfinished item as they come. */
+  owe(id: number, bytes: number): void {
+    this.table.get(id)?.items?.oweUnfinished(bytes)
+  }
+
+  /** An uploaded item is over the limit: the handler is told. */
+  tooLarge(id: number): void {
+    this.table.get(id)?.abort(linkError('MESSAGE_TOO_LARGE', 'an uploaded item', 'unknown'))
+  }
+}
+
+/** Runs a handler whose answer nobody waits for, and whose failure nobody hears of. */
+function runOneWay(call: InCall, input: unknown): void {
+  try {
+    const result = call.served.handler(input, call)
+    if (isThenable(result)) result.then(undefined, () => {})
+  } catch {
+    // Nobody waits for it.
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
+
+function isIterable(value: unknown): value is AsyncIterable<unknown> | Iterable<unknown> {
+  return (
+    typeof value === 'object' && value !== null && (Symbol.asyncIterator in value || Symbol.iterator in value)
+  )
+}

@@ -1,0 +1,408 @@
+import type { BodyLimits } from '../wire/body.ts'
+import { ViaductError } from '../wire/errors.ts'
+import { FLAG, KIND, padded } from '../wire/frame.ts'
+import { CALL_TIMEOUT_MS, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
+import { linkError, type ReasonName, reasonName } from '../wire/reasons.ts'
+import type { CallOptions } from './call.ts'
+import { errorFrom } from './errorValue.ts'
+import { EFFECT, EVENT } from './exchange.ts'
+import { Items } from './items.ts'
+import type { Message } from './message.ts'
+import { LANES, type Method } from './method.ts'
+import { named } from './named.ts'
+import { cancelled, fateOf, type OutCall, type Outgoing } from './outgoing.ts'
+import type { Output } from './output.ts'
+import type { OutRoutes } from './outRoutes.ts'
+import { pump } from './pump.ts'
+import { describeTarget, type Route } from './route.ts'
+import { type Cut, Sender } from './sender.ts'
+import { ItemAnswer } from './streams.ts'
+import type { Sweep } from './sweep.ts'
+
+const LANE_OF: Record<Method['lane'], number> = LANES
+/** The longest time that fits into a header; beyond it the far end is told of none. */
+const MAX_U32 = 2 ** 32 - 1
+
+/** How a call settles, and what takes its items. */
+interface Settling {
+  resolve(value: unknown): void
+  reject(error: unknown): void
+  readonly items: Items | undefined
+  /** Items are handed over together with their heads. */
+  readonly headed: boolean
+}
+
+/** Makes calls: writes them, and carries out what their answers mean. */
+export class Calls {
+  readonly #output: Output
+  readonly #routes: OutRoutes
+  readonly #table: Outgoing
+  readonly #limits: BodyLimits
+  readonly #sweep: Sweep
+  /** Called whenever an exchange has ended. */
+  readonly #onEnded: () => void
+  /** The far end takes no further calls. */
+  farDraining = false
+
+  constructor(
+    output: Output,
+    routes: OutRoutes,
+    table: Outgoing,
+    limits: BodyLimits,
+    sweep: Sweep,
+    onEnded: () => void,
+  ) {
+    this.#output = output
+    this.#routes = routes
+    this.#table = table
+    this.#limits = limits
+    this.#sweep = sweep
+    this.#onEnded = onEnded
+  }
+
+  get #now(): number {
+    return this.#output.link.clock.now()
+  }
+
+  call(route: Route, method: Method, input: unknown, options?: CallOptions): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#begin(route, method, input, options, { resolve, reject, items: undefined, headed: false })
+    })
+  }
+
+  /** Sends one way. False when the outbox is full and the message was not taken. */
+  notify(route: Route, method: Method, input: unknown, key?: string): boolean {
+    const { link, writer } = this.#output
+    if (link.closed !== undefined || this.#output.full) return false
+    const index = this.#routes.index(route, method)
+    const lane = LANE_OF[method.lane]
+    const dictionary = route.same[index] ? method.input : undefined
+    const flags = FLAG.ONE_WAY | lane | (dictionary ? FLAG.DICTIONARY : 0)
+    const head = key === undefined ? undefined : keyHead(key)
+    const credit = undefined
+    const cut = writer.write(
+      KIND.CALL,
+      flags,
+      index,
+      0,
+      route.number,
+      0,
+      0,
+      input,
+      dictionary,
+      false,
+      credit,
+      head,
+    )
+    return cut ? this.#notifyLarge(method, cut, lane) : true
+  }
+
+  /** A one-way message that is cut borrows an id until its last fragment is written. */
+  #notifyLarge(method: Method, cut: Cut, lane: number): boolean {
+    if (this.#output.isTooLarge(cut))
+      throw linkError('MESSAGE_TOO_LARGE', `${method.name}: input`, 'not-sent')
+    const id = this.#table.take()
+    if (id < 0) return false
+    const sender = new Sender(this.#output.link.outbox, lane, id, 0)
+    sender.onidle = () => {
+      this.#table.giveBack(id)
+      this.#onEnded()
+    }
+    sender.add(cut)
+    return true
+  }
+
+  stream(
+    route: Route,
+    method: Method,
+    input: unknown,
+    options: CallOptions = {},
+    headed = false,
+  ): ItemAnswer {
+    let call: OutCall | undefined
+    const live = (): OutCall | undefined => {
+      while (call?.again) call = call.again
+      return call
+    }
+    const abandon = (reason?: unknown): void => {
+      const now = live()
+      if (now) this.#table.abandon(now, 'CANCELLED', reason)
+    }
+    const items = new Items((bytes) => {
+      const now = live()
+      if (now) this.#output.link.control(KIND.CREDIT, 0, now.id, 0, bytes)
+    }, abandon)
+    const output = new Promise<unknown>((resolve, reject) => {
+      call = this.#begin(route, method, input, options, { resolve, reject, items, headed })
+    })
+    return new ItemAnswer(items, output, abandon)
+  }
+
+  /** Writes a CALL and enters it in the table. Every way out settles it. */
+  #begin(
+    route: Route,
+    method: Method,
+    input: unknown,
+    options: CallOptions | undefined,
+    settling: Settling,
+  ): OutCall | undefined {
+    const { items } = settling
+    const refuse = (reason: ReasonName, given?: unknown): undefined => {
+      const error = given ?? linkError(reason, method.name, 'not-sent')
+      items?.fail(error)
+      settling.reject(error)
+    }
+    const { link, writer } = this.#output
+    if (link.closed !== undefined) return refuse('LINK_LOST')
+    if (this.farDraining) return refuse('DRAINING')
+    if (this.#output.full) return refuse('QUEUE_FULL')
+    const timeoutMs = options?.timeoutMs ?? CALL_TIMEOUT_MS
+    if (timeoutMs < 0) return refuse('DEADLINE_EXCEEDED')
+    const signal = options?.signal
+    if (signal?.aborted) return refuse('CANCELLED', cancelled(method, signal.reason, 'not-sent'))
+    const id = this.#table.take()
+    if (id < 0) return refuse('TOO_MANY_CALLS')
+    const index = this.#routes.index(route, method)
+    const same = route.same[index] === true
+    const lane = LANE_OF[options?.lane ?? method.lane]
+    const window = items ? Math.max(MIN_WINDOW_BYTES, options?.windowBytes ?? WINDOW_BYTES) : 0
+    const upload = options?.upload
+    const flags = lane | (same ? FLAG.DICTIONARY : 0) | (upload ? FLAG.UPLOAD : 0)
+    const timeLeft = timeoutMs > 0 && timeoutMs <= MAX_U32 ? Math.max(1, Math.ceil(timeoutMs)) : 0
+    const call: OutCall = {
+      id,
+      method,
+      route,
+      input: same ? input : undefined,
+      dictionary: same,
+      again: undefined,
+      deadline: timeoutMs > 0 ? this.#now + timeoutMs : Number.POSITIVE_INFINITY,
+      idleMs: options?.idleTimeoutMs ?? 0,
+      resolve: settling.resolve,
+      reject: settling.reject,
+      release: undefined,
+      items,
+      sender: undefined,
+      onProgress: options?.onProgress,
+      entry: undefined,
+      at: 0,
+      headed: settling.headed,
+      options,
+    }
+    try {
+      const dictionary = same ? method.input : undefined
+      const { eager } = this.#output
+      const cut = writer.write(
+        KIND.CALL,
+        flags,
+        index,
+        id,
+        route.number,
+        timeLeft,
+        window,
+        input,
+        dictionary,
+        eager,
+      )
+      if (cut) {
+        if (this.#output.isTooLarge(cut)) {
+          this.#table.giveBack(id)
+          return refuse('MESSAGE_TOO_LARGE')
+        }
+        call.sender = new Sender(link.outbox, lane, id, MIN_WINDOW_BYTES)
+        call.sender.add(cut)
+      } else {
+        call.entry = writer.entry
+        call.at = writer.at
+      }
+    } catch (error) {
+      this.#table.giveBack(id)
+      return refuse('CANCELLED', named(error, method, 'input'))
+    }
+    this.#table.begin(call, upload !== undefined)
+    if (signal || upload) this.#hang(call, lane, signal, upload)
+    return call
+  }
+
+  /** Connects a call with its signal and its upload. */
+  #hang(
+    call: OutCall,
+    lane: number,
+    signal: AbortSignal | undefined,
+    upload: AsyncIterable<unknown> | undefined,
+  ): void {
+    let stop: (() => void) | undefined
+    let unlisten: (() => void) | undefined
+    if (signal) {
+      const listener = () => this.#table.abandon(call, 'CANCELLED', undefined, signal.reason)
+      signal.addEventListener('abort', listener, { once: true })
+      unlisten = () => signal.removeEventListener('abort', listener)
+    }
+    call.release = () => {
+      unlisten?.()
+      stop?.()
+    }
+    if (!upload) return
+    const sender = call.sender ?? new Sender(this.#output.link.outbox, lane, call.id, MIN_WINDOW_BYTES)
+    call.sender = sender
+    const failed = (error: unknown) => this.#table.abandon(call, 'CANCELLED', error)
+    try {
+      stop = pump(this.#output, upload, {
+        sender,
+        id: call.id,
+        method: call.method,
+        flags: lane | (call.dictionary ? FLAG.DICTIONARY : 0),
+        dictionary: call.dictionary ? call.method.uploadItem : undefined,
+        done: () => {
+          this.#output.write(KIND.END, lane, call.id, undefined, undefined, sender)
+          this.#table.finished(call.id)
+        },
+        failed,
+      })
+    } catch (error) {
+      failed(error)
+    }
+  }
+
+  /** ITEM of the callee. */
+  item(message: Message): void {
+    if (this.#table.receive(message.id, EVENT.itemDown) !== EFFECT.deliver) return
+    const call = this.#table.get(message.id)
+    if (!call) return
+    if (!call.items) {
+      this.#table.abandon(call, 'SKEW', notAStream(call.method))
+      return
+    }
+    call.deadline = call.idleMs > 0 ? this.#now + call.idleMs : Number.POSITIVE_INFINITY
+    if (call.idleMs > 0) this.#sweep.expect(call.deadline)
+    try {
+      const value = message.read(message.usesDictionary ? call.method.item : undefined, this.#limits)
+      call.items.push(call.headed ? { value, head: message.head() } : value, message.cost)
+    } catch (error) {
+      // One publisher's malformed event ends nobody's subscription: it is passed over.
+      if (call.headed) call.items.owe(message.cost)
+      else this.#table.abandon(call, 'CANCELLED', named(error, call.method, 'item'))
+    }
+  }
+
+  /** END of the callee. */
+  end(message: Message): void {
+    const call = this.#settle(message.id)
+    if (!call) return
+    try {
+      const output = message.read(message.usesDictionary ? call.method.output : undefined, this.#limits)
+      call.items?.end()
+      call.resolve(output)
+    } catch (error) {
+      const refused = named(error, call.method, 'output')
+      call.items?.fail(refused)
+      call.reject(refused)
+    }
+  }
+
+  /** ERROR of the callee, or of a hub or link on the way to it. */
+  error(message: Message): void {
+    const call = this.#settle(message.id)
+    if (!call) return
+    const error = message.isEmpty ? bareError(call, message) : this.#errorOf(call, message)
+    if (error.reason === 'SKEW' && error.fate === 'not-sent' && call.dictionary && !call.options?.upload) {
+      this.#again(call)
+      return
+    }
+    call.items?.fail(error)
+    call.reject(error)
+  }
+
+  /** The server changed under the route: once more, self-describing. An upload would have begun already. */
+  #again(call: OutCall): void {
+    const { route, method, input, deadline } = call
+    route.same[route.indexOf(method)] = false
+    const timeoutMs = deadline === Number.POSITIVE_INFINITY ? 0 : Math.max(1, deadline - this.#now)
+    call.again = this.#begin(route, method, input, { ...call.options, timeoutMs }, call)
+  }
+
+  #errorOf(call: OutCall, message: Message): ViaductError {
+    try {
+      return errorFrom(message.read(undefined, this.#limits), call.method.name)
+    } catch (error) {
+      return named(error, call.method, 'error')
+    }
+  }
+
+  /** The call that an END or ERROR settles, if somebody still waits; its slot is free from here on. */
+  #settle(id: number): OutCall | undefined {
+    const effect = this.#table.receive(id, EVENT.endDown)
+    if (effect === EFFECT.free) this.#table.free(id)
+    const call = effect === EFFECT.settle ? this.#table.settle(id) : undefined
+    if (effect === EFFECT.free || call) this.#onEnded()
+    return call
+  }
+
+  progress(message: Message): void {
+    const call = this.#table.get(message.id)
+    if (!call?.onProgress) return
+    try {
+      call.onProgress(message.read(undefined, this.#limits))
+    } catch {
+      // Progress is advice: what cannot be read, or a listener that throws, ends no call.
+    }
+  }
+
+  credit(id: number, bytes: number): void {
+    if (this.#table.receive(id, EVENT.credit) === EFFECT.credit) this.#table.get(id)?.sender?.grant(bytes)
+  }
+
+  /** Whether an exchange of ours with this id is open. */
+  isOpen(id: number): boolean {
+    return this.#table.get(id) !== undefined
+  }
+
+  /** Grants the fragments of an unfinished item as they come. */
+  owe(id: number, bytes: number): void {
+    this.#table.get(id)?.items?.oweUnfinished(bytes)
+  }
+
+  /** An answer is over the limit: its call fails, and what follows of it is late. */
+  tooLarge(id: number, isItem: boolean): void {
+    const call = this.#table.get(id)
+    if (!call) return
+    const error = linkError('MESSAGE_TOO_LARGE', `${call.method.name}: its answer`, 'unknown')
+    this.#table.abandon(call, 'MESSAGE_TOO_LARGE', error)
+    if (isItem) return
+    this.#table.free(id)
+    this.#onEnded()
+  }
+}
+
+function bareError(call: OutCall, message: Message): ViaductError {
+  const { target } = call.route
+  const subject = target ? `${call.method.name} on ${describeTarget(target)}` : call.method.name
+  return linkError(reasonName(message.route), subject, fateOf(message.window), message.timeLeft || undefined)
+}
+
+/** Only a stream has items; the callee is of another mind. */
+function notAStream(method: Method): ViaductError {
+  return new ViaductError(
+    'FAILED_PRECONDITION',
+    `${method.name}: the far side answers with items; declare it as a stream`,
+    { reason: 'SKEW', fate: 'unknown' },
+  )
+}
+
+/** The head that carries a conflation key (PROTOCOL.md, section 1). */
+function keyHead(key: string): Uint8Array {
+  const text = new TextEncoder().encode(key)
+  if (text.length > MAX_KEY_BYTES) {
+    throw new ViaductError('INVALID_ARGUMENT', `a conflation key is at most ${MAX_KEY_BYTES} bytes`, {
+      path: 'options.key',
+    })
+  }
+  const head = new Uint8Array(padded(4 + text.length))
+  head[0] = KEY_TAG
+  head[2] = text.length
+  head.set(text, 4)
+  return head
+}
+
+const KEY_TAG = 3
+const MAX_KEY_BYTES = 64

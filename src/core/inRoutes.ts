@@ -1,0 +1,107 @@
+import { ViaductError } from '../wire/errors.ts'
+import { KIND } from '../wire/frame.ts'
+import { MAX_METHODS, MAX_ROUTES } from '../wire/limits.ts'
+import type { Handler, PeerInfo } from './call.ts'
+import type { Served } from './incoming.ts'
+import type { Message } from './message.ts'
+import type { Method } from './method.ts'
+import type { Output } from './output.ts'
+import { type InMethod, type InRoute, openLines, peerInfo, type RouteLine, routeLine } from './served.ts'
+
+/** The methods that are served here, and the routes by which callers have numbered them. */
+export class InRoutes {
+  readonly #output: Output
+  readonly #messageBytes: number
+  /** The far end is a hub: it stamps sources, and knows from announcements what is served. */
+  readonly #hub: boolean
+  readonly #routes = new Map<number, InRoute>()
+  readonly #served = new Map<string, Served>()
+  #far: PeerInfo
+
+  constructor(output: Output, messageBytes: number, hub: boolean, far: PeerInfo) {
+    this.#output = output
+    this.#messageBytes = messageBytes
+    this.#hub = hub
+    this.#far = far
+    this.#routes.set(0, { source: far, methods: [] })
+  }
+
+  /** Who is at the far end is known now. */
+  set far(far: PeerInfo) {
+    this.#far = far
+    this.#routes.set(0, { source: far, methods: this.#routes.get(0)?.methods ?? [] })
+  }
+
+  get(number: number): InRoute | undefined {
+    return this.#routes.get(number)
+  }
+
+  /** Whether this very method is served now. */
+  serves(method: Method): boolean {
+    return this.#served.get(method.name)?.method === method
+  }
+
+  /** @throws ViaductError ALREADY_EXISTS when the name is served here. */
+  serve(method: Method, handler: Handler): Served {
+    if (this.#served.has(method.name)) {
+      throw new ViaductError('ALREADY_EXISTS', `${method.name} is served here already; withdraw it first`)
+    }
+    const served: Served = { method, handler, running: 0, withdrawn: false }
+    this.#served.set(method.name, served)
+    this.#refresh(method.name, served)
+    return served
+  }
+
+  /** @returns false when it was withdrawn before. */
+  withdraw(served: Served): boolean {
+    if (served.withdrawn) return false
+    served.withdrawn = true
+    this.#served.delete(served.method.name)
+    this.#refresh(served.method.name, undefined)
+    return true
+  }
+
+  /** Tells callers who hold a route here what has become of a method. */
+  #refresh(name: string, served: Served | undefined): void {
+    this.#routes.forEach((route, number) => {
+      const lines: RouteLine[] = []
+      route.methods.forEach((method, index) => {
+        if (method?.name !== name) return
+        method.served = served
+        lines.push(routeLine(index, method, this.#messageBytes))
+      })
+      if (lines.length > 0) this.#output.control(KIND.ROUTE, number, { methods: lines })
+    })
+  }
+
+  /** OPEN: a caller numbers methods on its route. */
+  open(message: Message): void {
+    const number = message.route
+    const body = message.readLinkBody()
+    const lines = openLines(body?.methods, MAX_METHODS)
+    if (!body || !lines || (!this.#hub && this.#routes.size >= MAX_ROUTES)) {
+      this.#output.link.violation()
+      return
+    }
+    let route = this.#routes.get(number)
+    const source = this.#hub ? peerInfo(body.source) : undefined
+    if (!route) {
+      route = { source: source ?? this.#far, methods: [] }
+      this.#routes.set(number, route)
+    } else if (source) {
+      route.source = source
+    }
+    const answers: RouteLine[] = []
+    for (const [index, name, fingerprint] of lines) {
+      const method: InMethod = { name, fingerprint, served: this.#served.get(name) }
+      route.methods[index] = method
+      answers.push(routeLine(index, method, this.#messageBytes))
+    }
+    if (!this.#hub) this.#output.control(KIND.ROUTE, number, { methods: answers })
+  }
+
+  /** DROP: the caller or the hub is done with a route. */
+  drop(number: number): void {
+    this.#routes.delete(number)
+  }
+}

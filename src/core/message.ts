@@ -1,0 +1,156 @@
+import { type BodyLimits, decodeBody } from '../wire/body.ts'
+import type { Dictionary } from '../wire/dictionary.ts'
+import { ViaductError } from '../wire/errors.ts'
+import { AT, FLAG, padded, readU16, readU32 } from '../wire/frame.ts'
+import { HEADER_BYTES, HUB_BODY_BYTES, HUB_BODY_DEPTH, MAX_METHODS } from '../wire/limits.ts'
+
+const END_TO_END_BYTES = 32
+const NOTHING = new Uint8Array(HEADER_BYTES)
+/** Bounds of what routes and other link frames say. */
+const LINK_LIMITS: BodyLimits = { maxDepth: HUB_BODY_DEPTH, maxKeys: MAX_METHODS * 4 }
+
+/**
+ * A whole message as it has come: a header, and a payload that is either part of the same frame or, when the
+ * message was put together from fragments, its own. A peer has one of these and points it at each message;
+ * nothing may keep it.
+ */
+export class Message {
+  #header: Uint8Array = NOTHING
+  #at = 0
+  #payload: Uint8Array = NOTHING
+  #start = 0
+  #end = 0
+  kind = 0
+  flags = 0
+  id = 0
+  /** Payload bytes of its last frame: what it still costs in credit. */
+  cost = 0
+
+  /** Points at a frame that is a whole message. */
+  frame(bytes: Uint8Array, at: number, payloadBytes: number): this {
+    this.#start = at + HEADER_BYTES
+    return this.#point(
+      bytes,
+      at,
+      bytes,
+      this.#start + payloadBytes,
+      bytes[at + AT.flags] as number,
+      payloadBytes,
+    )
+  }
+
+  /** Points at a message that was put together. */
+  assembled(header: Uint8Array, payload: Uint8Array, cost: number): this {
+    this.#start = 0
+    return this.#point(header, 0, payload, payload.length, (header[AT.flags] as number) & ~FLAG.MORE, cost)
+  }
+
+  #point(
+    header: Uint8Array,
+    at: number,
+    payload: Uint8Array,
+    end: number,
+    flags: number,
+    cost: number,
+  ): this {
+    this.#header = header
+    this.#at = at
+    this.#payload = payload
+    this.#end = end
+    this.kind = header[at + AT.kind] as number
+    this.id = readU32(header, at + AT.id)
+    this.flags = flags
+    this.cost = cost
+    return this
+  }
+
+  /** Sent by the callee. */
+  get isAnswer(): boolean {
+    return (this.flags & FLAG.ANSWER) !== 0
+  }
+
+  get isOneWay(): boolean {
+    return (this.flags & FLAG.ONE_WAY) !== 0
+  }
+
+  get hasUpload(): boolean {
+    return (this.flags & FLAG.UPLOAD) !== 0
+  }
+
+  get usesDictionary(): boolean {
+    return (this.flags & FLAG.DICTIONARY) !== 0
+  }
+
+  /** Put together from fragments: the exchange was begun with the first of them. */
+  get wasCut(): boolean {
+    return this.#payload !== this.#header
+  }
+
+  get isEmpty(): boolean {
+    return this.#start === this.#end
+  }
+
+  get method(): number {
+    return readU16(this.#header, this.#at + AT.method)
+  }
+
+  get route(): number {
+    return readU32(this.#header, this.#at + AT.route)
+  }
+
+  get timeLeft(): number {
+    return readU32(this.#header, this.#at + AT.timeLeft)
+  }
+
+  get window(): number {
+    return readU32(this.#header, this.#at + AT.window)
+  }
+
+  /** A copy of the head. */
+  head(): Uint8Array {
+    return this.#payload.slice(this.#start, this.#start + readU16(this.#header, this.#at + AT.headBytes))
+  }
+
+  /**
+   * Decodes the body; a body of no bytes is `undefined`.
+   *
+   * @throws ViaductError INVALID_ARGUMENT / MALFORMED_BODY
+   */
+  read(dictionary: Dictionary | undefined, limits: BodyLimits): unknown {
+    const payload = this.#payload
+    const end = this.#end
+    let from = this.#start + ((this.flags & FLAG.SEALED) === 0 ? 0 : END_TO_END_BYTES)
+    from += padded(readU16(this.#header, this.#at + AT.headBytes))
+    const count = readU16(this.#header, this.#at + AT.segments)
+    if (from > end) throw malformed('the head is longer than the payload')
+    if (count === 0) return from === end ? undefined : decodeBody(payload, from, end, limits, dictionary)
+    const table = from
+    from += padded(count * 4)
+    if (from > end) throw malformed('the segment table is longer than the payload')
+    const segments: Uint8Array[] = []
+    for (let index = 0; index < count; index++) {
+      const length = readU32(payload, table + index * 4)
+      if (length > end - from) throw malformed('a segment is longer than the payload')
+      // A view of a message that was put together; a copy of what stands in a chunk with others.
+      segments.push(this.wasCut ? payload.subarray(from, from + length) : payload.slice(from, from + length))
+      from += padded(length)
+      if (from > end) throw malformed('the segments are longer than the payload')
+    }
+    return decodeBody(payload, from, end, limits, dictionary, segments)
+  }
+
+  /** Reads the body of a link frame; undefined when it is no object within the bounds of such. */
+  readLinkBody(): Record<string, unknown> | undefined {
+    if (this.#end - this.#start > HUB_BODY_BYTES) return undefined
+    try {
+      const value = decodeBody(this.#payload, this.#start, this.#end, LINK_LIMITS)
+      return typeof value === 'object' && value !== null ? { ...value } : undefined
+    } catch {
+      return undefined
+    }
+  }
+}
+
+function malformed(text: string): ViaductError {
+  return new ViaductError('INVALID_ARGUMENT', text, { reason: 'MALFORMED_BODY' })
+}

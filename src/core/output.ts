@@ -1,0 +1,120 @@
+import type { Dictionary } from '../wire/dictionary.ts'
+import { ViaductError } from '../wire/errors.ts'
+import { AT, FLAG, KIND, readU32, writeU32 } from '../wire/frame.ts'
+import { HEADER_BYTES } from '../wire/limits.ts'
+import { linkError } from '../wire/reasons.ts'
+import type { Link } from './link.ts'
+import type { Entry } from './outbox.ts'
+import { type Cut, Sender } from './sender.ts'
+import { Writer } from './writer.ts'
+
+export interface OutputLimits {
+  readonly messageBytes: number
+  readonly queueBytes: number
+}
+
+/** Everything that a peer writes: messages of exchanges, and what routes say. */
+export class Output {
+  readonly link: Link
+  readonly writer: Writer
+  readonly #limits: OutputLimits
+  readonly #open: () => number
+  #waiting: (() => void)[] = []
+
+  /** @param open exchanges that are open now; one alone is written at once. */
+  constructor(link: Link, limits: OutputLimits, open: () => number) {
+    this.link = link
+    this.writer = new Writer(link.outbox)
+    this.#limits = limits
+    this.#open = open
+    link.outbox.onheld = (entry) => lowerTimeLeft(entry, link.clock.now())
+  }
+
+  /** Whether so much waits that nothing new may be begun. */
+  get full(): boolean {
+    const { queuedBytes, heldBytes } = this.link.outbox
+    return queuedBytes > this.#limits.queueBytes / 2 || heldBytes > this.#limits.queueBytes
+  }
+
+  /** Whether a lone exchange should not wait for the end of the turn. */
+  get eager(): boolean {
+    return this.#open() <= 1
+  }
+
+  /** Calls back when what waits has gone. */
+  whenRoom(resume: () => void): void {
+    this.#waiting.push(resume)
+  }
+
+  /** What waited has gone, or the link has ended. */
+  drained(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const resume of waiting) resume()
+  }
+
+  /** Writes a link frame with a body, in the control lane. */
+  control(kind: number, route: number, value: unknown): void {
+    if (!this.writer.write(kind, 0, 0, 0, route, 0, 0, value, undefined, false)) return
+    throw new ViaductError('RESOURCE_EXHAUSTED', 'a link frame is over its limit', {
+      reason: 'MESSAGE_TOO_LARGE',
+    })
+  }
+
+  /**
+   * Writes an item, an end, an error or progress, behind what its sender still has.
+   *
+   * @throws ViaductError of what cannot be sent, or RESOURCE_EXHAUSTED / MESSAGE_TOO_LARGE
+   */
+  write(
+    kind: number,
+    flags: number,
+    id: number,
+    value: unknown,
+    dictionary: Dictionary | undefined,
+    sender: Sender | undefined,
+  ): void {
+    const isItem = kind === KIND.ITEM
+    const credit = sender?.busy ? -1 : isItem && sender ? sender.credit : undefined
+    const cut = this.writer.write(
+      kind,
+      flags,
+      0,
+      id,
+      0,
+      0,
+      0,
+      value,
+      dictionary,
+      this.eager && !isItem,
+      credit,
+    )
+    if (cut) {
+      if (kind === KIND.PROGRESS || this.isTooLarge(cut)) {
+        throw linkError('MESSAGE_TOO_LARGE', kind === KIND.PROGRESS ? 'progress' : 'value', 'unknown')
+      }
+      const large = sender ?? new Sender(this.link.outbox, flags & FLAG.LANE, id, 0)
+      large.add(cut)
+    } else if (sender && isItem) {
+      sender.credit -= this.writer.payloadBytes
+    }
+  }
+
+  /** Whether the far end would refuse a message; before it has said so, our own limit stands for its. */
+  isTooLarge(cut: Cut): boolean {
+    const { messageBytes } = this.#limits
+    return cut.payloadBytes > Math.min(messageBytes, this.link.farMessageBytes || messageBytes)
+  }
+}
+
+/** A CALL that had to wait leaves with what is left of its time. */
+function lowerTimeLeft(entry: Entry, now: number): void {
+  const { bytes } = entry
+  const held = Math.floor(now - entry.heldSince)
+  for (let at = 0; at + HEADER_BYTES <= bytes.length; at += Math.max(HEADER_BYTES, readU32(bytes, at))) {
+    const left = readU32(bytes, at + AT.timeLeft)
+    if (bytes[at + AT.kind] === KIND.CALL && left > 0) {
+      writeU32(bytes, at + AT.timeLeft, Math.max(1, left - held))
+    }
+  }
+}
