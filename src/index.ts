@@ -5,6 +5,7 @@ export { type Compatibility, compareContract } from './contract/compatibility.ts
 export {
   type Contract,
   type ContractCall,
+  type ContractCallOptions,
   type ContractOf,
   contract,
   method,

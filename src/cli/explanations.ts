@@ -220,6 +220,12 @@ const REASON_TEXTS: Record<string, Text> = {
     ['calls are made faster than they are answered', 'handlers never answer'],
     ['bound how many calls are open at once', 'viaduct who shows who has many open'],
   ],
+  TOO_MANY_ROUTES: [
+    'RESOURCE_EXHAUSTED',
+    'Over 1,024 different targets were called over one link.',
+    ['peers are called by ids that are made anew each time'],
+    ['call peers by type, or keep their ids'],
+  ],
   TOO_MANY_TAPS: [
     'RESOURCE_EXHAUSTED',
     'As many watch the hub’s traffic as may at once.',

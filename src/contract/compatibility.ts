@@ -1,11 +1,11 @@
-import { CODES } from '../wire/errors.ts'
+import { REASONS } from '../wire/reasons.ts'
 import type { ContractOf } from './contract.ts'
 
 /** What a ROUTE says of one method (PROTOCOL.md, section 3). */
 export interface RouteMethod {
   /** Full name, as `pages.analyze`. */
   readonly name: string
-  /** 0: allowed; else the number of a code. */
+  /** 0: allowed; else the number of a reason (PROTOCOL.md, section 8). */
   readonly status: number
   /** The far end's fingerprint equals ours. */
   readonly same: boolean
@@ -25,7 +25,11 @@ export interface Compatibility {
   readonly message: string
 }
 
-const NOT_THERE: ReadonlySet<number> = new Set([CODES.UNIMPLEMENTED, CODES.NOT_FOUND, CODES.UNAVAILABLE])
+const NOT_THERE: ReadonlySet<number> = new Set([
+  REASONS.METHOD_NOT_FOUND.number,
+  REASONS.TARGET_UNAVAILABLE.number,
+  REASONS.DRAINING.number,
+])
 
 /** Compares a contract with a route's methods. Topics count only if the route says something of them. */
 export function compareContract(contract: ContractOf, route: Iterable<RouteMethod>): Compatibility {

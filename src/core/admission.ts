@@ -1,7 +1,13 @@
 import { BodyEncoder, decodeBody } from '../wire/body.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { AT, KIND, padded, readU32, writeHeader } from '../wire/frame.ts'
-import { ADMISSION_BYTES, HEADER_BYTES, HUB_BODY_DEPTH } from '../wire/limits.ts'
+import {
+  ADMISSION_BYTES,
+  HEADER_BYTES,
+  HUB_BODY_DEPTH,
+  MAX_EXCHANGES,
+  UNTRUSTED_MESSAGE_BYTES,
+} from '../wire/limits.ts'
 import type { PeerInfo } from './call.ts'
 import type { Link } from './link.ts'
 import { peerInfo } from './served.ts'
@@ -45,6 +51,8 @@ function bodyOf(payload: Uint8Array): Record<string, unknown> | undefined {
 export interface Welcome {
   readonly you: PeerInfo
   readonly hub: PeerInfo
+  /** What the hub takes from this peer. */
+  readonly limits: { readonly messageBytes: number; readonly exchanges: number }
 }
 
 /**
@@ -115,8 +123,18 @@ export class Joining {
       return
     }
     this.#done = true
-    this.#onWelcome({ you, hub: { id: 'hub', type: 'hub', zone: 'hub', session } })
+    const limits = {
+      messageBytes: positive(body.limits, 'messageBytes', UNTRUSTED_MESSAGE_BYTES),
+      exchanges: positive(body.limits, 'exchanges', MAX_EXCHANGES),
+    }
+    this.#onWelcome({ you, hub: { id: 'hub', type: 'hub', zone: 'hub', session }, limits })
   }
+}
+
+/** A limit that the hub names; the least that any peer has when it does not. */
+function positive(limits: unknown, key: string, least: number): number {
+  const value: unknown = typeof limits === 'object' && limits !== null ? Reflect.get(limits, key) : undefined
+  return typeof value === 'number' && value > 0 ? value : least
 }
 
 /** Whom the hub takes a link for: known by the link itself, or to be proved with the id's key. */

@@ -4,6 +4,7 @@ import { CODES } from '../wire/errors.ts'
 import { FLAG, KIND } from '../wire/frame.ts'
 import { MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
 import { FATE, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
+import { boundsFor } from './bounds.ts'
 import { errorValue, UNREADABLE } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
 import { InCall, Incoming } from './incoming.ts'
@@ -75,7 +76,10 @@ export class Callee {
     const call = new InCall(this.table, id, route.source, served, lane, same, message.window, deadline)
     let input: unknown
     try {
-      input = message.read(same ? served.method.input : undefined, this.#options.limits)
+      input = message.read(
+        same ? served.method.input : undefined,
+        boundsFor(route.source, this.#options.limits),
+      )
     } catch (error) {
       if (isOneWay) return
       this.table.set(call)
@@ -220,7 +224,7 @@ export class Callee {
     const { method } = call.served
     try {
       const dictionary = message.usesDictionary ? method.uploadItem : undefined
-      call.items.push(message.read(dictionary, this.#options.limits), message.cost)
+      call.items.push(message.read(dictionary, boundsFor(call.peer, this.#options.limits)), message.cost)
     } catch (error) {
       call.items.fail(named(error, method, 'upload'))
     }

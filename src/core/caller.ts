@@ -3,6 +3,7 @@ import { ViaductError } from '../wire/errors.ts'
 import { FLAG, KIND, padded } from '../wire/frame.ts'
 import { CALL_TIMEOUT_MS, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
 import { linkError, type ReasonName, reasonName } from '../wire/reasons.ts'
+import { boundsFor } from './bounds.ts'
 import type { CallOptions } from './call.ts'
 import { errorFrom } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
@@ -276,7 +277,7 @@ export class Calls {
     call.deadline = call.idleMs > 0 ? this.#now + call.idleMs : Number.POSITIVE_INFINITY
     if (call.idleMs > 0) this.#sweep.expect(call.deadline)
     try {
-      const value = message.read(message.usesDictionary ? call.method.item : undefined, this.#limits)
+      const value = message.read(message.usesDictionary ? call.method.item : undefined, this.#bounds(call))
       call.items.push(call.headed ? { value, head: message.head() } : value, message.cost)
     } catch (error) {
       // One publisher's malformed event ends nobody's subscription: it is passed over.
@@ -290,7 +291,7 @@ export class Calls {
     const call = this.#settle(message.id)
     if (!call) return
     try {
-      const output = message.read(message.usesDictionary ? call.method.output : undefined, this.#limits)
+      const output = message.read(message.usesDictionary ? call.method.output : undefined, this.#bounds(call))
       call.items?.end()
       call.resolve(output)
     } catch (error) {
@@ -323,7 +324,7 @@ export class Calls {
 
   #errorOf(call: OutCall, message: Message): ViaductError {
     try {
-      return errorFrom(message.read(undefined, this.#limits), call.method.name)
+      return errorFrom(message.read(undefined, this.#bounds(call)), call.method.name)
     } catch (error) {
       return named(error, call.method, 'error')
     }
@@ -338,11 +339,15 @@ export class Calls {
     return call
   }
 
+  #bounds(call: OutCall): BodyLimits {
+    return boundsFor(call.route.peer, this.#limits)
+  }
+
   progress(message: Message): void {
     const call = this.#table.get(message.id)
     if (!call?.onProgress) return
     try {
-      call.onProgress(message.read(undefined, this.#limits))
+      call.onProgress(message.read(undefined, this.#bounds(call)))
     } catch {
       // Progress is advice: what cannot be read, or a listener that throws, ends no call.
     }

@@ -89,7 +89,7 @@ export function slotOf(id: number): number {
  * (slot 0, generation 0) means "none" on the wire, so slot 0 starts at generation 1.
  */
 export class Slots {
-  readonly #limit: number
+  #limit: number
   readonly #generations: Uint16Array
   readonly #free: number[] = []
   #used = 0
@@ -123,5 +123,10 @@ export class Slots {
 
   get limit(): number {
     return this.#limit
+  }
+
+  /** May only be lowered, and before slots past it are in use. */
+  set limit(limit: number) {
+    this.#limit = Math.min(this.#limit, Math.max(limit, this.#used))
   }
 }

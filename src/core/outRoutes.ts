@@ -1,4 +1,6 @@
+import { ViaductError } from '../wire/errors.ts'
 import { KIND } from '../wire/frame.ts'
+import { MAX_ROUTES } from '../wire/limits.ts'
 import type { Message } from './message.ts'
 import type { Method } from './method.ts'
 import type { Output } from './output.ts'
@@ -15,11 +17,25 @@ export class OutRoutes {
     this.#output = output
   }
 
-  /** The route to a target; its number is taken at once, and the far end is told with the first method. */
+  /**
+   * The route to a target; its number is taken at once, and the far end is told with the first method.
+   *
+   * @throws ViaductError RESOURCE_EXHAUSTED / TOO_MANY_ROUTES
+   */
   to(target: RouteTarget): Route {
     const key = targetKey(target)
     let route = this.#byTarget.get(key)
     if (!route) {
+      if (this.#byNumber.length >= MAX_ROUTES) {
+        throw new ViaductError(
+          'RESOURCE_EXHAUSTED',
+          `over ${MAX_ROUTES} targets on one link: call peers by type`,
+          {
+            reason: 'TOO_MANY_ROUTES',
+            fate: 'not-sent',
+          },
+        )
+      }
       route = new Route(this.#byNumber.length, target)
       this.#byTarget.set(key, route)
       this.#byNumber.push(route)

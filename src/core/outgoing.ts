@@ -61,6 +61,11 @@ export class Outgoing {
     return this.#slots.open
   }
 
+  /** The far end takes fewer calls at once than we would make. */
+  set limit(exchanges: number) {
+    this.#slots.limit = exchanges
+  }
+
   /** An id for a new call, or -1 when every slot is taken. */
   take(): number {
     return this.#slots.take()

@@ -152,9 +152,17 @@ export class PeerCore implements Caller, Publisher, Server {
     return this.#outgoing.open + this.#callee.table.open
   }
 
-  /** The link was admitted: what was held back goes out. */
-  admitted(far: PeerInfo): void {
+  /**
+   * The link was admitted: what was held back goes out.
+   *
+   * @param limits what the far end takes from us, where that is less than its preamble said.
+   */
+  admitted(far: PeerInfo, limits?: { readonly messageBytes: number; readonly exchanges: number }): void {
     this.#inRoutes.far = far
+    if (limits) {
+      this.link.farMessageBytes = limits.messageBytes
+      this.#outgoing.limit = limits.exchanges
+    }
     this.link.outbox.drained()
   }
 

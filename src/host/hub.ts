@@ -285,7 +285,11 @@ export class EmbeddedHub implements HubControl {
         identity: { id, type, pid },
         supervised: true,
         onReady: () => resolve(),
-        onClosed: settleClosed,
+        onClosed: (reason) => {
+          // Until the supervisor says what becomes of it, calls may wait for it.
+          if (this.#isWanted(id)) this.core.expect(id, type)
+          settleClosed(reason)
+        },
       })
     })
     const port = () => this.core.registry.get(id)
@@ -304,6 +308,12 @@ export class EmbeddedHub implements HubControl {
         else transport.close(why)
       },
     }
+  }
+
+  /** Whether the supervisor would start this child again. */
+  #isWanted(id: string): boolean {
+    const state = this.#supervisor.status().find((child) => child.id === id)?.state
+    return state === 'starting' || state === 'ready'
   }
 
   #changed(id: string, state: ChildState, reason: string | undefined): void {

@@ -170,7 +170,7 @@ async function joinWith(
   })
   const joining = new Joining({ pid: process.pid, ...who }, nodeCrypto, (given) => {
     // At once, so that frames right behind the WELCOME find an open link.
-    core.admitted(given.hub)
+    core.admitted(given.hub, given.limits)
     welcomed(given)
   })
   const core: PeerCore = new PeerCore(transport, {

@@ -11,8 +11,8 @@ import {
   HUB_BODY_DEPTH,
   MAX_METHODS,
 } from '../wire/limits.ts'
-import { Manifest, type Rules, type Subject } from './manifest.ts'
-import { Port, type PortLimits } from './port.ts'
+import { Manifest, manifest, type Rules, type Subject } from './manifest.ts'
+import { type Budget, Port, type PortLimits } from './port.ts'
 import { Registry } from './registry.ts'
 import { Routes } from './routes.ts'
 import { HubService } from './service.ts'
@@ -74,6 +74,7 @@ export class HubCore {
   /** Ids that may use the hub's own methods without a rule: whoever runs it. */
   readonly operators = new Set<string>()
   readonly #options: HubOptions
+  readonly #budget: Budget = { queuedBytes: 0 }
   readonly #routes: Routes
   readonly #waiting: Waiting
   readonly #supervised = new WeakSet<Port>()
@@ -88,8 +89,9 @@ export class HubCore {
     this.clock = options.clock
     this.startedAt = this.clock.now()
     this.session = hex(options.crypto.random(16))
-    this.manifest = new Manifest(options.rules)
+    this.manifest = new Manifest(options.rules && manifest(options.rules))
     this.topics = new Topics({
+      budget: this.#budget,
       manifest: this.manifest,
       traffic: this.traffic,
       subjectOf: (port) => this.subjectOf(port),
@@ -173,7 +175,7 @@ export class HubCore {
           settle()
           if (!info) return
           this.registry.get(info.id)?.link.close('REPLACED')
-          port = new Port(this.#numbers++, link, info, this.manifest.limits(info.id, info.type))
+          port = new Port(this.#numbers++, link, info, this.manifest.limits(info.id, info.type), this.#budget)
           if (options.supervised) this.#supervised.add(port)
           if (options.onReady) this.#onReady.set(port, options.onReady)
           this.#enter(port)
@@ -215,7 +217,7 @@ export class HubCore {
       drained: () => {},
       closed: (reason) => this.#leave(port, reason),
     })
-    const port: Port = new Port(this.#numbers++, link, info, limits)
+    const port: Port = new Port(this.#numbers++, link, info, limits, this.#budget)
     return port
   }
 

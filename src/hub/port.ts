@@ -2,7 +2,7 @@ import type { PeerInfo } from '../core/call.ts'
 import { Slots, STATE, slotOf } from '../core/exchange.ts'
 import type { CloseReason, Link } from '../core/link.ts'
 import { type Entry, Fifo } from '../core/outbox.ts'
-import { HIGH_WATER_SHARE, LOW_WATER_SHARE, MIN_WINDOW_BYTES } from '../wire/limits.ts'
+import { HIGH_WATER_SHARE, HUB_QUEUE_BYTES, LOW_WATER_SHARE, MIN_WINDOW_BYTES } from '../wire/limits.ts'
 import type { Traffic } from './traffic.ts'
 
 /** One stream gets at most one part in so many of what its reader has left for windows. */
@@ -101,6 +101,11 @@ export class Forwarded {
   }
 }
 
+/** Bytes that wait in the hub, for all its peers together: at most HUB_QUEUE_BYTES. */
+export interface Budget {
+  queuedBytes: number
+}
+
 /** The hub's end of one link. */
 export class Port {
   readonly link: Link
@@ -128,12 +133,15 @@ export class Port {
   /** The next number for a route that the hub opens towards this peer. */
   nextRoute = 1
   readonly number: number
+  readonly #budget: Budget
   calls = 0
   refused = 0
   late = 0
 
-  constructor(number: number, link: Link, info: PeerInfo, limits: PortLimits) {
+  /** @param budget what waits in the hub as a whole, counted by all its ports. */
+  constructor(number: number, link: Link, info: PeerInfo, limits: PortLimits, budget: Budget) {
     this.number = number
+    this.#budget = budget
     this.link = link
     this.info = info
     this.limits = limits
@@ -155,7 +163,9 @@ export class Port {
   get full(): boolean {
     const { outbox } = this.link
     return (
-      outbox.queuedBytes > this.limits.queueBytes / 2 || outbox.queuedMessages > this.limits.queueMessages
+      outbox.queuedBytes > this.limits.queueBytes / 2 ||
+      outbox.queuedMessages > this.limits.queueMessages ||
+      this.#budget.queuedBytes > HUB_QUEUE_BYTES
     )
   }
 
@@ -174,6 +184,7 @@ export class Port {
   charge(bytes: number): void {
     this.chargedBytes += bytes
     this.chargedMessages++
+    this.#budget.queuedBytes += bytes
     const share = HIGH_WATER_SHARE / 2
     if (
       !this.#overBudget &&
@@ -192,6 +203,7 @@ export class Port {
   discharge(bytes: number, messages: number): void {
     this.chargedBytes -= bytes
     this.chargedMessages -= messages
+    this.#budget.queuedBytes -= bytes
     const share = LOW_WATER_SHARE / 2
     if (
       this.#overBudget &&

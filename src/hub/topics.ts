@@ -7,6 +7,7 @@ import {
   FRAGMENT_BYTES,
   HEADER_BYTES,
   HIGH_WATER_SHARE,
+  HUB_QUEUE_BYTES,
   LOW_WATER_SHARE,
   QUEUE_CAPACITY,
   SUBSCRIPTION_QUEUE_BYTES,
@@ -14,7 +15,7 @@ import {
 import type { ReasonName } from '../wire/reasons.ts'
 import { readBody } from './linkBody.ts'
 import type { Manifest, Subject } from './manifest.ts'
-import type { Gathering, HubRoute, Port } from './port.ts'
+import type { Budget, Gathering, HubRoute, Port } from './port.ts'
 import type { Taps } from './tap.ts'
 import type { Traffic, TrafficLog } from './traffic.ts'
 
@@ -56,6 +57,7 @@ interface Subscriber {
 }
 
 export interface TopicsHost {
+  readonly budget: Budget
   readonly manifest: Manifest
   readonly traffic: TrafficLog
   subjectOf(port: Port): Subject
@@ -198,7 +200,7 @@ export class Topics implements Gathering {
       id,
       topic,
       lane,
-      overflow: overflowOf(body.overflow),
+      overflow: overflowFor(from, body.overflow),
       sender,
       traffic: this.#host.traffic.row('topics', from.info.id, name),
       queue: [],
@@ -248,12 +250,11 @@ export class Topics implements Gathering {
       const at = subscriber.queue.findIndex((waiting) => waiting.key === event.key)
       if (at >= 0) {
         const old = subscriber.queue.splice(at, 1)[0]
-        subscriber.queuedBytes -= old?.payload.length ?? 0
+        this.#queued(subscriber, -(old?.payload.length ?? 0))
         this.#drop(subscriber)
       }
     }
-    const full =
-      subscriber.queue.length >= QUEUE_CAPACITY || subscriber.queuedBytes + size > SUBSCRIPTION_QUEUE_BYTES
+    const full = this.#isFull(subscriber, size)
     if (full && overflow === 'error') {
       this.#end(subscriber, 'OVERFLOW')
       return
@@ -262,15 +263,12 @@ export class Topics implements Gathering {
       this.#drop(subscriber)
       return
     }
-    while (
-      subscriber.queue.length > 0 &&
-      (subscriber.queue.length >= QUEUE_CAPACITY || subscriber.queuedBytes + size > SUBSCRIPTION_QUEUE_BYTES)
-    ) {
-      subscriber.queuedBytes -= subscriber.queue.shift()?.payload.length ?? 0
+    while (subscriber.queue.length > 0 && this.#isFull(subscriber, size)) {
+      this.#shift(subscriber)
       this.#drop(subscriber)
     }
     subscriber.queue.push(event)
-    subscriber.queuedBytes += size
+    this.#queued(subscriber, size)
     if (
       overflow === 'block' &&
       isHigh(subscriber) &&
@@ -280,6 +278,23 @@ export class Topics implements Gathering {
       subscriber.held.add(from)
       from.hold()
     }
+  }
+
+  #isFull({ queue, queuedBytes }: Subscriber, size: number): boolean {
+    return (
+      queue.length >= QUEUE_CAPACITY ||
+      queuedBytes + size > SUBSCRIPTION_QUEUE_BYTES ||
+      this.#host.budget.queuedBytes + size > HUB_QUEUE_BYTES
+    )
+  }
+
+  #shift(subscriber: Subscriber): void {
+    this.#queued(subscriber, -(subscriber.queue.shift()?.payload.length ?? 0))
+  }
+
+  #queued(subscriber: Subscriber, bytes: number): void {
+    subscriber.queuedBytes += bytes
+    this.#host.budget.queuedBytes += bytes
   }
 
   #drop(subscriber: Subscriber): void {
@@ -292,8 +307,7 @@ export class Topics implements Gathering {
     while (subscriber.queue.length > 0) {
       const event = subscriber.queue[0]
       if (!event || !this.#send(subscriber, event)) break
-      subscriber.queue.shift()
-      subscriber.queuedBytes -= event.payload.length
+      this.#shift(subscriber)
     }
     if (subscriber.held.size > 0 && isLow(subscriber)) {
       for (const port of subscriber.held) port.unhold()
@@ -370,6 +384,7 @@ export class Topics implements Gathering {
     subscriber.topic.subscriptions.delete(subscriber)
     this.#subscribers.get(subscriber.port)?.delete(subscriber.id)
     subscriber.sender.clear()
+    this.#queued(subscriber, -subscriber.queuedBytes)
     subscriber.queue = []
     for (const port of subscriber.held) port.unhold()
     subscriber.held.clear()
@@ -401,6 +416,14 @@ function isLow({ queue, queuedBytes }: Subscriber): boolean {
     queue.length <= QUEUE_CAPACITY * LOW_WATER_SHARE &&
     queuedBytes <= SUBSCRIPTION_QUEUE_BYTES * LOW_WATER_SHARE
   )
+}
+
+/** Only a peer that is trusted to keep up may slow others down. */
+const MAY_BLOCK: ReadonlySet<string> = new Set(['hub', 'trusted', 'semi'])
+
+function overflowFor(subscriber: Port, wish: unknown): Overflow {
+  const overflow = overflowOf(wish)
+  return overflow === 'block' && !MAY_BLOCK.has(subscriber.info.zone) ? 'drop-newest' : overflow
 }
 
 function overflowOf(value: unknown): Overflow {

@@ -9,7 +9,7 @@ export interface PortLike {
   postMessage(message: unknown, transfer?: readonly unknown[]): void
   close?(): void
   start?(): void
-  addEventListener?(type: string, listener: (event: { readonly data?: unknown }) => void): void
+  addEventListener?(type: string, listener: (event: object) => void): void
   on?(type: string, listener: (data: unknown) => void): unknown
 }
 
@@ -84,7 +84,7 @@ export function portTransport(port: PortLike): Transport {
     port.on('close', () => finish('TRANSPORT_CLOSED'))
     port.on('exit', () => finish('TRANSPORT_CLOSED'))
   } else {
-    port.addEventListener?.('message', (event) => receive(event.data))
+    port.addEventListener?.('message', (event) => receive('data' in event ? event.data : undefined))
     port.addEventListener?.('close', () => finish('TRANSPORT_CLOSED'))
     port.start?.()
   }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { compareContract } from '../../src/contract/compatibility.ts'
 import { contract, method, topic } from '../../src/contract/contract.ts'
+import { REASONS } from '../../src/wire/reasons.ts'
 
 const made = contract('pages', {
   a: method({}),
@@ -25,8 +26,8 @@ describe('a contract against a route', () => {
   it('names what is missing, refused and changed', () => {
     const route = [
       { ...ok('a'), same: false },
-      { ...ok('b'), status: 7 },
-      { ...ok('c'), status: 12, same: false },
+      { ...ok('b'), status: REASONS.PERMISSION_DENIED.number },
+      { ...ok('c'), status: REASONS.METHOD_NOT_FOUND.number, same: false },
     ]
     expect(compareContract(made, route)).toEqual({
       compatible: false,

@@ -182,7 +182,7 @@ async function script(
     else if (one.do === 'turn') {
       clock.turn()
       await Promise.resolve()
-    } else {
+    } else if ('which' in one) {
       const call = calls[one.which % Math.max(1, calls.length)]
       const handler = running[one.which % Math.max(1, running.length)]
       if (one.do === 'cancel') call?.controller.abort()

@@ -58,7 +58,9 @@ describe('a peer that joined by itself', () => {
     const lost = peer.core.closed
     await hub.close()
     await lost
-    const error: unknown = await peer.call('tabs.open', undefined, { target: { id: 'main' } }).catch((thrown) => thrown)
+    const error: unknown = await peer
+      .call('tabs.open', undefined, { target: { id: 'main' } })
+      .catch((thrown) => thrown)
     expect(isViaductError(error) && [error.reason, error.fate]).toEqual(['LINK_LOST', 'not-sent'])
     peer.close()
     expect(await peer.closed).toBe('GOING_AWAY')

@@ -138,8 +138,22 @@ describe('topics', () => {
     expect(got.at(-1)?.dropped).toBe(2995n)
   })
 
-  it('block: the publisher is paused and nothing is lost; it goes on when the queue has run down', async () => {
+  it('block: an untrusted subscriber holds nobody up; what it does not take is dropped and counted', async () => {
     const rig = new HubRig({ rules: RULES })
+    const sub = await subscriber(rig, 'block', 0)
+    const pub = await publisher(rig)
+    await publish(rig, pub, QUEUE_CAPACITY + 7)
+    expect(pub.transport.paused).toBe(false)
+    expect(rig.hub.topics.stats()).toMatchObject([{ queued: QUEUE_CAPACITY, dropped: 7 }])
+    sub.send(GRANT)
+    await rig.settle()
+    expect(events(sub.take()).map(({ value }) => value)).toEqual(
+      Array.from({ length: QUEUE_CAPACITY }, (_, at) => at),
+    )
+  })
+
+  it('block: the publisher is paused and nothing is lost; it goes on when the queue has run down', async () => {
+    const rig = new HubRig({ rules: { ...RULES, 'sub-1': { zone: 'semi' }, 'sub-2': { zone: 'semi' } } })
     const sub = await subscriber(rig, 'block', 0)
     const pub = await publisher(rig)
     const bystander = await rig.raw('pub-2', 'ui')
