@@ -23,7 +23,7 @@ export class Message {
   kind = 0
   flags = 0
   id = 0
-  /** Payload bytes of its last frame: what it still costs in credit. */
+  /** What its last frame costs in credit: its payload bytes, and at least 1. */
   cost = 0
 
   /** Points at a frame that is a whole message. */
@@ -60,7 +60,7 @@ export class Message {
     this.kind = header[at + AT.kind] as number
     this.id = readU32(header, at + AT.id)
     this.flags = flags
-    this.cost = cost
+    this.cost = Math.max(1, cost)
     return this
   }
 

@@ -96,7 +96,8 @@ export class Output {
       const large = sender ?? new Sender(this.link.outbox, flags & FLAG.LANE, id, 0)
       large.add(cut)
     } else if (sender && isItem) {
-      sender.credit -= this.writer.payloadBytes
+      // An item of no bytes costs one, or a stream of nothing would have no bound.
+      sender.credit -= Math.max(1, this.writer.payloadBytes)
     }
   }
 

@@ -82,8 +82,9 @@ export class Sender implements Feed {
     if (!message) return undefined
     const bytes = Math.min(FRAGMENT_BYTES, message.payloadBytes - this.#sent)
     if (message.kind === KIND.ITEM) {
-      if (this.credit < bytes) return undefined
-      this.credit -= bytes
+      const cost = Math.max(1, bytes)
+      if (this.credit < cost) return undefined
+      this.credit -= cost
     }
     const first = this.#sent === 0
     this.#hold(message, -bytes)

@@ -364,13 +364,13 @@ export class Switch {
   /** Item bytes of a callee: what its caller was granted is less by so much. */
   #take(table: Port['forwarded'], slot: number, bytes: number): boolean {
     const caller = table.callers[slot]
-    if (caller) caller.granted -= bytes
+    if (caller) caller.granted -= Math.max(1, bytes)
     return this.#spend(true, table.creditDown, slot, bytes)
   }
 
   #spend(isItem: boolean, credits: number[], slot: number, bytes: number): boolean {
     if (!isItem) return true
-    const left = (credits[slot] as number) - bytes
+    const left = (credits[slot] as number) - Math.max(1, bytes)
     credits[slot] = left
     return left >= 0
   }
