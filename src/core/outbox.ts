@@ -158,6 +158,22 @@ export class Outbox {
     return this.#end
   }
 
+  /** Memory of the slab for a frame that a feed makes: not gathered, but handed out as an entry. */
+  reserve(bytes: number): Uint8Array {
+    this.flush()
+    const at = this.room(bytes)
+    this.#start = this.#end = at + bytes
+    return this.slab.subarray(at, at + bytes)
+  }
+
+  /** Takes a whole frame that lies in memory which is given up. Neighbours there may leave in one write. */
+  lend(frame: Uint8Array, lane: number, fifo?: Fifo): void {
+    if (this.#closed) return
+    this.flush()
+    if (this.congested) this.#enqueue(frame, undefined, lane, fifo)
+    else this.#send(frame, undefined)
+  }
+
   /**
    * Takes the frame at slab[at … end), with its `tail` if it has one.
    *

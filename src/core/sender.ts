@@ -100,11 +100,9 @@ export class Sender implements Feed {
   }
 
   #frame(message: Cut, bytes: number, first: boolean, last: boolean): Entry {
-    const part = message.parts[this.#part]
     const frameBytes = HEADER_BYTES + padded(bytes)
-    // A fragment within one part is sent as a view of it; one that spans parts, or needs padding, is copied.
-    const asView = part !== undefined && part.length - this.#offset >= bytes && (bytes & 7) === 0
-    const frame = new Uint8Array(asView ? HEADER_BYTES : frameBytes)
+    const lead = this.#lead(message, bytes)
+    const frame = this.#outbox.reserve(lead === bytes ? frameBytes : HEADER_BYTES + lead)
     const more = last ? 0 : FLAG.MORE
     const lane = message.flags & (FLAG.LANE | FLAG.ANSWER)
     if (first) {
@@ -130,23 +128,39 @@ export class Sender implements Feed {
     } else {
       writeHeader(frame, 0, frameBytes, KIND.FRAGMENT, lane | more, 0, this.#id, 0, 0, 0, bytes, 0, 0)
     }
-    let tail: Uint8Array | undefined
-    if (asView) {
-      tail = part.subarray(this.#offset, this.#offset + bytes)
-      this.#advance(message, bytes)
-    } else {
-      let at = HEADER_BYTES
-      const end = HEADER_BYTES + bytes
-      while (at < end) {
-        const from = message.parts[this.#part]
-        if (!from) break
-        const piece = from.subarray(this.#offset, Math.min(from.length, this.#offset + end - at))
-        frame.set(piece, at)
-        at += piece.length
-        this.#advance(message, piece.length)
-      }
+    let at = HEADER_BYTES
+    const end = HEADER_BYTES + lead
+    while (at < end) {
+      const piece = this.#piece(message, end - at)
+      frame.set(piece, at)
+      at += piece.length
     }
+    frame.fill(0, end)
+    const tail = lead < bytes ? this.#piece(message, bytes - lead) : undefined
     return { bytes: frame, tail, messages: 0, heldSince: Number.POSITIVE_INFINITY, sent: true }
+  }
+
+  /** How much of a frame is copied behind its header: all but the rest that is a view of one part. */
+  #lead(message: Cut, bytes: number): number {
+    // Padding has to follow.
+    if ((bytes & 7) !== 0) return bytes
+    let lead = 0
+    let offset = this.#offset
+    for (let part = this.#part; part < message.parts.length; part++) {
+      const here = (message.parts[part]?.length ?? 0) - offset
+      if (here >= bytes - lead) break
+      lead += here
+      offset = 0
+    }
+    return lead
+  }
+
+  /** The next bytes, at most so many and as far as their part goes. */
+  #piece(message: Cut, bytes: number): Uint8Array {
+    const part = message.parts[this.#part] as Uint8Array
+    const piece = part.subarray(this.#offset, Math.min(part.length, this.#offset + bytes))
+    this.#advance(message, piece.length)
+    return piece
   }
 
   #advance(message: Cut, bytes: number): void {

@@ -17,7 +17,7 @@ import type { Binding, HubRoute } from './port.ts'
 import { Port } from './port.ts'
 import type { Taps } from './tap.ts'
 
-/** Frames up to this size are copied whole; of longer ones only the header is, and the rest is lent on. */
+/** Frames up to this size are copied and gathered; longer ones are changed and lent on where they lie. */
 const COPY_BYTES = 2048
 /** A forwarded call is cancelled so long after its deadline, in case its caller does not. */
 const CANCEL_GRACE_MS = 100
@@ -417,14 +417,20 @@ export class Switch {
     const congested = outbox.congested
     const fifo = congested ? to.fifo(from, lane) : undefined
     if (congested) from.charge(length)
-    const copied = length <= COPY_BYTES ? length : HEADER_BYTES
-    const start = outbox.room(copied)
+    if (length > COPY_BYTES) {
+      // The chunk is the hub's own, and nobody else looks at this part of it.
+      writeU32(bytes, at + AT.id, id)
+      writeU32(bytes, at + AT.route, route)
+      // What has to wait is copied: it would keep the whole chunk, and only its own bytes are counted.
+      outbox.lend(congested ? bytes.slice(at, at + length) : bytes.subarray(at, at + length), lane, fifo)
+      return
+    }
+    const start = outbox.room(length)
     const { slab } = outbox
-    slab.set(bytes.subarray(at, at + copied), start)
+    slab.set(bytes.subarray(at, at + length), start)
     writeU32(slab, start + AT.id, id)
     writeU32(slab, start + AT.route, route)
-    const tail = copied < length ? bytes.subarray(at + copied, at + length) : undefined
-    outbox.commit(start, start + copied, lane, to.forwarded.slots.open <= 1, tail, fifo)
+    outbox.commit(start, start + length, lane, to.forwarded.slots.open <= 1, undefined, fifo)
   }
 
   /** Answers a call that is not forwarded. */
