@@ -191,8 +191,8 @@ function readArguments() {
     const unknown = positionals.find((name) => workloadsNamed(name).length === 0)
     if (unknown) throw new Error(`there is no workload ${unknown}`)
     const settings = values.quick
-      ? { quick: true, rounds: 3, windowMs: 500, warmMs: 400 }
-      : { quick: false, rounds: 5, windowMs: 1500, warmMs: 500 }
+      ? { quick: true, rounds: 3, windowMs: 500, warmMs: 1000 }
+      : { quick: false, rounds: 5, windowMs: 1500, warmMs: 1500 }
     // A bare name is a file in bench/results; anything with a folder is taken as it is.
     const json = values.json
     const jsonFile =

@@ -1,5 +1,5 @@
 /**
- * Writes the parts of the documents that are made of the code: the limits in README.md, and
+ * Writes the parts of the documents that are made of the code: the limits and the measurements in README.md, and
  * docs/reference/errors.md. `node scripts/docs.js` after a build; test/docs fails while they are stale.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -102,6 +102,62 @@ function markdown(text) {
   return text.replaceAll(/[*_<>|[\]]/g, (mark) => `\\${mark}`)
 }
 
+/** Each workload's floor is 1; what is asked of Viaduct, and of it with schemas checked at the callee. */
+const GOALS = {
+  W1: ['one call after the other', 1],
+  W2: ['64 calls in flight', 1.5],
+  W3: ['one way', 2],
+  W4: ['1 MiB of binary, echoed', 0.9],
+  'W4.10MB': ['10 MB as a byte stream, echoed', undefined],
+  'W4.100MB': ['100 MB as a byte stream, echoed', undefined],
+  W7: ['stream of objects', 1.4],
+  'W5.W1': ['through a hub: one after the other', 0.95],
+  'W5.W2': ['through a hub: 64 in flight', 1],
+  'W5.W3': ['through a hub: one way', 0.9],
+  'W5.W4': ['through a hub: 1 MiB of binary, echoed', 1],
+  'W5.W4.10MB': ['through a hub: 10 MB as a byte stream', undefined],
+  'W5.W4.100MB': ['through a hub: 100 MB as a byte stream', undefined],
+  'W5.W7': ['through a hub: stream of objects', undefined],
+}
+
+/**
+ * The table of ratios, with the machine that they are of.
+ *
+ * @param {any} result what `npm run bench -- --json FILE` wrote
+ */
+export function benchTable(result) {
+  const { machine, settings, workloads } = result
+  const rows = Object.entries(GOALS).flatMap(([id, [what, goal]]) => {
+    const found = workloads[id]
+    if (!found) return []
+    const ratio = (name) => found.contenders[name]?.ratio
+    const hub = id.startsWith('W5') ? '-hub' : ''
+    const own = ratio(`viaduct${hub}`)
+    const others = Object.entries(found.contenders)
+      .filter(([name, { ours }]) => !ours && name !== found.floor && !/-co$/.test(name))
+      .sort(([, one], [, other]) => (other.ratio ?? 0) - (one.ratio ?? 0))
+      .slice(0, 3)
+      .map(([name, { ratio: value }]) => `${name} ${fixed(value)}`)
+    const asked = goal === undefined ? '' : `${fixed(goal)}${own >= goal ? '' : ' **missed**'}`
+    return [
+      `| ${what} | ${fixed(own)} | ${fixed(ratio(`viaduct${hub} zod`))} | ${asked} | ${others.join(', ')} |`,
+    ]
+  })
+  const { cores, cpu, date, loadAfter, loadBefore, node, platform } = machine
+  return [
+    `Medians of ${settings.rounds} rounds of ${settings.windowMs / 1000} s, contenders taking turns. ${cpu}, ${cores} cores, ${platform}, Node ${node},`,
+    `${date.slice(0, 10)}; load average ${loadBefore} before and ${loadAfter} after. All of it: [bench/results](bench/results).`,
+    '',
+    '| | Viaduct | with zod | goal | others, the fastest first |',
+    '| --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n')
+}
+
+function fixed(value) {
+  return value === undefined ? '–' : value.toFixed(2)
+}
+
 /** The text with what stands between `<!-- name -->` and `<!-- /name -->` replaced. */
 export function between(text, name, part) {
   const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
@@ -119,6 +175,11 @@ export function readSources(root = ROOT) {
     .join('\n')
 }
 
+/** The measurement that the README quotes. */
+export function readResult(root = ROOT) {
+  return JSON.parse(readFileSync(join(root, 'bench/results/latest.json'), 'utf8'))
+}
+
 async function main() {
   const limits = await import('../dist/wire/limits.js')
   const { CODES } = await import('../dist/wire/errors.js')
@@ -126,7 +187,7 @@ async function main() {
   const { EXIT } = await import('../dist/cli/failure.js')
   const readme = join(ROOT, 'README.md')
   const text = between(readFileSync(readme, 'utf8'), 'limits', limitsTable(limits, readSources()))
-  writeFileSync(readme, text)
+  writeFileSync(readme, between(text, 'bench', benchTable(readResult())))
   writeFileSync(join(ROOT, 'docs/reference/errors.md'), errorsPage(EXPLANATIONS, CODES, EXIT.CALL))
 }
 

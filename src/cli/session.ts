@@ -1,7 +1,7 @@
 import type { Peer } from '../contract/peer.ts'
 import type { Target } from '../core/call.ts'
 import { join } from '../host/join.ts'
-import type { Description, PeerStatus } from '../hub/service.ts'
+import type { Description, PeerStatus } from '../hub/answers.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
 import { EXIT, exitOf, Failure, UsageError } from './failure.ts'
 import { type Found, findHub, runningHubs } from './findHub.ts'

@@ -6,7 +6,7 @@ import { visibleJson } from './text.ts'
  * text, maps as objects when all their keys are text and as pairs otherwise, sets as lists, binary data as
  * `{ type, bytes, base64 }`.
  */
-export function jsonable(value: unknown): unknown {
+function jsonable(value: unknown): unknown {
   switch (typeof value) {
     case 'bigint':
       return value.toString()

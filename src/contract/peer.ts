@@ -210,13 +210,14 @@ export class Peer implements Server {
     target: { readonly type: string },
     options: CallOptions = {},
   ): AsyncGenerator<Answer<unknown>, { readonly asked: number; readonly failed: number }, undefined> {
-    const known = await this.#core.call(ROUTE, { target, methods: [] }, options)
+    const asked = named(method, 'call')
+    const known = await this.#core.call(ROUTE, { target, methods: [asked.name] }, options)
     const ids = idsOf(known)
     let failed = 0
     const arrived: Answer<unknown>[] = []
     let wake = (): void => {}
     for (const id of ids) {
-      this.call(method, input, { ...options, target: { id } }).then(
+      this.call(asked, input, { ...options, target: { id } }).then(
         (value) => {
           arrived.push({ source: id, ok: true, value })
           wake()

@@ -1,6 +1,6 @@
-import { BodyEncoder, decodeBody } from '../wire/body.ts'
+import { BodyEncoder } from '../wire/body.ts'
 import { ViaductError } from '../wire/errors.ts'
-import { AT, KIND, padded, readU32, writeHeader } from '../wire/frame.ts'
+import { AT, KIND, readU32 } from '../wire/frame.ts'
 import {
   ADMISSION_BYTES,
   HEADER_BYTES,
@@ -8,6 +8,7 @@ import {
   MAX_EXCHANGES,
   UNTRUSTED_MESSAGE_BYTES,
 } from '../wire/limits.ts'
+import { linkFrameBytes, readLinkBody, writeLinkFrame } from '../wire/linkBody.ts'
 import type { PeerInfo } from './call.ts'
 import type { Link } from './link.ts'
 import { peerInfo } from './served.ts'
@@ -27,9 +28,8 @@ const HUB_SAYS = 'viaduct hub'
 /** A link frame with a body, as bytes of its own: admission goes past the outbox, which is held. */
 function frameOf(kind: number, value: unknown): Uint8Array {
   const body = new BodyEncoder().encode(value)
-  const frame = new Uint8Array(HEADER_BYTES + padded(body.length))
-  writeHeader(frame, 0, frame.length, kind, 0, 0, 0, 0, 0, 0, body.length, 0, 0)
-  frame.set(body, HEADER_BYTES)
+  const frame = new Uint8Array(linkFrameBytes(body))
+  writeLinkFrame(frame, 0, kind, 0, body)
   return frame
 }
 
@@ -39,12 +39,7 @@ function payloadOf(bytes: Uint8Array, at: number, length: number): Uint8Array | 
 }
 
 function bodyOf(payload: Uint8Array): Record<string, unknown> | undefined {
-  try {
-    const value = decodeBody(payload, 0, payload.length, LIMITS)
-    return typeof value === 'object' && value !== null ? { ...value } : undefined
-  } catch {
-    return undefined
-  }
+  return readLinkBody(payload, 0, payload.length, LIMITS)
 }
 
 /** What the hub tells a peer that it has admitted. */

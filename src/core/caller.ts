@@ -1,6 +1,7 @@
 import type { BodyLimits } from '../wire/body.ts'
 import { ViaductError } from '../wire/errors.ts'
-import { FLAG, KIND, padded } from '../wire/frame.ts'
+import { FLAG, KIND } from '../wire/frame.ts'
+import { MAX_KEY_BYTES, TAG, textEntry } from '../wire/head.ts'
 import { CALL_TIMEOUT_MS, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
 import { linkError, type ReasonName, reasonName } from '../wire/reasons.ts'
 import { boundsFor } from './bounds.ts'
@@ -394,20 +395,12 @@ function notAStream(method: Method): ViaductError {
   )
 }
 
-/** The head that carries a conflation key (PROTOCOL.md, section 1). */
+/** @throws ViaductError INVALID_ARGUMENT when the key is too long. */
 function keyHead(key: string): Uint8Array {
-  const text = new TextEncoder().encode(key)
-  if (text.length > MAX_KEY_BYTES) {
+  if (new TextEncoder().encode(key).length > MAX_KEY_BYTES) {
     throw new ViaductError('INVALID_ARGUMENT', `a conflation key is at most ${MAX_KEY_BYTES} bytes`, {
       path: 'options.key',
     })
   }
-  const head = new Uint8Array(padded(4 + text.length))
-  head[0] = KEY_TAG
-  head[2] = text.length
-  head.set(text, 4)
-  return head
+  return textEntry(TAG.KEY, key)
 }
-
-const KEY_TAG = 3
-const MAX_KEY_BYTES = 64

@@ -103,6 +103,6 @@ function stringOf(value: object, key: string): string | undefined {
   return typeof found === 'string' ? found : undefined
 }
 
-export function isCode(name: string): name is Code {
+function isCode(name: string): name is Code {
   return Object.hasOwn(CODES, name)
 }

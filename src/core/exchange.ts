@@ -3,7 +3,6 @@
  * input or output. `vectors/talks.json` replays it in every language.
  */
 export const STATE = { idle: 0, open: 1, asked: 2, cancelled: 3 } as const
-export type State = (typeof STATE)[keyof typeof STATE]
 
 export const EVENT = {
   call: 0,
@@ -78,6 +77,8 @@ export function effectOf(result: number): number {
 const SLOT_BITS = 20
 const SLOT_MASK = (1 << SLOT_BITS) - 1
 const GENERATIONS = 1 << 12
+/** Exchanges that ids can tell apart. */
+export const MAX_SLOTS = 1 << SLOT_BITS
 
 export function slotOf(id: number): number {
   return id & SLOT_MASK
@@ -119,10 +120,6 @@ export class Slots {
     this.#generations[slot] = slot === 0 && next === 0 ? 1 : next
     this.#free.push(slot)
     this.open--
-  }
-
-  get limit(): number {
-    return this.#limit
   }
 
   /** May only be lowered, and before slots past it are in use. */

@@ -6,7 +6,15 @@ import type { Served } from './incoming.ts'
 import type { Message } from './message.ts'
 import type { Method } from './method.ts'
 import type { Output } from './output.ts'
-import { type InMethod, type InRoute, openLines, peerInfo, type RouteLine, routeLine } from './served.ts'
+import {
+  type InMethod,
+  type InRoute,
+  LINK_METHODS,
+  openLines,
+  peerInfo,
+  type RouteLine,
+  routeLine,
+} from './served.ts'
 
 /** The methods that are served here, and the routes by which callers have numbered them. */
 export class InRoutes {
@@ -17,6 +25,8 @@ export class InRoutes {
   readonly #routes = new Map<number, InRoute>()
   readonly #served = new Map<string, Served>()
   #far: PeerInfo
+  /** Methods defined on all routes. */
+  #defined = 0
 
   constructor(output: Output, messageBytes: number, hub: boolean, far: PeerInfo) {
     this.#output = output
@@ -79,7 +89,7 @@ export class InRoutes {
     const number = message.route
     const body = message.readLinkBody()
     const lines = openLines(body?.methods, MAX_METHODS)
-    if (!body || !lines || (!this.#hub && this.#routes.size >= MAX_ROUTES)) {
+    if (!body || !lines || (!this.#hub && number >= MAX_ROUTES)) {
       this.#output.link.violation()
       return
     }
@@ -93,6 +103,10 @@ export class InRoutes {
     }
     const answers: RouteLine[] = []
     for (const [index, name, fingerprint] of lines) {
+      if (!route.methods[index] && ++this.#defined > LINK_METHODS && !this.#hub) {
+        this.#output.link.violation()
+        return
+      }
       const method: InMethod = { name, fingerprint, served: this.#served.get(name) }
       route.methods[index] = method
       answers.push(routeLine(index, method, this.#messageBytes))
@@ -102,6 +116,7 @@ export class InRoutes {
 
   /** DROP: the caller or the hub is done with a route. */
   drop(number: number): void {
+    for (const method of this.#routes.get(number)?.methods ?? []) if (method) this.#defined--
     this.#routes.delete(number)
   }
 }

@@ -5,7 +5,7 @@ import type { Clock } from './clock.ts'
 import { Outbox } from './outbox.ts'
 import type { Transport } from './transport.ts'
 
-export const VERSION = 1
+const VERSION = 1
 const MAGIC_LOW = 0x44414956 // "VIAD"
 const MAGIC_HIGH = 0x1a544355 // "UCT" 0x1a
 
@@ -217,7 +217,7 @@ export class Link {
     this.#greeted = true
   }
 
-  /** Milliseconds of a round trip; rejects never, stays open if the link ends (see {@link closed}). */
+  /** Tells the milliseconds of a round trip; never, when the link ends before the answer has come. */
   ping(done: (roundTripMs: number) => void): void {
     const number = ++this.#pingCount
     const sentAt = this.clock.now()

@@ -2,12 +2,11 @@ import { type BodyLimits, decodeBody } from '../wire/body.ts'
 import type { Dictionary } from '../wire/dictionary.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { AT, FLAG, padded, readU16, readU32 } from '../wire/frame.ts'
-import { HEADER_BYTES, HUB_BODY_BYTES, HUB_BODY_DEPTH, MAX_METHODS } from '../wire/limits.ts'
+import { HEADER_BYTES } from '../wire/limits.ts'
+import { readLinkBody } from '../wire/linkBody.ts'
 
 const END_TO_END_BYTES = 32
 const NOTHING = new Uint8Array(HEADER_BYTES)
-/** Bounds of what routes and other link frames say. */
-const LINK_LIMITS: BodyLimits = { maxDepth: HUB_BODY_DEPTH, maxKeys: MAX_METHODS * 4 }
 
 /**
  * A whole message as it has come: a header, and a payload that is either part of the same frame or, when the
@@ -141,13 +140,7 @@ export class Message {
 
   /** Reads the body of a link frame; undefined when it is no object within the bounds of such. */
   readLinkBody(): Record<string, unknown> | undefined {
-    if (this.#end - this.#start > HUB_BODY_BYTES) return undefined
-    try {
-      const value = decodeBody(this.#payload, this.#start, this.#end, LINK_LIMITS)
-      return typeof value === 'object' && value !== null ? { ...value } : undefined
-    } catch {
-      return undefined
-    }
+    return readLinkBody(this.#payload, this.#start, this.#end)
   }
 }
 

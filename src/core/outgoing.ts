@@ -1,5 +1,5 @@
 import { type Fate, ViaductError } from '../wire/errors.ts'
-import { KIND } from '../wire/frame.ts'
+import { AT, KIND } from '../wire/frame.ts'
 import { FATE, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
 import type { CallOptions } from './call.ts'
 import { EFFECT, EVENT, effectOf, nextState, Slots, STATE, slotOf, step } from './exchange.ts'
@@ -10,9 +10,6 @@ import type { Entry } from './outbox.ts'
 import type { Route } from './route.ts'
 import type { Sender } from './sender.ts'
 import type { Sweep } from './sweep.ts'
-
-/** Flips a queued frame into one that everybody skips. */
-const NO_OPERATION = 0x7f
 
 /** A call that this side has made: what its answer settles. */
 export interface OutCall {
@@ -134,7 +131,8 @@ export class Outgoing {
    * Settles a call from this side: it was cancelled, or its time is up. The slot stays taken until the
    * callee has ended too, unless the call had not left the outbox.
    *
-   * @param given the error itself, @param cause or what a signal was aborted with.
+   * @param given the error itself.
+   * @param cause what a signal was aborted with, where there is no error yet.
    */
   abandon(call: OutCall, reason: ReasonName, given?: unknown, cause?: unknown): void {
     const slot = slotOf(call.id)
@@ -144,7 +142,7 @@ export class Outgoing {
     const fate = unsent ? 'not-sent' : 'unknown'
     const error =
       given ??
-      (cause === undefined ? linkError(reason, what(call), fate) : cancelled(call.method, cause, fate))
+      (cause === undefined ? linkError(reason, call.method.name, fate) : cancelled(call.method, cause, fate))
     if (unsent) {
       this.free(call.id)
     } else {
@@ -207,20 +205,16 @@ export function cancelled(method: Method, cause: unknown, fate: Fate): ViaductEr
   return new ViaductError(code, `${method.name}: ${text}`, { reason: 'CANCELLED', fate, cause })
 }
 
-export function what(call: { readonly method: Method }): string {
-  return call.method.name
-}
-
 /** Takes a call out of the outbox. @returns whether none of it had left. */
 function callOff(call: OutCall): boolean {
   if (call.sender?.clear()) return true
   const entry = call.entry
   if (!entry || entry.sent) return false
-  new Uint8Array(entry.bytes.buffer)[call.at + 4] = NO_OPERATION
+  new Uint8Array(entry.bytes.buffer)[call.at + AT.kind] = KIND.NOOP
   return true
 }
 
 /** The fate that a bare ERROR carries. */
-export function fateOf(window: number): 'not-sent' | 'unknown' {
+export function fateOf(window: number): Fate {
   return window === FATE['not-sent'] ? 'not-sent' : 'unknown'
 }

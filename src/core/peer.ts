@@ -70,7 +70,8 @@ export interface PeerOptions {
 const NOBODY: PeerInfo = { id: '', type: '', zone: 'local', session: '' }
 const SERVE: Method = { ...untyped('$hub.serve'), lane: 'high' }
 const WITHDRAW: Method = { ...untyped('$hub.withdraw'), lane: 'high' }
-const ANNOUNCE_LINES = 128
+/** Methods in one announcement: with names of every length the hub takes it. */
+const ANNOUNCE_LINES = 24
 
 /**
  * One end of a link: it makes calls and answers them, and both ends are of this class. It owns the link; a
@@ -265,7 +266,11 @@ export class PeerCore implements Caller, Publisher, Server {
     this.#announced = []
     for (let from = 0; from < methods.length; from += ANNOUNCE_LINES) {
       const some = methods.slice(from, from + ANNOUNCE_LINES)
-      this.notify(SERVE, { methods: some.map(({ name, fingerprint }) => [name, fingerprint]) })
+      if (this.notify(SERVE, { methods: some.map(({ name, fingerprint }) => [name, fingerprint]) })) continue
+      if (this.isClosed) return
+      this.#announced = methods.slice(from)
+      this.#output.whenRoom(() => this.announce())
+      return
     }
   }
 

@@ -1,6 +1,10 @@
+import { MAX_METHODS } from '../wire/limits.ts'
 import { REASONS } from '../wire/reasons.ts'
 import type { PeerInfo } from './call.ts'
 import type { Served } from './incoming.ts'
+
+/** Methods that one far end may define on all its routes together; each costs memory here. */
+export const LINK_METHODS = 2 * MAX_METHODS
 
 /** One method as a far caller numbered it on its route. */
 export interface InMethod {
@@ -28,6 +32,10 @@ export function routeLine(index: number, method: InMethod, maxBytes: number): Ro
   return [index, 0, same, maxBytes]
 }
 
+function isIndex(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0
+}
+
 /** Reads the lines of an OPEN body; undefined when one is not of that form. */
 export function openLines(value: unknown, maxMethods: number): OpenLine[] | undefined {
   if (!Array.isArray(value)) return undefined
@@ -35,8 +43,7 @@ export function openLines(value: unknown, maxMethods: number): OpenLine[] | unde
   for (const line of value) {
     if (!Array.isArray(line)) return undefined
     const [index, name, fingerprint]: unknown[] = line
-    if (typeof index !== 'number' || !Number.isInteger(index) || index < 0 || index >= maxMethods)
-      return undefined
+    if (!isIndex(index) || index >= maxMethods) return undefined
     if (
       typeof name !== 'string' ||
       name.length > 256 ||
@@ -57,7 +64,7 @@ export function routeLines(value: unknown): RouteLine[] {
   for (const line of value) {
     if (!Array.isArray(line)) continue
     const [index, status, same, maxBytes]: unknown[] = line
-    if (typeof index === 'number' && typeof status === 'number') {
+    if (isIndex(index) && typeof status === 'number') {
       lines.push([index, status, same === true, typeof maxBytes === 'number' ? maxBytes : 0])
     }
   }

@@ -1,5 +1,5 @@
 import { isViaductError } from '../wire/errors.ts'
-import { readU32 } from '../wire/frame.ts'
+import { eventOf, TAG, textOf } from '../wire/head.ts'
 import type { EventInfo, ItemStream, Subscription } from './call.ts'
 import type { Items } from './items.ts'
 
@@ -71,36 +71,10 @@ export class TopicSubscription implements Subscription {
   }
 }
 
-const EVENT_TAG = 1
-const SOURCE_TAG = 2
-
-/** Reads an EVENT and a SOURCE out of a head (PROTOCOL.md, section 1). */
+/** Reads an EVENT and a SOURCE out of a head. */
 export function readEvent(head: Uint8Array): EventInfo | undefined {
-  let at = 0
-  let event: EventInfo | undefined
-  let source = ''
-  while (at + 4 <= head.length) {
-    const tag = (head[at] ?? 0) | ((head[at + 1] ?? 0) << 8)
-    const length = (head[at + 2] ?? 0) | ((head[at + 3] ?? 0) << 8)
-    const value = at + 4
-    if (value + length > head.length) return undefined
-    if (tag === EVENT_TAG && length >= 28) {
-      event = {
-        id: u64(head, value + 4),
-        sequence: u64(head, value + 12),
-        dropped: u64(head, value + 20),
-        source,
-      }
-    } else if (tag === SOURCE_TAG) {
-      source = new TextDecoder().decode(head.subarray(value, value + length))
-    }
-    at += (4 + length + 7) & ~7
-  }
-  return event && { ...event, source }
-}
-
-function u64(bytes: Uint8Array, at: number): bigint {
-  return BigInt(readU32(bytes, at)) | (BigInt(readU32(bytes, at + 4)) << 32n)
+  const event = eventOf(head)
+  return event && { ...event, source: textOf(head, TAG.SOURCE) ?? '' }
 }
 
 /**

@@ -19,7 +19,7 @@ import { ViaductError } from '../wire/errors.ts'
 import { errnoOf, unless } from './errno.ts'
 import { makePrivate } from './runtimeFolder.ts'
 
-export const KEY_BYTES = 32
+const KEY_BYTES = 32
 const ID = /^[a-z0-9_-]{1,64}$/
 /** Windows has neither; there the folder's access list protects. */
 const NO_FOLLOW = constants.O_NOFOLLOW ?? 0

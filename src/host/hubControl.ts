@@ -1,4 +1,4 @@
-import type { HubStats, PeerStatus } from '../hub/service.ts'
+import type { HubStats, PeerStatus } from '../hub/answers.ts'
 import type { ChildChange } from './hub.ts'
 import type { ChildSpec, ChildStatus } from './supervision.ts'
 

@@ -9,7 +9,7 @@ import { ViaductError } from '../wire/errors.ts'
 import { errnoOf, messageOf, unless } from './errno.ts'
 
 /** Longer socket paths are cut by the system without a word, and may then be somebody else's socket. */
-export const MAX_SOCKET_PATH_BYTES = 103
+const MAX_SOCKET_PATH_BYTES = 103
 
 const APP = /^[a-z0-9][a-z0-9_-]{0,63}$/
 const SOCKET = 'hub.sock'

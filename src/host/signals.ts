@@ -2,9 +2,9 @@
  * A terminal sends Ctrl-C to every process of the foreground, and a package manager among them passes it on
  * once more. So what comes this soon after the first signal is the same key press, not a second one.
  */
-export const SAME_SIGNAL_MS = 300
+const SAME_SIGNAL_MS = 300
 /** As a shell reports a program that ended by SIGINT. */
-export const HARD_EXIT_CODE = 130
+const HARD_EXIT_CODE = 130
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 

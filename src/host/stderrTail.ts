@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 
 /** Bytes of a child's stderr that are kept. */
-export const STDERR_TAIL_BYTES = 4096
+const STDERR_TAIL_BYTES = 4096
 
 /** Keeps the end of what children write to stderr, and passes it on to ours no faster than ours takes it. */
 export class StderrTail {

@@ -4,13 +4,8 @@ import type { Clock } from '../core/clock.ts'
 import { type CloseReason, Link } from '../core/link.ts'
 import { type PeerCore, type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from '../core/peer.ts'
 import type { Transport } from '../core/transport.ts'
-import {
-  ADMISSION_TIMEOUT_MS,
-  CALL_TIMEOUT_MS,
-  HUB_BODY_BYTES,
-  HUB_BODY_DEPTH,
-  MAX_METHODS,
-} from '../wire/limits.ts'
+import { ADMISSION_TIMEOUT_MS, CALL_TIMEOUT_MS, HUB_BODY_BYTES } from '../wire/limits.ts'
+import { LINK_BODY_LIMITS } from '../wire/linkBody.ts'
 import { Manifest, manifest, type Rules, type Subject } from './manifest.ts'
 import { type Budget, Port, type PortLimits } from './port.ts'
 import { Registry } from './registry.ts'
@@ -27,9 +22,8 @@ const MAX_PENDING = 64
 /** What the hub itself reads is small: a body that takes long to decode would hold everybody up. */
 const SERVICE_LIMITS: PeerLimits = {
   ...TRUSTED_LIMITS,
+  ...LINK_BODY_LIMITS,
   messageBytes: HUB_BODY_BYTES,
-  maxDepth: HUB_BODY_DEPTH,
-  maxKeys: MAX_METHODS * 4,
 }
 /** How often a draining peer is looked at. */
 const DRAIN_LOOK_MS = 5
@@ -195,7 +189,9 @@ export class HubCore {
       goaway: () => {
         if (port) port.draining = true
       },
-      drained: () => {},
+      drained: () => {
+        if (port) this.topics.drained(port)
+      },
       closed: (reason) => {
         settle()
         if (port) this.#leave(port, reason)
@@ -214,7 +210,7 @@ export class HubCore {
       goaway: () => {
         port.draining = true
       },
-      drained: () => {},
+      drained: () => this.topics.drained(port),
       closed: (reason) => this.#leave(port, reason),
     })
     const port: Port = new Port(this.#numbers++, link, info, limits, this.#budget)

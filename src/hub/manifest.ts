@@ -1,3 +1,4 @@
+import { MAX_SLOTS } from '../core/exchange.ts'
 import { ViaductError } from '../wire/errors.ts'
 import {
   MAX_EXCHANGES,
@@ -13,7 +14,7 @@ import type { PortLimits } from './port.ts'
 import { TAP_METHOD } from './tap.ts'
 
 /** How far a peer is trusted (SECURITY.md, "Zones"). */
-export const ZONES = ['hub', 'trusted', 'semi', 'untrusted', 'remote', 'local', 'other'] as const
+const ZONES = ['hub', 'trusted', 'semi', 'untrusted', 'remote', 'local', 'other'] as const
 export type Zone = (typeof ZONES)[number]
 
 /** A method by name, all of a contract as `pages.*`, or a method towards some targets only. */
@@ -62,6 +63,7 @@ const READERS = new Set(['$hub.who', '$hub.describe', '$hub.stats'])
 /** Zones that may watch everybody's traffic; a rule cannot widen it. */
 const WATCHERS: ReadonlySet<Zone> = new Set(['hub', 'trusted', 'local'])
 
+const LIMIT_KEYS = new Set(['messageBytes', 'exchanges', 'queueBytes', 'queueMessages'])
 const RULE_KEYS = new Set(['zone', 'call', 'publish', 'subscribe', 'limits', 'join'])
 
 export class Manifest {
@@ -198,6 +200,16 @@ export function manifest(rules: Rules): Rules {
     }
     if (rule.zone !== undefined && !ZONES.includes(rule.zone))
       invalid(`${name}.zone`, `one of ${ZONES.join(', ')}`)
+    for (const [key, value] of Object.entries(rule.limits ?? {})) {
+      if (!LIMIT_KEYS.has(key))
+        invalid(`${name}.limits.${key}`, `unknown; known are ${[...LIMIT_KEYS].join(', ')}`)
+      if (!Number.isInteger(value) || value < 1 || (key === 'exchanges' && value > MAX_SLOTS)) {
+        invalid(
+          `${name}.limits.${key}`,
+          `a whole number from 1${key === 'exchanges' ? ` to ${MAX_SLOTS}` : ''}`,
+        )
+      }
+    }
     for (const key of ['call', 'publish', 'subscribe'] as const) {
       const list: readonly unknown[] | undefined = rule[key]
       if (list === undefined) continue

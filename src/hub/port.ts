@@ -37,7 +37,7 @@ export interface Binding {
   readonly traffic: (Traffic | undefined)[]
 }
 
-/** Takes the calls of routes that do not lead to one peer: topics, and all peers of a type. */
+/** Takes calls that are not forwarded to a peer, or not yet: topics, and calls whose target is starting. */
 export interface Gathering {
   call(from: Port, route: HubRoute, method: number, bytes: Uint8Array, at: number, length: number): void
   /** CANCEL, CREDIT and the like of an exchange that `call` has accepted. */
@@ -125,6 +125,10 @@ export class Port {
   chargedMessages = 0
   /** Item bytes that callees may send to this peer now: its windows, all together. */
   granted = 0
+  /** Its calls that wait for a target to start. */
+  waiting = 0
+  /** Bytes of events that wait for this peer, over all its subscriptions. */
+  eventBytes = 0
   /** Methods defined on its routes. */
   methods = 0
   #overBudget = false
@@ -148,7 +152,7 @@ export class Port {
     this.forwarded = new Forwarded(limits.exchanges)
   }
 
-  /** Exchanges open in either direction. */
+  /** Calls forwarded to this peer that it has not ended. */
   get load(): number {
     return this.forwarded.slots.open
   }

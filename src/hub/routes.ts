@@ -1,17 +1,15 @@
 import type { Target } from '../core/call.ts'
-import { openLines, type RouteLine } from '../core/served.ts'
+import { LINK_METHODS, openLines, type RouteLine } from '../core/served.ts'
 import { AT, KIND, readU32 } from '../wire/frame.ts'
 import { MAX_METHODS, MAX_ROUTES } from '../wire/limits.ts'
 import { REASONS } from '../wire/reasons.ts'
-import { readBody, sendBody } from './linkBody.ts'
+import { readBody, sendLines } from './linkBody.ts'
 import type { Manifest, Subject } from './manifest.ts'
 import type { Binding, Gathering, HubRoute, Port, RouteMethod } from './port.ts'
 import type { Registry } from './registry.ts'
 import type { TrafficLog } from './traffic.ts'
 
-/** Methods that one peer may define on all its routes together; each costs the hub memory. */
-const LINK_METHODS = 2 * MAX_METHODS
-/** OPEN lines that fit into one link frame. */
+/** Lines of one OPEN, as a rule; longer ones take more. */
 const LINES = 64
 
 interface OwnedRoute extends HubRoute {
@@ -83,12 +81,7 @@ export class Routes {
       answers.push(this.#line(port, route, index))
     }
     const only = route.bindings.length === 1 ? route.bindings[0] : undefined
-    sendBody(
-      port.link,
-      KIND.ROUTE,
-      number,
-      only ? { peer: only.port.info, methods: answers } : { methods: answers },
-    )
+    sendLines(port.link, KIND.ROUTE, number, only ? { peer: only.port.info } : {}, answers)
   }
 
   #topicsRoute(number: number): HubRoute {
@@ -175,7 +168,7 @@ export class Routes {
       const lines = methods
         .slice(from, from + LINES)
         .flatMap((method, offset) => (method ? [[from + offset, method.name, method.fingerprint]] : []))
-      sendBody(binding.port.link, KIND.OPEN, binding.route, { source: info, methods: lines })
+      sendLines(binding.port.link, KIND.OPEN, binding.route, { source: info }, lines)
     }
     binding.told = methods.length
   }
@@ -194,8 +187,7 @@ export class Routes {
         this.#resolve(route, binding, index)
         lines.push(this.#line(route.owner, route, index))
       }
-      if (lines.length > 0)
-        sendBody(route.owner.link, KIND.ROUTE, route.number, { peer: port.info, methods: lines })
+      if (lines.length > 0) sendLines(route.owner.link, KIND.ROUTE, route.number, { peer: port.info }, lines)
     }
   }
 
@@ -208,7 +200,7 @@ export class Routes {
       const lines = route.methods.flatMap((method, index) =>
         method ? [this.#line(route.owner, route, index)] : [],
       )
-      if (route.owner !== port) sendBody(route.owner.link, KIND.ROUTE, route.number, { methods: lines })
+      if (route.owner !== port) sendLines(route.owner.link, KIND.ROUTE, route.number, {}, lines)
     }
     port.routes.forEach((_, number) => {
       this.#drop(port, number)

@@ -2,80 +2,10 @@ import type { CallContext, Handler, Target } from '../core/call.ts'
 import { untyped } from '../core/method.ts'
 import type { PeerCore } from '../core/peer.ts'
 import { ViaductError } from '../wire/errors.ts'
-import { REASONS, reasonName } from '../wire/reasons.ts'
+import type { Description, HubStats, PeerStatus, PingAnswer, RouteAnswer } from './answers.ts'
 import type { HubCore } from './core.ts'
 import type { Port } from './port.ts'
 import { TAP_METHOD, Tap } from './tap.ts'
-
-/** One row of `$hub.who`. */
-export interface PeerStatus {
-  readonly id: string
-  readonly type: string
-  readonly zone: string
-  readonly session: string
-  readonly pid?: number
-  readonly ready: boolean
-  readonly draining: boolean
-  /** Calls that it answers now. */
-  readonly open: number
-  readonly queuedBytes: number
-  readonly queuedMessages: number
-  /** Not read at the moment, because others hold too much of what it sent. */
-  readonly paused: boolean
-  readonly calls: number
-  readonly refused: number
-  readonly bytesIn: number
-  readonly bytesOut: number
-}
-
-/** One row of the traffic in `$hub.stats`. */
-export interface TrafficRow {
-  readonly from: string
-  readonly to: string
-  readonly method: string
-  readonly calls: number
-  readonly oneWay: number
-  readonly items: number
-  readonly bytes: number
-  readonly errors: number
-  readonly dropped: number
-  readonly p50Ms: number
-  readonly p95Ms: number
-  readonly p99Ms: number
-  readonly maxMs: number
-}
-
-export interface HubStats {
-  readonly session: string
-  readonly uptimeMs: number
-  readonly frames: number
-  readonly published: number
-  readonly queuedBytes: number
-  readonly peers: readonly PeerStatus[]
-  readonly traffic: readonly TrafficRow[]
-  readonly subscriptions: readonly {
-    readonly topic: string
-    readonly subscriber: string
-    readonly queued: number
-    readonly queuedBytes: number
-    readonly dropped: number
-  }[]
-}
-
-/** One row of `$hub.describe`. */
-export interface Description {
-  readonly id: string
-  readonly type: string
-  readonly methods: readonly { readonly name: string; readonly fingerprint: string }[]
-}
-
-/** What `$hub.ping` answers. */
-export interface PingAnswer {
-  readonly session: string
-  readonly uptimeMs: number
-  /** Milliseconds from the hub to the peer that was asked for, and back. */
-  readonly peerMs?: number
-}
 
 /** Streams of `$hub.tap` that may be open at once. */
 const MAX_TAPS = 16
@@ -249,24 +179,30 @@ export class HubService {
     }
   }
 
-  /** Who is behind a target, and what the asking peer may call there. */
-  route(
-    input: unknown,
-    call: CallContext,
-  ): { peers: { id: string; type: string; session: string }[]; methods: { name: string; status: string }[] } {
+  /**
+   * Who is behind a target, and what the asking peer may call there. A peer is named to those who may call one of
+   * the methods on it, and, when none is asked for, to those who may ask $hub.who.
+   */
+  route(input: unknown, call: CallContext): RouteAnswer {
     const { target, methods } = routeQuestion(input)
     const { registry, manifest } = this.#hub
     const only = 'id' in target ? registry.get(target.id) : undefined
     const ports = 'id' in target ? (only ? [only] : []) : [...registry.ofType(target.type)]
     const names = 'id' in target ? [target.id, ...(only ? [only.info.type] : [])] : [target.type]
     const subject = this.#hub.subjectOf(this.#port(call))
+    const maySee = ({ info }: Port): boolean =>
+      methods.length === 0
+        ? manifest.mayCall(subject, '$hub.who', ['hub'])
+        : methods.some((name) => manifest.mayCall(subject, name, [info.id, info.type]))
     return {
-      peers: ports.map(({ info }) => ({ id: info.id, type: info.type, session: info.session })),
+      peers: ports
+        .filter(maySee)
+        .map(({ info }) => ({ id: info.id, type: info.type, session: info.session })),
       methods: methods.map((name) => {
         if (!manifest.mayCall(subject, name, names)) return { name, status: 'PERMISSION_DENIED' }
         if (ports.length === 0) return { name, status: 'TARGET_UNAVAILABLE' }
         const served = ports.some((port) => registry.served(port).has(name))
-        return { name, status: served ? 'OK' : reasonName(REASONS.METHOD_NOT_FOUND.number) }
+        return { name, status: served ? 'OK' : 'METHOD_NOT_FOUND' }
       }),
     }
   }

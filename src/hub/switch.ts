@@ -21,7 +21,6 @@ import type { Taps } from './tap.ts'
 const COPY_BYTES = 2048
 /** A forwarded call is cancelled so long after its deadline, in case its caller does not. */
 const CANCEL_GRACE_MS = 100
-const NO_OPERATION = 0x7f
 
 export interface SwitchEvents {
   /** OPEN, ROUTE and DROP have bodies: they are read elsewhere. */
@@ -165,7 +164,7 @@ export class Switch {
     table.creditUp[farSlot] = MIN_WINDOW_BYTES
     table.restDown[farSlot] = 0
     table.restUp[farSlot] = (flags & FLAG.MORE) !== 0 ? payloadBytes - (length - HEADER_BYTES) : 0
-    table.kindUp[farSlot] = oneWay ? NO_OPERATION : KIND.CALL
+    table.kindUp[farSlot] = oneWay ? KIND.NOOP : KIND.CALL
     const now = this.clock.now()
     table.startedAt[farSlot] = now
     table.deadlines[farSlot] = Number.POSITIVE_INFINITY
@@ -211,7 +210,7 @@ export class Switch {
     // there would be late, and the rest of it without an end.
     const lane = table.lanes[far] as number
     if (kind === KIND.FRAGMENT) {
-      if (table.states[far] === STATE.cancelled && table.kindUp[far] !== NO_OPERATION) {
+      if (table.states[far] === STATE.cancelled && table.kindUp[far] !== KIND.NOOP) {
         // The hub has cancelled it when its time was up; what its caller still says of it is late.
         from.late++
         return
@@ -229,7 +228,7 @@ export class Switch {
       table.restUp[far] = rest
       this.#count(table.traffic[far], payloadBytes)
       this.#forward(from, to, lane, bytes, at, length, farId, 0)
-      if (last && table.kindUp[far] === NO_OPERATION) {
+      if (last && table.kindUp[far] === KIND.NOOP) {
         table.free(far)
         from.madeTo[slot] = undefined
       }
@@ -275,7 +274,7 @@ export class Switch {
     }
     if (this.tap !== undefined) this.#tapUp(this.tap, from, to, far, kind, flags, payloadBytes)
     this.#forward(from, to, kind === KIND.CREDIT ? flags : lane, bytes, at, length, farId, 0)
-    if (kind === KIND.CANCEL && table.kindUp[far] === NO_OPERATION) this.#cutShort(to, far)
+    if (kind === KIND.CANCEL && table.kindUp[far] === KIND.NOOP) this.#cutShort(to, far)
   }
 
   /** A frame of a callee about a call that was forwarded to it. */
@@ -534,7 +533,7 @@ export class Switch {
     if (((bytes[at + AT.flags] as number) & (FLAG.MORE | FLAG.ONE_WAY)) !== 0) return
     const slot = port.forwarded.find(readU32(bytes, at + AT.id))
     if (slot < 0) return
-    bytes[at + AT.kind] = NO_OPERATION
+    bytes[at + AT.kind] = KIND.NOOP
     const caller = port.forwarded.callers[slot]
     const method = port.forwarded.traffic[slot]?.method
     if (caller) {
@@ -570,7 +569,7 @@ export class Switch {
     for (let slot = 0; slot < forwarded.states.length; slot++) {
       if (forwarded.states[slot] === STATE.idle) continue
       const caller = forwarded.callers[slot]
-      if (caller && forwarded.kindUp[slot] !== NO_OPERATION) {
+      if (caller && forwarded.kindUp[slot] !== KIND.NOOP) {
         const method = forwarded.traffic[slot]?.method
         const id = forwarded.callerIds[slot] as number
         this.bare(caller, id, 'TARGET_UNAVAILABLE', 'unknown', method, port.info.id)
@@ -608,7 +607,7 @@ export class Switch {
     const id = forwarded.ids[slot] as number
     writeHeader(outbox.slab, at, HEADER_BYTES, KIND.CANCEL, 0, 0, id, 0, 0, 0, 0, 0, 0)
     outbox.commit(at, at + HEADER_BYTES, fifo ? (forwarded.lanes[slot] as number) : 0, false, undefined, fifo)
-    if (forwarded.kindUp[slot] === NO_OPERATION) this.#cutShort(callee, slot)
+    if (forwarded.kindUp[slot] === KIND.NOOP) this.#cutShort(callee, slot)
     else forwarded.states[slot] = STATE.cancelled
   }
 

@@ -1,14 +1,12 @@
 import { Assembly } from '../core/assembly.ts'
 import { slotOf } from '../core/exchange.ts'
-import type { Overflow } from '../core/method.ts'
 import { Sender } from '../core/sender.ts'
-import { AT, FLAG, KIND, padded, readU16, readU32, writeHeader, writeU16, writeU32 } from '../wire/frame.ts'
+import { AT, FLAG, KIND, padded, readU16, readU32, writeHeader } from '../wire/frame.ts'
+import { EVENT_BYTES, MAX_KEY_BYTES, TAG, textEntry, textOf, writeEvent } from '../wire/head.ts'
 import {
   FRAGMENT_BYTES,
   HEADER_BYTES,
-  HIGH_WATER_SHARE,
   HUB_QUEUE_BYTES,
-  LOW_WATER_SHARE,
   QUEUE_CAPACITY,
   SUBSCRIPTION_QUEUE_BYTES,
 } from '../wire/limits.ts'
@@ -16,45 +14,14 @@ import type { ReasonName } from '../wire/reasons.ts'
 import { readBody } from './linkBody.ts'
 import type { Manifest, Subject } from './manifest.ts'
 import type { Budget, Gathering, HubRoute, Port } from './port.ts'
+import { isHigh, isLow, overflowFor, type Publication, type Subscriber, type Topic } from './subscriber.ts'
 import type { Taps } from './tap.ts'
-import type { Traffic, TrafficLog } from './traffic.ts'
+import type { TrafficLog } from './traffic.ts'
 
-/** EVENT: tag, length and 28 bytes of value. */
-const EVENT_BYTES = 32
-const EVENT_TAG = 1
-const SOURCE_TAG = 2
-const KEY_TAG = 3
+/** Topics without subscribers whose sequences are kept. */
+const MAX_IDLE_TOPICS = 1024
 
-/** A publication as it is shared by all its subscribers: everything behind the head. */
-interface Publication {
-  readonly payload: Uint8Array
-  readonly segments: number
-  readonly source: Uint8Array
-  readonly id: number
-  readonly sequence: number
-  readonly key: string | undefined
-}
-
-interface Topic {
-  readonly name: string
-  sequence: number
-  readonly subscriptions: Set<Subscriber>
-}
-
-interface Subscriber {
-  readonly port: Port
-  readonly id: number
-  readonly topic: Topic
-  readonly lane: number
-  readonly overflow: Overflow
-  readonly sender: Sender
-  readonly traffic: Traffic
-  queue: Publication[]
-  queuedBytes: number
-  dropped: number
-  /** Publishers that are not read because of this subscriber. */
-  readonly held: Set<Port>
-}
+const NOBODY: readonly Subscriber[] = []
 
 export interface TopicsHost {
   readonly budget: Budget
@@ -72,6 +39,10 @@ export interface TopicsHost {
 export class Topics implements Gathering {
   readonly #host: TopicsHost
   readonly #topics = new Map<string, Topic>()
+  /** Topics without subscribers, the one used longest ago first. */
+  readonly #idle = new Set<Topic>()
+  /** The highest sequence of a topic that was forgotten: new ones go on from it, so that none ever goes back. */
+  #forgotten = 0
   readonly #subscribers = new Map<Port, Map<number, Subscriber>>()
   readonly #assemblies = new Map<Port, Assembly>()
   readonly #unfinished = new Map<Port, Map<number, HubRoute>>()
@@ -136,7 +107,10 @@ export class Topics implements Gathering {
       return
     }
     const subscriber = this.#subscribers.get(from)?.get(id)
-    if (!subscriber) return
+    if (!subscriber) {
+      if (kind === KIND.CANCEL) this.#cutShort(from, id)
+      return
+    }
     if (kind === KIND.CREDIT) {
       subscriber.sender.grant(readU32(bytes, at + AT.window))
       this.#pump(subscriber)
@@ -152,6 +126,13 @@ export class Topics implements Gathering {
     this.#unfinished.delete(from)
   }
 
+  /** The peer's outbox takes more: what waited for that, and not for credit, goes on. */
+  drained(port: Port): void {
+    for (const subscriber of this.#subscribers.get(port)?.values() ?? NOBODY) {
+      if (subscriber.queue.length > 0) this.#pump(subscriber)
+    }
+  }
+
   /** A port has gone; holds on its reading mean nothing any more. */
   remove(port: Port): void {
     for (const subscriber of [...(this.#subscribers.get(port)?.values() ?? [])]) this.#forget(subscriber)
@@ -160,6 +141,13 @@ export class Topics implements Gathering {
     for (const topic of this.#topics.values()) {
       for (const subscriber of topic.subscriptions) subscriber.held.delete(port)
     }
+  }
+
+  /** A publication in fragments is called off by its publisher. */
+  #cutShort(from: Port, id: number): void {
+    if (!this.#assemblies.get(from)?.drop(id, false)) return
+    this.#unfinished.get(from)?.delete(id)
+    from.madeTo[slotOf(id)] = undefined
   }
 
   #fragment(from: Port, id: number, bytes: Uint8Array, at: number): void {
@@ -176,17 +164,32 @@ export class Topics implements Gathering {
   #topic(name: string): Topic {
     let topic = this.#topics.get(name)
     if (!topic) {
-      topic = { name, sequence: 0, subscriptions: new Set() }
+      topic = { name, sequence: this.#forgotten, subscriptions: new Set() }
       this.#topics.set(name, topic)
     }
+    if (topic.subscriptions.size === 0) this.#idleNow(topic)
     return topic
+  }
+
+  /** Nobody subscribes to a topic now; of such only those are kept that were used last. */
+  #idleNow(topic: Topic): void {
+    this.#idle.delete(topic)
+    this.#idle.add(topic)
+    if (this.#idle.size <= MAX_IDLE_TOPICS) return
+    for (const oldest of this.#idle) {
+      this.#idle.delete(oldest)
+      this.#topics.delete(oldest.name)
+      this.#forgotten = Math.max(this.#forgotten, oldest.sequence)
+      return
+    }
   }
 
   #subscribe(from: Port, id: number, name: string, lane: number, bytes: Uint8Array, at: number): void {
     const slot = slotOf(id)
     from.madeIds[slot] = id
     from.madeTo[slot] = this
-    const body = readBody(bytes, at)
+    const isEmpty = readU32(bytes, at + AT.payloadBytes) === 0
+    const body = isEmpty ? {} : readBody(bytes, at)
     if (!body || !this.#host.manifest.maySubscribe(this.#host.subjectOf(from), name)) {
       from.refused++
       from.madeTo[slot] = undefined
@@ -200,16 +203,18 @@ export class Topics implements Gathering {
       id,
       topic,
       lane,
-      overflow: overflowFor(from, body.overflow),
+      overflow: overflowFor(from, 'overflow' in body ? body.overflow : undefined),
       sender,
       traffic: this.#host.traffic.row('topics', from.info.id, name),
       queue: [],
       queuedBytes: 0,
       dropped: 0,
       held: new Set(),
+      pumping: false,
     }
     sender.onidle = () => this.#pump(subscriber)
     topic.subscriptions.add(subscriber)
+    this.#idle.delete(topic)
     let own = this.#subscribers.get(from)
     if (!own) {
       own = new Map()
@@ -243,6 +248,7 @@ export class Topics implements Gathering {
   }
 
   #deliver(subscriber: Subscriber, event: Publication, from: Port): void {
+    if (subscriber.queue.length > 0) this.#pump(subscriber)
     if (subscriber.queue.length === 0 && this.#send(subscriber, event)) return
     const size = event.payload.length
     const { overflow } = subscriber
@@ -267,6 +273,10 @@ export class Topics implements Gathering {
       this.#shift(subscriber)
       this.#drop(subscriber)
     }
+    if (this.#isOverBudget(subscriber, size)) {
+      this.#drop(subscriber)
+      return
+    }
     subscriber.queue.push(event)
     this.#queued(subscriber, size)
     if (
@@ -280,10 +290,19 @@ export class Topics implements Gathering {
     }
   }
 
-  #isFull({ queue, queuedBytes }: Subscriber, size: number): boolean {
+  #isFull(subscriber: Subscriber, size: number): boolean {
+    const { queue, queuedBytes } = subscriber
     return (
       queue.length >= QUEUE_CAPACITY ||
       queuedBytes + size > SUBSCRIPTION_QUEUE_BYTES ||
+      this.#isOverBudget(subscriber, size)
+    )
+  }
+
+  /** Whether all subscriptions of the peer together, or all that waits in the hub, would be too much. */
+  #isOverBudget({ port }: Subscriber, size: number): boolean {
+    return (
+      port.eventBytes + size > port.limits.queueBytes / 2 ||
       this.#host.budget.queuedBytes + size > HUB_QUEUE_BYTES
     )
   }
@@ -294,6 +313,7 @@ export class Topics implements Gathering {
 
   #queued(subscriber: Subscriber, bytes: number): void {
     subscriber.queuedBytes += bytes
+    subscriber.port.eventBytes += bytes
     this.#host.budget.queuedBytes += bytes
   }
 
@@ -304,15 +324,23 @@ export class Topics implements Gathering {
 
   /** Sends what waits, as far as credit goes. */
   #pump(subscriber: Subscriber): void {
+    // Writing an event may empty the outbox, which asks for the next.
+    if (subscriber.pumping) return
+    subscriber.pumping = true
     while (subscriber.queue.length > 0) {
       const event = subscriber.queue[0]
       if (!event || !this.#send(subscriber, event)) break
       this.#shift(subscriber)
     }
-    if (subscriber.held.size > 0 && isLow(subscriber)) {
-      for (const port of subscriber.held) port.unhold()
-      subscriber.held.clear()
-    }
+    subscriber.pumping = false
+    if (subscriber.held.size > 0 && isLow(subscriber)) this.#unhold(subscriber)
+  }
+
+  /** Reads the publishers again; what they send at once may hold them once more. */
+  #unhold(subscriber: Subscriber): void {
+    const held = [...subscriber.held]
+    subscriber.held.clear()
+    for (const port of held) port.unhold()
   }
 
   /** Writes an event to a subscriber, or says that it has to wait. */
@@ -381,13 +409,16 @@ export class Topics implements Gathering {
   }
 
   #forget(subscriber: Subscriber): void {
-    subscriber.topic.subscriptions.delete(subscriber)
-    this.#subscribers.get(subscriber.port)?.delete(subscriber.id)
+    const { topic } = subscriber
+    topic.subscriptions.delete(subscriber)
+    if (topic.subscriptions.size === 0) this.#idleNow(topic)
+    const own = this.#subscribers.get(subscriber.port)
+    own?.delete(subscriber.id)
+    if (own?.size === 0) this.#subscribers.delete(subscriber.port)
     subscriber.sender.clear()
     this.#queued(subscriber, -subscriber.queuedBytes)
     subscriber.queue = []
-    for (const port of subscriber.held) port.unhold()
-    subscriber.held.clear()
+    this.#unhold(subscriber)
   }
 
   /** What each subscription has waiting and has lost. */
@@ -404,76 +435,24 @@ export class Topics implements Gathering {
   }
 }
 
-function isHigh({ queue, queuedBytes }: Subscriber): boolean {
-  return (
-    queue.length >= QUEUE_CAPACITY * HIGH_WATER_SHARE ||
-    queuedBytes >= SUBSCRIPTION_QUEUE_BYTES * HIGH_WATER_SHARE
-  )
-}
-
-function isLow({ queue, queuedBytes }: Subscriber): boolean {
-  return (
-    queue.length <= QUEUE_CAPACITY * LOW_WATER_SHARE &&
-    queuedBytes <= SUBSCRIPTION_QUEUE_BYTES * LOW_WATER_SHARE
-  )
-}
-
-/** Only a peer that is trusted to keep up may slow others down. */
-const MAY_BLOCK: ReadonlySet<string> = new Set(['hub', 'trusted', 'semi'])
-
-function overflowFor(subscriber: Port, wish: unknown): Overflow {
-  const overflow = overflowOf(wish)
-  return overflow === 'block' && !MAY_BLOCK.has(subscriber.info.zone) ? 'drop-newest' : overflow
-}
-
-function overflowOf(value: unknown): Overflow {
-  switch (value) {
-    case 'block':
-    case 'drop-newest':
-    case 'error':
-    case 'conflate':
-      return value
-    default:
-      return 'drop-oldest'
-  }
-}
-
 const sources = new WeakMap<Port, Uint8Array>()
 
 function sourceEntry(port: Port): Uint8Array {
   let entry = sources.get(port)
   if (!entry) {
-    const text = new TextEncoder().encode(port.info.id)
-    entry = new Uint8Array(padded(4 + text.length))
-    writeU16(entry, 0, SOURCE_TAG)
-    writeU16(entry, 2, text.length)
-    entry.set(text, 4)
+    entry = textEntry(TAG.SOURCE, port.info.id)
     sources.set(port, entry)
   }
   return entry
 }
 
 function writeHead(bytes: Uint8Array, at: number, subscriber: Subscriber, event: Publication): void {
-  writeU16(bytes, at, EVENT_TAG)
-  writeU16(bytes, at + 2, EVENT_BYTES - 4)
-  writeU32(bytes, at + 4, 0)
-  writeU64(bytes, at + 8, event.id)
-  writeU64(bytes, at + 16, event.sequence)
-  writeU64(bytes, at + 24, subscriber.dropped)
+  writeEvent(bytes, at, event.id, event.sequence, subscriber.dropped)
   bytes.set(event.source, at + EVENT_BYTES)
 }
 
-function writeU64(bytes: Uint8Array, at: number, value: number): void {
-  writeU32(bytes, at, value % 0x1_0000_0000)
-  writeU32(bytes, at + 4, Math.floor(value / 0x1_0000_0000))
-}
-
+/** The conflation key of a publication; one that is too long conflates nothing. */
 function keyOf(head: Uint8Array): string | undefined {
-  for (let at = 0; at + 4 <= head.length; ) {
-    const length = readU16(head, at + 2)
-    if (readU16(head, at) === KEY_TAG && length <= 64)
-      return new TextDecoder().decode(head.subarray(at + 4, at + 4 + length))
-    at += padded(4 + length)
-  }
-  return undefined
+  const key = textOf(head, TAG.KEY)
+  return key !== undefined && key.length <= MAX_KEY_BYTES ? key : undefined
 }

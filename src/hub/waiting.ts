@@ -7,6 +7,8 @@ import type { Switch } from './switch.ts'
 
 /** Calls that may wait at once, over all targets that are starting. */
 const MAX_WAITING = 1024
+/** Those of one caller. */
+const MAX_WAITING_PER_PORT = 64
 
 interface Call {
   readonly port: Port
@@ -35,7 +37,8 @@ export class Waiting implements Gathering {
 
   add(port: Port, route: HubRoute, bytes: Uint8Array, at: number, length: number): boolean {
     const flags = bytes[at + AT.flags] as number
-    if ((flags & (FLAG.MORE | FLAG.UPLOAD)) !== 0 || this.#calls.size >= MAX_WAITING) return false
+    if ((flags & (FLAG.MORE | FLAG.UPLOAD)) !== 0) return false
+    if (this.#calls.size >= MAX_WAITING || port.waiting >= MAX_WAITING_PER_PORT) return false
     const id = readU32(bytes, at + AT.id)
     const timeLeft = readU32(bytes, at + AT.timeLeft)
     const call: Call = {
@@ -53,6 +56,7 @@ export class Waiting implements Gathering {
     port.madeIds[slot] = id
     port.madeTo[slot] = this
     this.#calls.add(call)
+    port.waiting++
     return true
   }
 
@@ -76,6 +80,8 @@ export class Waiting implements Gathering {
   /** Somebody has come, serves more, or will not come after all. */
   retry(): void {
     for (const call of [...this.#calls]) {
+      // The link of one that was switched before it may have ended over that.
+      if (!this.#calls.has(call)) continue
       const index = readU16(call.frame, AT.method)
       const served = call.route.bindings.some((binding) => binding.serves[index])
       if (!served && call.route.awaited()) continue
@@ -117,6 +123,7 @@ export class Waiting implements Gathering {
   #take(call: Call): void {
     call.cancelTimer()
     this.#calls.delete(call)
+    call.port.waiting--
     call.port.madeTo[slotOf(call.id)] = undefined
   }
 }

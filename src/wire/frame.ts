@@ -24,6 +24,8 @@ export const KIND = {
   PROGRESS: 0x17,
   BACK: 0x18,
   RELEASE: 0x19,
+  /** What a frame that still waits is made into, to call it off. */
+  NOOP: 0x7f,
 } as const
 
 /** Kinds from here on may be skipped; unknown ones below it close the link. */

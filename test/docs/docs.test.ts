@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { between, errorsPage, limitsTable, readSources } from '../../scripts/docs.js'
+import { benchTable, between, errorsPage, limitsTable, readResult, readSources } from '../../scripts/docs.js'
 import { EXPLANATIONS } from '../../src/cli/explanations.ts'
 import { EXIT } from '../../src/cli/failure.ts'
 import { generalHelp, VERBS, verbHelp } from '../../src/cli/help.ts'
@@ -100,6 +100,11 @@ describe('parts made of the code', () => {
   it('the limits in the README', () => {
     const { text } = pageOf('README.md')
     expect(text, MEND).toBe(between(text, 'limits', limitsTable(limits, readSources())))
+  })
+
+  it('the measurements in the README', () => {
+    const { text } = pageOf('README.md')
+    expect(text, MEND).toBe(between(text, 'bench', benchTable(readResult())))
   })
 
   it('the page of errors', () => {

@@ -1,4 +1,4 @@
-import type { Description } from '../../hub/service.ts'
+import type { Description } from '../../hub/answers.ts'
 import { Failure } from '../failure.ts'
 import { type Session, targetOf } from '../session.ts'
 import { table } from '../table.ts'

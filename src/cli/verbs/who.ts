@@ -1,4 +1,4 @@
-import type { PeerStatus } from '../../hub/service.ts'
+import type { PeerStatus } from '../../hub/answers.ts'
 import type { Session } from '../session.ts'
 import { table } from '../table.ts'
 import { bytesText } from '../text.ts'
