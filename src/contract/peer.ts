@@ -11,7 +11,7 @@ import type {
 } from '../core/call.ts'
 import type { CloseReason } from '../core/link.ts'
 import { type Method, untyped } from '../core/method.ts'
-import type { PeerCore } from '../core/peer.ts'
+import { NOBODY, type PeerCore } from '../core/peer.ts'
 import { targetKey } from '../core/route.ts'
 import { ResumingSubscription } from '../core/streams.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
@@ -276,8 +276,6 @@ export class Peer implements Server {
     this.finish(reason)
   }
 }
-
-const NOBODY: PeerInfo = { id: '', type: '', zone: 'local', session: '' }
 
 /** A caller over whatever link there is at the time of the call. */
 class PresentCaller implements Caller {

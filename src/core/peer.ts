@@ -67,7 +67,8 @@ export interface PeerOptions {
   readonly admission?: LinkEvents['admission']
 }
 
-const NOBODY: PeerInfo = { id: '', type: '', zone: 'local', session: '' }
+/** Who is at the far end of a link that says nothing of it. */
+export const NOBODY: PeerInfo = { id: '', type: '', zone: 'local', session: '' }
 const SERVE: Method = { ...untyped('$hub.serve'), lane: 'high' }
 const WITHDRAW: Method = { ...untyped('$hub.withdraw'), lane: 'high' }
 /** Methods in one announcement: with names of every length the hub takes it. */
