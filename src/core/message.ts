@@ -2,7 +2,7 @@ import { type BodyLimits, decodeBody } from '../wire/body.ts'
 import type { Dictionary } from '../wire/dictionary.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { AT, FLAG, padded, readU16, readU32 } from '../wire/frame.ts'
-import { HEADER_BYTES } from '../wire/limits.ts'
+import { creditOf, HEADER_BYTES } from '../wire/limits.ts'
 import { readLinkBody } from '../wire/linkBody.ts'
 
 const END_TO_END_BYTES = 32
@@ -22,7 +22,7 @@ export class Message {
   kind = 0
   flags = 0
   id = 0
-  /** What its last frame costs in credit: its payload bytes, and at least 1. */
+  /** What its last frame costs in credit. */
   cost = 0
 
   /** Points at a frame that is a whole message. */
@@ -39,9 +39,9 @@ export class Message {
   }
 
   /** Points at a message that was put together. */
-  assembled(header: Uint8Array, payload: Uint8Array, cost: number): this {
+  assembled(header: Uint8Array, payload: Uint8Array, here: number): this {
     this.#start = 0
-    return this.#point(header, 0, payload, payload.length, (header[AT.flags] as number) & ~FLAG.MORE, cost)
+    return this.#point(header, 0, payload, payload.length, (header[AT.flags] as number) & ~FLAG.MORE, here)
   }
 
   #point(
@@ -50,7 +50,7 @@ export class Message {
     payload: Uint8Array,
     end: number,
     flags: number,
-    cost: number,
+    here: number,
   ): this {
     this.#header = header
     this.#at = at
@@ -59,7 +59,7 @@ export class Message {
     this.kind = header[at + AT.kind] as number
     this.id = readU32(header, at + AT.id)
     this.flags = flags
-    this.cost = Math.max(1, cost)
+    this.cost = creditOf(here)
     return this
   }
 

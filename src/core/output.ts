@@ -1,7 +1,7 @@
 import type { Dictionary } from '../wire/dictionary.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { AT, FLAG, KIND, readU32, writeU32 } from '../wire/frame.ts'
-import { HEADER_BYTES } from '../wire/limits.ts'
+import { creditOf, HEADER_BYTES } from '../wire/limits.ts'
 import { linkError } from '../wire/reasons.ts'
 import type { Link } from './link.ts'
 import type { Entry } from './outbox.ts'
@@ -75,7 +75,7 @@ export class Output {
     sender: Sender | undefined,
   ): void {
     const isItem = kind === KIND.ITEM
-    const credit = sender?.busy ? -1 : isItem && sender ? sender.credit : undefined
+    const credit = sender?.busy ? -1 : isItem && sender ? sender.credit - HEADER_BYTES : undefined
     const cut = this.writer.write(
       kind,
       flags,
@@ -96,8 +96,7 @@ export class Output {
       const large = sender ?? new Sender(this.link.outbox, flags & FLAG.LANE, id, 0)
       large.add(cut)
     } else if (sender && isItem) {
-      // An item of no bytes costs one, or a stream of nothing would have no bound.
-      sender.credit -= Math.max(1, this.writer.payloadBytes)
+      sender.credit -= creditOf(this.writer.payloadBytes)
     }
   }
 

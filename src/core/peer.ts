@@ -2,6 +2,7 @@ import type { BodyLimits } from '../wire/body.ts'
 import { AT, FLAG, KIND, padded, readU32 } from '../wire/frame.ts'
 import {
   CALL_TIMEOUT_MS,
+  creditOf,
   HEADER_BYTES,
   MAX_DEPTH,
   TRUSTED_MAX_EXCHANGES,
@@ -352,13 +353,13 @@ export class PeerCore implements Caller, Publisher, Server {
     if (kind !== KIND.FRAGMENT) {
       if (!this.#admits(kind, flags, id, size)) return
       if (!this.#assembly.begin(bytes, at, length)) this.link.violation()
-      else if (kind === KIND.ITEM) side.owe(id, length - HEADER_BYTES)
+      else if (kind === KIND.ITEM) side.owe(id, length)
       return
     }
     const header = this.#assembly.headerOf(bytes, at)
     const added = this.#assembly.add(bytes, at, length)
     if (added === 'bad') this.link.violation()
-    else if (added === 'more' && header?.[AT.kind] === KIND.ITEM) side.owe(id, size)
+    else if (added === 'more' && header?.[AT.kind] === KIND.ITEM) side.owe(id, creditOf(size))
     if (typeof added !== 'string') this.#receive(this.#message.assembled(added.header, added.payload, size))
   }
 

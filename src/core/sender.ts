@@ -1,5 +1,5 @@
 import { FLAG, KIND, padded, writeHeader } from '../wire/frame.ts'
-import { FRAGMENT_BYTES, HEADER_BYTES } from '../wire/limits.ts'
+import { creditOf, FRAGMENT_BYTES, HEADER_BYTES } from '../wire/limits.ts'
 import type { Entry, Feed, Outbox } from './outbox.ts'
 
 /** A message that is too large for one frame, or waits for credit: its payload in parts, lent until sent. */
@@ -82,7 +82,7 @@ export class Sender implements Feed {
     if (!message) return undefined
     const bytes = Math.min(FRAGMENT_BYTES, message.payloadBytes - this.#sent)
     if (message.kind === KIND.ITEM) {
-      const cost = Math.max(1, bytes)
+      const cost = creditOf(bytes)
       if (this.credit < cost) return undefined
       this.credit -= cost
     }

@@ -17,6 +17,8 @@ export interface Publication {
   readonly id: number
   readonly sequence: number
   readonly key: string | undefined
+  /** What holding it costs: payload and key. */
+  readonly bytes: number
 }
 
 /** A name that events are published under, and who gets them. */

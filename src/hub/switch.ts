@@ -11,7 +11,7 @@ import type { Entry } from '../core/outbox.ts'
 import { Sweep } from '../core/sweep.ts'
 import { CODES } from '../wire/errors.ts'
 import { AT, FLAG, KIND, padded, readU16, readU32, writeHeader, writeU32 } from '../wire/frame.ts'
-import { HEADER_BYTES, MIN_WINDOW_BYTES } from '../wire/limits.ts'
+import { creditOf, HEADER_BYTES, MIN_WINDOW_BYTES } from '../wire/limits.ts'
 import { FATE, REASONS, type ReasonName, reasonName } from '../wire/reasons.ts'
 import type { Binding, HubRoute } from './port.ts'
 import { Port } from './port.ts'
@@ -363,13 +363,13 @@ export class Switch {
   /** Item bytes of a callee: what its caller was granted is less by so much. */
   #take(table: Port['forwarded'], slot: number, bytes: number): boolean {
     const caller = table.callers[slot]
-    if (caller) caller.granted -= Math.max(1, bytes)
+    if (caller) caller.granted -= creditOf(bytes)
     return this.#spend(true, table.creditDown, slot, bytes)
   }
 
   #spend(isItem: boolean, credits: number[], slot: number, bytes: number): boolean {
     if (!isItem) return true
-    const left = (credits[slot] as number) - Math.max(1, bytes)
+    const left = (credits[slot] as number) - creditOf(bytes)
     credits[slot] = left
     return left >= 0
   }

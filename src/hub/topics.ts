@@ -4,6 +4,7 @@ import { Sender } from '../core/sender.ts'
 import { AT, FLAG, KIND, padded, readU16, readU32, writeHeader } from '../wire/frame.ts'
 import { EVENT_BYTES, MAX_KEY_BYTES, TAG, textEntry, textOf, writeEvent } from '../wire/head.ts'
 import {
+  creditOf,
   FRAGMENT_BYTES,
   HEADER_BYTES,
   HUB_QUEUE_BYTES,
@@ -243,6 +244,7 @@ export class Topics implements Gathering {
       id: ++this.published,
       sequence: ++topic.sequence,
       key: headBytes === 0 ? undefined : keyOf(payload.subarray(0, headBytes)),
+      bytes: payload.length,
     }
     for (const subscriber of topic.subscriptions) this.#deliver(subscriber, publication, from)
   }
@@ -250,13 +252,13 @@ export class Topics implements Gathering {
   #deliver(subscriber: Subscriber, event: Publication, from: Port): void {
     if (subscriber.queue.length > 0) this.#pump(subscriber)
     if (subscriber.queue.length === 0 && this.#send(subscriber, event)) return
-    const size = event.payload.length
+    const size = event.bytes
     const { overflow } = subscriber
     if (overflow === 'conflate' && event.key !== undefined) {
       const at = subscriber.queue.findIndex((waiting) => waiting.key === event.key)
       if (at >= 0) {
         const old = subscriber.queue.splice(at, 1)[0]
-        this.#queued(subscriber, -(old?.payload.length ?? 0))
+        this.#queued(subscriber, -(old?.bytes ?? 0))
         this.#drop(subscriber)
       }
     }
@@ -369,8 +371,8 @@ export class Topics implements Gathering {
         payloadBytes,
       })
     } else {
-      if (sender.credit < payloadBytes) return false
-      sender.credit -= payloadBytes
+      if (sender.credit < creditOf(payloadBytes)) return false
+      sender.credit -= creditOf(payloadBytes)
       const frameBytes = HEADER_BYTES + padded(payloadBytes)
       const at = outbox.room(frameBytes)
       const { slab } = outbox

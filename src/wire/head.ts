@@ -7,7 +7,7 @@ export const TAG = { EVENT: 1, SOURCE: 2, KEY: 3 } as const
 /** Bytes of an EVENT entry. */
 export const EVENT_BYTES = 32
 /** Longest conflation key, as UTF-8. */
-export const MAX_KEY_BYTES = 64
+export const MAX_KEY_BYTES = 4096
 
 /** What an EVENT says; see `EventInfo`. */
 export interface EventNumbers {

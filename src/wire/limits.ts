@@ -24,10 +24,10 @@ export const TRUSTED_MAX_KEYS = TRUSTED_MESSAGE_BYTES
 /** Bounds of every body that the hub itself reads: `$hub` calls and link frames. */
 export const HUB_BODY_BYTES = 16 * 1024
 export const HUB_BODY_DEPTH = 8
-/** Bytes of items that a sender may have under way unacknowledged on one stream. */
+/** Bytes of items, headers included, that a sender may have under way unacknowledged on one stream. */
 export const WINDOW_BYTES = 256 * 1024
-/** Smallest window: two fragments, so that a half-used window always admits the next one. */
-export const MIN_WINDOW_BYTES = 2 * FRAGMENT_BYTES
+/** Smallest window: two full frames, so that a half-used window always admits the next one. */
+export const MIN_WINDOW_BYTES = 2 * MAX_FRAME_BYTES
 /** Exchanges that one side may have open on a link at once; slots are numbered below this. */
 export const MAX_EXCHANGES = 4096
 /** Exchanges of a trusted peer. */
@@ -56,3 +56,8 @@ export const HIGH_WATER_SHARE = 0.8
 export const LOW_WATER_SHARE = 0.2
 /** What one topic subscription may have waiting at the hub, bytes. */
 export const SUBSCRIPTION_QUEUE_BYTES = 1024 * 1024
+
+/** What a frame of an item costs in credit: all of it but its padding, so that small items are bounded too. */
+export function creditOf(payloadBytes: number): number {
+  return HEADER_BYTES + payloadBytes
+}

@@ -312,7 +312,7 @@ describe('one exchange', () => {
 
   it('credit is checked in both directions', async () => {
     const { rig, caller, callee } = await pair()
-    caller.call(1, 1, { flags: FLAG.UPLOAD, window: 65_536 })
+    caller.call(1, 1, { flags: FLAG.UPLOAD, window: 65_600 })
     await rig.settle()
     const item = { kind: KIND.ITEM, lane: 2, payload: new Uint8Array(32_768) }
     caller.send({ ...item, id: 1 }, { ...item, id: 1 })
@@ -323,11 +323,11 @@ describe('one exchange', () => {
     expect(caller.closed).toBe(true)
     const other = await rig.raw('worker-2', 'worker')
     other.open(1, { id: 'main' }, 'work')
-    other.call(1, 1, { window: 65_536 })
+    other.call(1, 1, { window: 65_600 })
     await rig.settle()
     const id = calls(callee).at(-1)?.id ?? 0
     callee.send({ ...item, id, flags: FLAG.ANSWER }, { ...item, id, flags: FLAG.ANSWER })
-    other.send({ kind: KIND.CREDIT, id: 1, window: 8 })
+    other.send({ kind: KIND.CREDIT, id: 1, window: 40 })
     callee.send({ ...item, id, flags: FLAG.ANSWER, payload: new Uint8Array(8) })
     await rig.settle()
     expect(callee.closed).toBe(false)

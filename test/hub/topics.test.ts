@@ -6,6 +6,7 @@ import { untyped } from '../../src/core/method.ts'
 import { readEvent } from '../../src/core/streams.ts'
 import { BodyEncoder, decodeBody } from '../../src/wire/body.ts'
 import { FLAG, KIND } from '../../src/wire/frame.ts'
+import { MAX_KEY_BYTES } from '../../src/wire/head.ts'
 import { QUEUE_CAPACITY, SUBSCRIPTION_QUEUE_BYTES } from '../../src/wire/limits.ts'
 import { REASONS } from '../../src/wire/reasons.ts'
 import { frameFrom, type ReadFrame } from '../support/frames.ts'
@@ -136,6 +137,25 @@ describe('topics', () => {
     const got = events(sub.take())
     expect(got.map(({ value }) => value)).toEqual([2995, 2996, 2997, 2998, 2999])
     expect(got.at(-1)?.dropped).toBe(2995n)
+  })
+
+  it('conflate: a key is as long as a path may be, counts as bytes held, and is refused beyond', async () => {
+    const rig = new HubRig({ rules: RULES })
+    const sub = await subscriber(rig, 'conflate', 0)
+    const pub = await publisher(rig)
+    const key = 'k'.repeat(MAX_KEY_BYTES - 3)
+    await publish(rig, pub, 300, (index) => `${key}${100 + (index % 100)}`)
+    expect(rig.hub.topics.stats()).toMatchObject([{ queued: 100, dropped: 200 }])
+    await publish(rig, pub, 300, (index) => `${key}${400 + index}`)
+    const [held] = rig.hub.topics.stats()
+    expect(held?.queued).toBeLessThanOrEqual(SUBSCRIPTION_QUEUE_BYTES / MAX_KEY_BYTES)
+    expect((held?.queued ?? 0) + (held?.dropped ?? 0)).toBe(600)
+    const peer = await rig.join('main', 'main')
+    expect(() => peer.publish(news, 1, { key: `${key}1234` })).toThrow(/at most 4096 bytes/)
+    peer.publish(news, 'last', { key: `${key}123` })
+    sub.send(GRANT)
+    await rig.settle()
+    expect(events(sub.take()).at(-1)?.value).toBe('last')
   })
 
   it('block: an untrusted subscriber holds nobody up; what it does not take is dropped and counted', async () => {

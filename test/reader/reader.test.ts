@@ -24,7 +24,8 @@ async function known(): Promise<string[]> {
     await folder.file('glad.txt', 'A wonderful, excellent day: happy people love this brilliant success.'),
     await folder.file('sad.txt', 'A terrible, awful day: angry people hate this horrible disaster.'),
     await folder.file(
-      'names.html',
+      // As long as a path in a deep folder: it is a key of events, a name in tables and in the history.
+      `${'deep/'.repeat(60)}names.html`,
       '<title>Names</title><p>Angela Merkel met Barack Obama in Berlin. Barack Obama flew home to Chicago.</p>',
     ),
   ]

@@ -50,7 +50,7 @@ describe('PROTOCOL.md', () => {
       limits
     expect(plain).toContain(`Every frame is a ${HEADER_BYTES}-byte header`)
     expect(MAX_FRAME_BYTES).toBe(HEADER_BYTES + FRAGMENT_BYTES)
-    expect(MIN_WINDOW_BYTES).toBe(2 * FRAGMENT_BYTES)
+    expect(MIN_WINDOW_BYTES).toBe(2 * MAX_FRAME_BYTES)
     expect(MAX_DEPTH).toBe(64)
     expect(SEGMENT_BYTES).toBe(4096)
     expect(FRAGMENT_BYTES % 8).toBe(0)
