@@ -1,8 +1,8 @@
 import { type BodyLimits, decodeBody } from '../wire/body.ts'
 import type { Dictionary } from '../wire/dictionary.ts'
 import { ViaductError } from '../wire/errors.ts'
-import { AT, FLAG, padded, readU16, readU32 } from '../wire/frame.ts'
-import { creditOf, HEADER_BYTES } from '../wire/limits.ts'
+import { AT, creditOf, FLAG, padded, readU16, readU32 } from '../wire/frame.ts'
+import { HEADER_BYTES } from '../wire/limits.ts'
 import { readLinkBody } from '../wire/linkBody.ts'
 
 const END_TO_END_BYTES = 32

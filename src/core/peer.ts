@@ -1,8 +1,7 @@
 import type { BodyLimits } from '../wire/body.ts'
-import { AT, FLAG, KIND, padded, readU32 } from '../wire/frame.ts'
+import { AT, creditOf, FLAG, KIND, padded, readU32 } from '../wire/frame.ts'
 import {
   CALL_TIMEOUT_MS,
-  creditOf,
   HEADER_BYTES,
   MAX_DEPTH,
   TRUSTED_MAX_EXCHANGES,

@@ -1,5 +1,5 @@
-import { FLAG, KIND, padded, writeHeader } from '../wire/frame.ts'
-import { creditOf, FRAGMENT_BYTES, HEADER_BYTES } from '../wire/limits.ts'
+import { creditOf, FLAG, KIND, padded, writeHeader } from '../wire/frame.ts'
+import { FRAGMENT_BYTES, HEADER_BYTES } from '../wire/limits.ts'
 import type { Entry, Feed, Outbox } from './outbox.ts'
 
 /** A message that is too large for one frame, or waits for credit: its payload in parts, lent until sent. */

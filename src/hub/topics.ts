@@ -1,10 +1,9 @@
 import { Assembly } from '../core/assembly.ts'
 import { slotOf } from '../core/exchange.ts'
 import { Sender } from '../core/sender.ts'
-import { AT, FLAG, KIND, padded, readU16, readU32, writeHeader } from '../wire/frame.ts'
+import { AT, creditOf, FLAG, KIND, padded, readU16, readU32, writeHeader } from '../wire/frame.ts'
 import { EVENT_BYTES, MAX_KEY_BYTES, TAG, textEntry, textOf, writeEvent } from '../wire/head.ts'
 import {
-  creditOf,
   FRAGMENT_BYTES,
   HEADER_BYTES,
   HUB_QUEUE_BYTES,

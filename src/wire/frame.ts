@@ -2,6 +2,9 @@
  * The 32-byte header, read and written in place (PROTOCOL.md, section 1). Functions over (bytes, offset),
  * not objects: a hub reads a million of them a second.
  */
+
+import { HEADER_BYTES } from './limits.ts'
+
 export const KIND = {
   PREAMBLE: 0x00,
   HELLO: 0x01,
@@ -114,4 +117,9 @@ export function writeHeader(
   writeU32(bytes, at + 24, payloadBytes)
   writeU16(bytes, at + 28, headBytes)
   writeU16(bytes, at + 30, segments)
+}
+
+/** What a frame of an item costs in credit: all of it but its padding, so that small items are bounded too. */
+export function creditOf(payloadBytes: number): number {
+  return HEADER_BYTES + payloadBytes
 }

@@ -56,8 +56,3 @@ export const HIGH_WATER_SHARE = 0.8
 export const LOW_WATER_SHARE = 0.2
 /** What one topic subscription may have waiting at the hub, bytes. */
 export const SUBSCRIPTION_QUEUE_BYTES = 1024 * 1024
-
-/** What a frame of an item costs in credit: all of it but its padding, so that small items are bounded too. */
-export function creditOf(payloadBytes: number): number {
-  return HEADER_BYTES + payloadBytes
-}
