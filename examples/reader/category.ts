@@ -36,7 +36,7 @@ export class CategoryModel {
     return model
   }
 
-  /** The most likely category and how likely it is, 0 to 1. */
+  /** The most likely category and how likely it is, 0 to 1 in millionths. */
   classify(text: string): Verdict {
     const { evidence, known } = this.#evidence(termsOf(text))
     if (known === 0) return { category: 'unknown', confidence: 0 }
@@ -47,7 +47,7 @@ export class CategoryModel {
       best = category
       confidence = share
     }
-    return { category: best, confidence }
+    return { category: best, confidence: Math.round(confidence * 1e6) / 1e6 }
   }
 
   #add(category: Category, terms: readonly string[], sign: 1 | -1): void {

@@ -1,4 +1,4 @@
-import type { ProcessId } from './processes.ts'
+import type { ReaderProcess } from './processes.ts'
 
 /** What the chaos needs of a hub. */
 export interface Victims {
@@ -9,13 +9,13 @@ export interface Victims {
 export type Work = 'parse' | 'analyze' | 'append' | 'attempts'
 
 /** Who has a part in a call. Any call will do for the plugin: it has one of its own only. */
-const PART_OF: Record<ProcessId, readonly Work[]> = {
-  'network-1': ['parse'],
-  'renderer-1': ['parse'],
-  'renderer-2': ['parse'],
-  'ai-1': ['analyze'],
-  'plugin-1': ['parse', 'analyze', 'append', 'attempts'],
-  'history-1': ['append'],
+const PART_OF: Record<ReaderProcess['type'], readonly Work[]> = {
+  network: ['parse'],
+  renderer: ['parse'],
+  ai: ['analyze'],
+  lexicon: ['analyze'],
+  plugin: ['parse', 'analyze', 'append', 'attempts'],
+  worker: ['append'],
 }
 const ROUNDS = 2
 /** At most so many calls begin in peace between two kills. */
@@ -27,20 +27,26 @@ const MOST_CALM = 8
  */
 export class Chaos {
   readonly #hub: Victims
+  readonly #processes: readonly ReaderProcess[]
   readonly #random: () => number
   readonly #most: number
   readonly #unwatch: () => void
   /** Those whose loss the supervisor has not noticed yet. */
   readonly #dying = new Map<string, Promise<void>>()
   readonly #lost = new Map<string, () => void>()
-  #order: ProcessId[]
+  #order: ReaderProcess[]
   #rounds = 1
   #calm: number
   kills = 0
 
   /** @param calls how many calls a run without faults would make */
-  constructor(hub: Victims, { seed, calls }: { seed: number; calls: number }) {
+  constructor(
+    hub: Victims,
+    processes: readonly ReaderProcess[],
+    { seed, calls }: { seed: number; calls: number },
+  ) {
     this.#hub = hub
+    this.#processes = processes
     this.#random = randomFrom(seed)
     this.#most = Math.min(MOST_CALM, Math.floor(calls / 12))
     this.#order = this.#shuffled()
@@ -59,8 +65,8 @@ export class Chaos {
       this.#rounds++
       this.#order = this.#shuffled()
     }
-    const at = this.#order.findIndex((id) => PART_OF[id].includes(work) && !this.#dying.has(id))
-    const [victim] = at < 0 ? [] : this.#order.splice(at, 1)
+    const at = this.#order.findIndex(({ id, type }) => PART_OF[type].includes(work) && !this.#dying.has(id))
+    const victim = at < 0 ? undefined : this.#order.splice(at, 1)[0]?.id
     if (victim === undefined) return
     this.#calm = this.#pause()
     this.#dying.set(
@@ -79,7 +85,7 @@ export class Chaos {
     this.#unwatch()
   }
 
-  async #kill(id: ProcessId): Promise<void> {
+  async #kill(id: string): Promise<void> {
     const lost = new Promise<void>((resolve) => {
       this.#lost.set(id, resolve)
     })
@@ -93,14 +99,14 @@ export class Chaos {
     return Math.floor(this.#random() * (this.#most + 1))
   }
 
-  #shuffled(): ProcessId[] {
-    const ids = Object.keys(PART_OF) as ProcessId[]
-    for (let at = ids.length - 1; at > 0; at--) {
+  #shuffled(): ReaderProcess[] {
+    const all = [...this.#processes]
+    for (let at = all.length - 1; at > 0; at--) {
       const other = Math.floor(this.#random() * (at + 1))
-      const [here, there] = [ids[at], ids[other]]
-      if (here !== undefined && there !== undefined) [ids[at], ids[other]] = [there, here]
+      const [here, there] = [all[at], all[other]]
+      if (here !== undefined && there !== undefined) [all[at], all[other]] = [there, here]
     }
-    return ids
+    return all
   }
 }
 

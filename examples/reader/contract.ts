@@ -1,7 +1,7 @@
 import { contract, method, stream, topic } from 'viaduct'
 import { z } from 'zod'
 import { TEXT_CHARS } from './limits.ts'
-import { Analysis, AnalysisInput, Attempt, DocumentKind, HistoryEntry, Page } from './schemas.ts'
+import { Analysis, AnalysisInput, Attempt, DocumentKind, Entity, HistoryEntry, Page } from './schemas.ts'
 
 const File = z.object({ path: z.string().min(1).max(4_096) })
 const Summary = z.object({ bytes: z.int().min(0), encoding: z.enum(['utf-8', 'utf-16le', 'utf-16be']) })
@@ -40,6 +40,14 @@ export const analysis = contract('analysis', {
     errors: { TooLong: z.object({ max: z.literal(TEXT_CHARS) }) },
     idempotent: true,
   }),
+})
+
+/** What the AI process asks when it runs in Python, where the libraries for these are not to be had. */
+export const lexicon = contract('lexicon', {
+  /** Words with a valence from -5 to 5. */
+  valences: method({ output: z.record(z.string(), z.int()), idempotent: true }),
+  /** People, places and organisations in a text. */
+  names: method({ input: z.object({ text: z.string() }), output: z.array(Entity), idempotent: true }),
 })
 
 /** Served by the history process, which appends to a file. `stored` is false for a key it already has. */

@@ -19,7 +19,8 @@ export const rules = manifest({
     publish: ['pages.*'],
     limits: { messageBytes: PAGE_BYTES },
   },
-  ai: {},
+  ai: { call: [{ method: 'lexicon.*', to: 'lexicon' }] },
+  lexicon: {},
   worker: {},
   plugin: {
     zone: 'untrusted',

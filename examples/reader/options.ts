@@ -11,6 +11,8 @@ export interface Options {
   /** Stay until Ctrl-C when all is read, so that others may look around. */
   readonly stay: boolean
   readonly json: boolean
+  /** The AI process in Python. */
+  readonly python: boolean
   /** Name of the hub: two readers at once need two names. */
   readonly app: string
   readonly help: boolean
@@ -22,6 +24,7 @@ export const USAGE = `Reads documents by eight processes and says what is in the
 
   FILE         Markdown, HTML or plain text; without one, this repository's own Markdown
   --chaos      kill -9 every child on purpose, in the middle of its work; the rows stay the same
+  --python     run the AI process in Python; the rows stay the same
   --seed N     order and moments of those kills (default 1)
   --stay       stay when all is read, until Ctrl-C, so that you can look around
   --json       print the rows as JSON, one a line, instead of the tables
@@ -54,6 +57,7 @@ export function readOptions(
         chaos: { type: 'boolean', default: false },
         seed: { type: 'string', default: '1' },
         stay: { type: 'boolean', default: false },
+        python: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         app: { type: 'string', default: 'reader' },
         help: { type: 'boolean', short: 'h', default: false },

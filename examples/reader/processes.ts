@@ -1,21 +1,34 @@
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ChildSpec } from 'viaduct'
+import { packageRoot } from './corpus.ts'
 
-/** The processes that the hub starts and watches: ids and types. The hub and `main` come on top. */
-export const PROCESSES = [
+/** A process that the hub starts and watches. */
+export interface ReaderProcess {
+  readonly id: string
+  readonly type: keyof typeof PROGRAMS
+}
+
+/** By type, which program a process is: in this folder, under the same Node. */
+const PROGRAMS = {
+  network: 'network',
+  renderer: 'renderer',
+  ai: 'ai',
+  plugin: 'plugin',
+  worker: 'history',
+  lexicon: 'lexicon',
+}
+const USUAL: readonly ReaderProcess[] = [
   { id: 'network-1', type: 'network' },
   { id: 'renderer-1', type: 'renderer' },
   { id: 'renderer-2', type: 'renderer' },
   { id: 'ai-1', type: 'ai' },
   { id: 'plugin-1', type: 'plugin' },
   { id: 'history-1', type: 'worker' },
-] as const
+]
 
 /** The language process loads its words first, which takes a busy machine a while. */
 const READY_MS = 30_000
-
-export type ProcessId = (typeof PROCESSES)[number]['id']
 
 export interface ProcessFiles {
   /** The folder that `documents.list` lists. */
@@ -24,19 +37,32 @@ export interface ProcessFiles {
   readonly history: string
 }
 
-/** What a process is started with: this folder's program of its name, under the same Node. */
+/** The processes of a run; the hub and `main` come on top. Python's AI has a lexicon to ask. */
+export function processesOf(python: boolean): readonly ReaderProcess[] {
+  return python ? [...USUAL, { id: 'lexicon-1', type: 'lexicon' }] : USUAL
+}
+
 export function specOf(
-  { id, type }: (typeof PROCESSES)[number],
+  { type }: ReaderProcess,
   files: ProcessFiles,
-  restart?: ChildSpec['restart'],
+  options: { readonly python: boolean; readonly restart?: ChildSpec['restart'] },
 ): ChildSpec {
+  const { restart } = options
+  const shared = { type, readyTimeoutMs: READY_MS, ...(restart === undefined ? {} : { restart }) }
+  if (options.python && type === 'ai') return { ...shared, ...pythonAi() }
   const here = fileURLToPath(import.meta.url)
-  const program = join(here, '..', id.replace(/-\d+$/, extname(here)))
-  const argument = { network: [files.root], worker: [files.history], renderer: [], ai: [], plugin: [] }
+  const program = join(here, '..', `${PROGRAMS[type]}${extname(here)}`)
+  const argument = { network: [files.root], worker: [files.history] }
+  const given = type === 'network' || type === 'worker' ? argument[type] : []
+  return { ...shared, run: [process.execPath, program, ...given] }
+}
+
+/** The same service in another language. The package is taken from this repository: nothing is installed. */
+function pythonAi(): Pick<ChildSpec, 'run' | 'env'> {
+  const root = packageRoot()
+  const path = [join(root, 'python', 'src'), process.env.PYTHONPATH].filter(Boolean).join(':')
   return {
-    type,
-    run: [process.execPath, program, ...argument[type]],
-    readyTimeoutMs: READY_MS,
-    ...(restart === undefined ? {} : { restart }),
+    run: [process.env.PYTHON ?? 'python3', join(root, 'examples', 'reader', 'python', 'ai.py')],
+    env: { PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: '1' },
   }
 }

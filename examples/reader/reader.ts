@@ -8,7 +8,7 @@ import { MAX_DOCUMENTS } from './limits.ts'
 import { rules } from './manifest.ts'
 import { type Options, shownPath } from './options.ts'
 import { type RetryOptions, readAll, retrying, type Services } from './pipeline.ts'
-import { PROCESSES, specOf } from './processes.ts'
+import { processesOf, specOf } from './processes.ts'
 import { ProgressBar } from './progress.ts'
 import type { Outcome } from './report.ts'
 
@@ -36,6 +36,7 @@ export interface Face {
 export async function read(options: Options, face: Face, stopped: AbortSignal): Promise<void> {
   const startedAt = performance.now()
   const root = packageRoot()
+  const processes = processesOf(options.python)
   const hub = await Hub.launch({ app: options.app, manifest: rules })
   const over = new AbortController()
   const signal = AbortSignal.any([stopped, over.signal])
@@ -53,14 +54,16 @@ export async function read(options: Options, face: Face, stopped: AbortSignal): 
 
   async function work(): Promise<void> {
     const files = { root, history: await historyPath(root, options.app) }
-    const restart = options.chaos ? CHAOS_RESTART : undefined
-    for (const child of PROCESSES) await hub.supervise(child.id, specOf(child, files, restart))
+    const how = { python: options.python, ...(options.chaos && { restart: CHAOS_RESTART }) }
+    for (const child of processes) await hub.supervise(child.id, specOf(child, files, how))
     // Nobody waits for this: calls to a process that is starting wait in the hub.
-    const ready = Promise.all(PROCESSES.map(({ id }) => hub.whenReady(id))).then(processLine)
+    const ready = Promise.all(processes.map(({ id }) => hub.whenReady(id))).then(processLine)
     ready.catch(() => {})
     const { paths, folder } = await toRead()
     const display = (path: string): string => shownPath(path, folder)
-    const chaos = options.chaos ? new Chaos(hub, { seed: options.seed, calls: paths.length * 3 }) : undefined
+    const chaos = options.chaos
+      ? new Chaos(hub, processes, { seed: options.seed, calls: paths.length * 3 })
+      : undefined
     const retry = { signal, ...(chaos && { attempts: CHAOS_ATTEMPTS }) }
     const shown = new ProgressBar(paths.length)
     bar = shown
@@ -94,7 +97,7 @@ export async function read(options: Options, face: Face, stopped: AbortSignal): 
   async function processLine(): Promise<string> {
     const ready = performance.now() - startedAt
     const known = new Map((await hub.who()).map(({ id, pid }) => [id, pid]))
-    const each = ['main', ...PROCESSES.map(({ id }) => id)].map((id) => `${id} ${known.get(id) ?? '?'}`)
+    const each = ['main', ...processes.map(({ id }) => id)].map((id) => `${id} ${known.get(id) ?? '?'}`)
     return `Ready after ${Math.round(ready)} ms: ${each.join(', ')} and the hub.`
   }
 

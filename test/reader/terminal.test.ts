@@ -251,6 +251,7 @@ describe('the command line', () => {
       seed: 1,
       stay: false,
       json: false,
+      python: false,
       app: 'reader',
       help: false,
     })
