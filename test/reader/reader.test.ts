@@ -123,6 +123,26 @@ describe('the rows', () => {
   })
 })
 
+describe('an AI process in Python', () => {
+  it('makes the same rows, and again when it and all others are killed on purpose', {
+    timeout: 60_000,
+  }, async () => {
+    const paths = [...(await known()), ...labelled]
+    const rows: string[] = []
+    for (const args of [[], ['--python'], ['--python', '--chaos']]) {
+      const place = await temporary()
+      const program = new Program(['--json', ...args, ...paths], place)
+      expect([args, await program.ended, program.stderr]).toEqual([args, 0, expect.any(String)])
+      rows.push(comparable(program.rows))
+      if (args.includes('--chaos')) expect(program.stderr).toMatch(/restarts?: .*ai-1/)
+      await expectNothingLeft([], place)
+    }
+    expect(rows[1]).toBe(rows[0])
+    expect(rows[2]).toBe(rows[0])
+    expect(JSON.parse(rows[0] ?? '[]')).toHaveLength(paths.length)
+  })
+})
+
 describe('the tables', () => {
   let program: Program
   let place: string

@@ -1,0 +1,162 @@
+"""The life of a peer's link, and what becomes of its events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any, Final
+
+from ..core.connection import Connection
+from ..core.events import (
+    Admitted,
+    Answered,
+    CallAborted,
+    CallStarted,
+    Closed,
+    Event,
+    Failed,
+    ItemsChanged,
+    Ponged,
+    Progressed,
+    SendReady,
+)
+from ..core.peer_info import NOBODY, PeerInfo
+from ..wire.limits import CALL_TIMEOUT_MS
+from ..wire.reasons import link_error
+from .driver import Driver
+from .handlers import Invocation, Served
+
+DEFAULT_TIMEOUT: Final = CALL_TIMEOUT_MS / 1000
+"""Seconds that a call may take when it names no time."""
+
+
+class LinkedPeer:
+    """One end of a link that runs handlers; :class:`Peer` adds what a program asks of it."""
+
+    def __init__(self, connection: Connection, executor: Executor | None) -> None:
+        """``executor`` runs blocking handlers; None: the loop's."""
+        self._connection = connection
+        self._driver = Driver(connection, self._heed)
+        self._executor = executor
+        self._served: dict[str, Served] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._pings: dict[int, asyncio.Future[float]] = {}
+        loop = asyncio.get_running_loop()
+        self._closed: asyncio.Future[str] = loop.create_future()
+        self._admitted: asyncio.Future[None] = loop.create_future()
+        self.info: PeerInfo = NOBODY
+        """Who this is, as the hub says; of a peer without a hub, nobody."""
+
+    @property
+    def driver(self) -> Driver:
+        """What a transport is connected to."""
+        return self._driver
+
+    @property
+    def id(self) -> str:
+        return self.info.id
+
+    # The life of the link.
+
+    @property
+    def closed(self) -> str | None:
+        """Why the link has ended; None while it has not."""
+        return self._connection.closed
+
+    async def admitted(self) -> str | None:
+        """Returns when the hub has let this peer in: None, or why the link has ended before."""
+        either: set[asyncio.Future[Any]] = {self._admitted, self._closed}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        return None if self._admitted.done() else self._closed.result()
+
+    def on_closed(self, act: Callable[[str], object]) -> None:
+        """Calls back with the reason when the link has ended."""
+        self._closed.add_done_callback(lambda closed: act(closed.result()))
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs something that ends with this peer; it handles what it raises."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def wait_closed(self) -> str:
+        """Returns the reason when the link has ended."""
+        return await asyncio.shield(self._closed)
+
+    async def close(self) -> None:
+        """Ends the link now; what is open fails with LINK_LOST. Returns when handlers have cleaned up."""
+        self._connection.close()
+        self._driver.kick()
+        await self._driver.gone
+        running = {task for task in self._running if task is not asyncio.current_task()}
+        if running:
+            await asyncio.wait(running, timeout=DEFAULT_TIMEOUT)
+
+    async def drain(self, grace: float = DEFAULT_TIMEOUT) -> None:
+        """Takes no new calls, finishes those that run, for ``grace`` at most, then closes."""
+        self._connection.drain(grace * 1000)
+        self._driver.kick()
+        await self.wait_closed()
+        await self.close()
+
+    async def ping(self) -> float:
+        """Seconds of a round trip to the far end of the link."""
+        if self.closed is not None:
+            raise link_error("LINK_LOST", "ping", "not-sent")
+        waiter: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        number = self._connection.ping()
+        self._pings[number] = waiter
+        self._driver.kick()
+        try:
+            return await waiter
+        finally:
+            self._pings.pop(number, None)
+
+    # Events.
+
+    def _heed(self, event: Event) -> None:
+        if isinstance(event, CallStarted):
+            self._start(event)
+        elif isinstance(event, Answered):
+            event.call.context.answered(event.value)
+        elif isinstance(event, ItemsChanged):
+            if event.call.context is not None:
+                event.call.context.items_changed()
+        elif isinstance(event, SendReady):
+            event.call.context.send_ready()
+        elif isinstance(event, Failed):
+            event.call.context.failed(event.error)
+        elif isinstance(event, CallAborted):
+            if event.call.context is not None:
+                event.call.context.aborted()
+        elif isinstance(event, Progressed):
+            event.call.context.progressed(event.value)
+        elif isinstance(event, Ponged):
+            waiter = self._pings.get(event.number)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(event.round_trip_ms / 1000)
+        elif isinstance(event, Admitted):
+            self.info = event.you
+            self._admitted.set_result(None)
+        elif isinstance(event, Closed):
+            self._end(event.reason)
+
+    def _start(self, event: CallStarted) -> None:
+        served = self._served.get(event.call.method.name)
+        if served is None or served.method is not event.call.method:
+            # Withdrawn between the frame and its event.
+            self._connection.fail(
+                event.call, link_error("METHOD_NOT_FOUND", event.call.method.name, "not-sent")
+            )
+            return
+        invocation = Invocation(self._driver, served, self._executor, event.call)
+        self.in_background(invocation.run(event.input))
+
+    def _end(self, reason: str) -> None:
+        for waiter in self._pings.values():
+            if not waiter.done():
+                waiter.set_exception(link_error("LINK_LOST", "ping", "unknown"))
+        if not self._closed.done():
+            self._closed.set_result(reason)
+        self._driver.kick()

@@ -1,0 +1,239 @@
+"""One end of a link: calls and answers, streams, publishes and subscribes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+from ..core.connection import Connection
+from ..core.method import Lane, Method, MethodKind, Overflow
+from ..core.route import Target
+from ..wire.errors import ViaductError
+from ..wire.limits import WINDOW_BYTES
+from ..wire.reasons import link_error
+from ..wire.values import UNDEFINED
+from .calls import OnProgress, PendingCall
+from .client import Client
+from .handlers import Handler, Served, is_generator
+from .linked_peer import DEFAULT_TIMEOUT, LinkedPeer
+from .pump import ItemSource
+from .streams import ItemStream
+from .subscription import Subscription
+
+_MAX_NAMES: Final = 4096
+_READY: Final = Method("$hub.ready")
+
+H = TypeVar("H", bound=Handler)
+
+
+class Peer(LinkedPeer):
+    """Belongs to the event loop that it was made on; nothing of it may be called from other threads.
+
+    Times are in seconds; ``timeout=None`` is no limit. A ``target`` is ``{"id": …}`` or ``{"type": …}``;
+    without one, calls go to the far end of the link, which for a peer of a hub is the hub. Every failure is
+    a :class:`ViaductError`; its ``fate`` says whether the far handler may have run.
+    """
+
+    def __init__(self, connection: Connection, *, executor: Executor | None = None) -> None:
+        """``executor`` runs blocking handlers; default: the loop's."""
+        super().__init__(connection, executor)
+        self._methods: dict[tuple[str, MethodKind], Method] = {}
+
+    async def __aenter__(self) -> Peer:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def ready(self) -> None:
+        """Tells the hub that this peer takes work now; :func:`join` does so by itself unless told not to."""
+        self._connection.announce()
+        await self.call(_READY)
+
+    # Calls.
+
+    async def call(
+        self,
+        method: str | Method,
+        input: object = UNDEFINED,
+        *,
+        target: Target | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        lane: Lane | None = None,
+        upload: ItemSource | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Any:
+        """Calls a method and returns its output. Cancelling the task that waits cancels the far handler.
+
+        ``upload``: items that are sent along as fast as the far handler reads them.
+        """
+        call = self._connection.call(
+            self._method(method, "call"),
+            input,
+            target=target,
+            timeout_ms=_milliseconds(timeout),
+            lane=lane,
+            upload=upload is not None,
+        )
+        return await PendingCall(self._driver, call, upload, on_progress).result()
+
+    def stream(
+        self,
+        method: str | Method,
+        input: object = UNDEFINED,
+        *,
+        target: Target | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        idle_timeout: float | None = None,
+        lane: Lane | None = None,
+        upload: ItemSource | None = None,
+        window_bytes: int = WINDOW_BYTES,
+        on_progress: OnProgress | None = None,
+    ) -> ItemStream:
+        """Opens a stream: ``async for item in peer.stream(…)``.
+
+        ``timeout`` bounds the opening, up to the first item; ``idle_timeout`` the wait for each further one,
+        where the reader is not the slow one. ``window_bytes``: what may be under way, headers included.
+        """
+        call = self._connection.call(
+            self._method(method, "stream"),
+            input,
+            target=target,
+            timeout_ms=_milliseconds(timeout),
+            lane=lane,
+            upload=upload is not None,
+            stream=True,
+            window_bytes=window_bytes,
+            idle_ms=_milliseconds(idle_timeout),
+        )
+        return ItemStream(call, PendingCall(self._driver, call, upload, on_progress))
+
+    async def notify(
+        self, method: str | Method, input: object = UNDEFINED, *, target: Target | None = None
+    ) -> None:
+        """Sends one way; returns when the outbox has taken it."""
+        known = self._method(method, "call")
+        while not self._connection.notify(known, input, target=target):
+            await self._room(known)
+        self._driver.kick()
+
+    def client(self, namespace: str, target: Target | None = None) -> Client:
+        """The methods of a namespace as attributes."""
+        return Client(self, namespace, target)
+
+    # Topics.
+
+    async def publish(self, topic: str | Method, value: object, *, key: str | None = None) -> None:
+        """Publishes an event on the hub; ``key`` is its conflation key. Returns when the outbox has taken it."""
+        known = self._method(topic, "topic")
+        while not self._connection.publish(known, value, key=key):
+            await self._room(known)
+        self._driver.kick()
+
+    def subscribe(
+        self,
+        topic: str | Method,
+        *,
+        overflow: Overflow | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        window_bytes: int = WINDOW_BYTES,
+    ) -> Subscription:
+        """Subscribes to a topic on the hub. ``overflow``: what happens when this subscriber is too slow."""
+        known = self._method(topic, "topic")
+        if overflow is not None:
+            known = replace(known, overflow=overflow)
+        call = self._connection.subscribe(
+            known, timeout_ms=_milliseconds(timeout), window_bytes=window_bytes
+        )
+        registered = asyncio.Event()
+        pending = PendingCall(self._driver, call, on_progress=lambda _: registered.set())
+        return Subscription(call, pending, registered)
+
+    # Answers.
+
+    def handle(
+        self,
+        method: str | Method,
+        handler: Handler,
+        *,
+        blocking: bool = False,
+    ) -> Callable[[], None]:
+        """Serves a method until the returned function withdraws it; calls that run then are finished.
+
+        The handler gets the input and a :class:`Call`. It is a function of either kind, or a generator of
+        either kind, whose items are sent as fast as the caller reads them. A cancel reaches it as
+        ``CancelledError``. What it raises becomes the caller's error: a :class:`ViaductError` as it is,
+        anything else as UNKNOWN / HANDLER_ERROR. ``blocking``: it is no coroutine, and runs in a thread.
+
+        :raises ViaductError: ALREADY_EXISTS when the name is served here.
+        """
+        kind: MethodKind = "stream" if is_generator(handler) else "call"
+        known = Method(method, kind) if isinstance(method, str) else method
+        self._connection.serve(known)
+        self._served[known.name] = Served(known, handler, blocking)
+        self._driver.kick()
+
+        def withdraw() -> None:
+            if self._served.get(known.name, served).method is known:
+                self._served.pop(known.name, None)
+            self._connection.withdraw(known)
+            self._driver.kick()
+
+        served = self._served[known.name]
+        return withdraw
+
+    def serve(self, namespace: str, handlers: Mapping[str, Handler]) -> Callable[[], None]:
+        """Serves ``namespace.name`` for each, until the returned function withdraws all."""
+        withdrawals: list[Callable[[], None]] = []
+
+        def withdraw() -> None:
+            for withdraw_one in withdrawals:
+                withdraw_one()
+
+        try:
+            for name, handler in handlers.items():
+                withdrawals.append(self.handle(f"{namespace}.{name}", handler))
+        except ViaductError:
+            withdraw()
+            raise
+        return withdraw
+
+    def handler(self, method: str | Method, *, blocking: bool = False) -> Callable[[H], H]:
+        """The decorator of :meth:`handle`."""
+
+        def decorate(handler: H) -> H:
+            self.handle(method, handler, blocking=blocking)
+            return handler
+
+        return decorate
+
+    async def _room(self, method: Method) -> None:
+        if self.closed is not None:
+            raise link_error("LINK_LOST", method.name, "not-sent")
+        await self._driver.room()
+
+    def _method(self, method: str | Method, kind: MethodKind) -> Method:
+        """Of one name there is one method, so that it is one on its route."""
+        if isinstance(method, Method):
+            return method
+        known = self._methods.get((method, kind))
+        if known is None:
+            if len(self._methods) >= _MAX_NAMES:
+                self._methods.clear()
+            known = self._methods[method, kind] = Method(method, kind)
+        return known
+
+
+def _milliseconds(seconds: float | None) -> float:
+    """0 is no limit on the wire, so that no time left is the least there is."""
+    return 0 if seconds is None else max(seconds * 1000, 0.001)
+

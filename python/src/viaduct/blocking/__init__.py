@@ -1,0 +1,17 @@
+"""Peers for programs that own their main thread.
+
+>>> with viaduct.blocking.join(app="studio", id="render") as peer:
+...     peer.serve("scene", {"render": render})
+...     peer.run_forever()
+
+The link lives on a thread of its own; every function here may be called from any other thread. Handlers run
+on the thread that calls :meth:`Peer.pump` or :meth:`Peer.run_forever`.
+"""
+
+from __future__ import annotations
+
+from .call import Call
+from .peer import Peer, join
+from .streams import ItemStream, Subscription
+
+__all__ = ["Call", "ItemStream", "Peer", "Subscription", "join"]

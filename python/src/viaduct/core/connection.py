@@ -1,0 +1,146 @@
+"""One end of a link, without input or output."""
+
+from __future__ import annotations
+
+from ..wire.errors import ViaductError
+from ..wire.head import key_head
+from ..wire.limits import CALL_TIMEOUT_MS, MIN_WINDOW_BYTES, WINDOW_BYTES
+from .clock import NEVER
+from .endpoint import Endpoint
+from .in_call import InCall
+from .method import LANES, Lane, Method
+from .out_call import OutCall
+from .route import TOPICS, Target
+from .sender import Sender
+
+
+class Connection(Endpoint):
+    """Makes calls and answers them; both ends of a link are of this class.
+
+    The owner feeds what it reads to :meth:`receive_data`, writes what :meth:`data_to_send` gives, calls
+    :meth:`handle_timeout` when :attr:`timeout_at` has come, and acts on the events of all three.
+
+    ``is_hub``: the far end is a hub, which is told what is served here and which stamps sources.
+    ``joining``: takes part in an admission first; what is written before waits for it.
+    ``debug``: stacks travel with errors.
+    """
+
+    # Calls of ours.
+
+    def call(
+        self,
+        method: Method,
+        value: object,
+        *,
+        target: Target | None = None,
+        timeout_ms: float = CALL_TIMEOUT_MS,
+        lane: Lane | None = None,
+        upload: bool = False,
+        stream: bool = False,
+        window_bytes: int = WINDOW_BYTES,
+        idle_ms: float = 0,
+    ) -> OutCall:
+        """Makes a call; it ends with an Answered or Failed event.
+
+        ``target``: ``{"id": …}`` or ``{"type": …}``; without one the far end itself. ``timeout_ms`` 0: none.
+        ``stream``: takes items, of which ``window_bytes`` may be under way, into ``call.items``.
+        ``upload``: items follow by :meth:`send_item`, then :meth:`finish_upload`.
+
+        :raises ViaductError: it was refused, with the fate ``not-sent``.
+        """
+        call = OutCall(
+            id=0,
+            route=self._out_routes.to(target),
+            method=method,
+            input=value,
+            lane=LANES[lane or method.lane],
+            window=max(MIN_WINDOW_BYTES, window_bytes) if stream else 0,
+            deadline=self.clock() + timeout_ms if timeout_ms else NEVER,
+            has_upload=upload,
+            is_headed=method.kind == "topic",
+            idle_ms=idle_ms,
+        )
+        self._caller.begin(call)
+        return call
+
+    def subscribe(
+        self,
+        topic: Method,
+        *,
+        timeout_ms: float = CALL_TIMEOUT_MS,
+        window_bytes: int = WINDOW_BYTES,
+    ) -> OutCall:
+        """Subscribes to a topic: items are (value, head), and a Progressed event says it is registered.
+
+        :raises ViaductError: it was refused, with the fate ``not-sent``.
+        """
+        return self.call(
+            topic,
+            {"overflow": topic.overflow},
+            target=TOPICS,
+            timeout_ms=timeout_ms,
+            stream=True,
+            window_bytes=window_bytes,
+        )
+
+    def notify(self, method: Method, value: object, *, target: Target | None = None) -> bool:
+        """Sends one way. False when it was not taken: the outbox is full, or the link has ended.
+
+        :raises ViaductError: of what cannot be sent, with the fate ``not-sent``.
+        """
+        return self._caller.notify(self._out_routes.to(target), method, value)
+
+    def publish(self, topic: Method, value: object, *, key: str | None = None) -> bool:
+        """Publishes an event, with a conflation key where one is given. As :meth:`notify` otherwise."""
+        head = b"" if key is None else key_head(key)
+        return self._caller.notify(self._out_routes.to(TOPICS), topic, value, head)
+
+    def cancel(self, call: OutCall, error: ViaductError | None = None) -> None:
+        """Fails a call now, with CANCELLED or the given error; the far handler is told."""
+        self._caller.calls.abandon(call, "CANCELLED", error)
+
+    def finish_upload(self, call: OutCall) -> None:
+        """The last item of the upload was sent."""
+        self._caller.finish(call)
+
+    # Calls of the far end.
+
+    def serve(self, method: Method) -> None:
+        """Calls of this method become CallStarted events until it is withdrawn.
+
+        :raises ViaductError: ALREADY_EXISTS when the name is served here.
+        """
+        self._in_routes.serve(method)
+        if self._announcer is not None:
+            self._announcer.add(method)
+
+    def withdraw(self, method: Method) -> None:
+        """Calls that run are finished; further ones are refused."""
+        if self._in_routes.withdraw(method) and self._announcer is not None:
+            self._announcer.withdraw(method)
+
+    def begin_items(self, call: InCall) -> Sender:
+        """The handler answers with items, one whenever ``may_send()`` of the sender, or SendReady, says so."""
+        return self._callee.begin_items(call)
+
+    def send_item(self, call: InCall | OutCall, value: object) -> None:
+        """Sends an item of an answer or an upload. What cannot be sent fails the call."""
+        if isinstance(call, InCall):
+            self._callee.send_item(call, value)
+        else:
+            self._caller.send_item(call, value)
+
+    def progress(self, call: InCall, value: object) -> None:
+        """Reports progress to the caller.
+
+        :raises ViaductError: of what cannot be sent, or not in one frame.
+        """
+        self._callee.progress(call, value)
+
+    def end(self, call: InCall, value: object) -> None:
+        """Answers a call. What cannot be sent fails it."""
+        self._callee.end(call, value)
+
+    def fail(self, call: InCall, raised: BaseException) -> None:
+        """Answers a call with an error: a ViaductError as it is, anything else as HANDLER_ERROR."""
+        self._callee.fail(call, raised)

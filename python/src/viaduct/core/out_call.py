@@ -1,0 +1,53 @@
+"""A call that this side has made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .exchange import State
+from .items import Items
+from .method import Method
+from .outbox import Entry
+from .route import Route
+from .sender import Sender
+
+
+@dataclass(slots=True, eq=False)
+class OutCall:
+    """What its answer settles. ``id`` changes when the call is sent once more."""
+
+    id: int
+    route: Route
+    method: Method
+    input: object
+    """Kept while the call may have to be sent once more."""
+    lane: int
+    window: int
+    """Bytes of items that may be under way towards this side; 0: it takes none."""
+    deadline: float
+    """By the connection's clock, ms; :data:`~viaduct.core.clock.NEVER` without one."""
+    has_upload: bool
+    is_headed: bool
+    """Items are handed over as (value, head)."""
+    dictionary: bool = False
+    """Whether the bodies of this side use the method's dictionary."""
+    state: State = State.IDLE
+    items: Items | None = None
+    """Of a stream: what arrives."""
+    sender: Sender | None = None
+    entry: Entry | None = None
+    """Where the CALL waits, so that it can be called off."""
+    idle_ms: float = 0
+    """Streams: fails when no item came for so long; 0: never."""
+    context: Any = None
+    """The owner's."""
+
+    def call_off(self) -> bool:
+        """Takes the CALL out of the outbox. True when none of it had left."""
+        if self.sender is not None and self.sender.clear():
+            return True
+        if self.entry is None or self.entry.sent:
+            return False
+        self.entry.call_off()
+        return True

@@ -1,0 +1,68 @@
+"""A way to a target as its caller sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from ..wire.errors import ViaductError
+from .method import Method
+from .peer_info import PeerInfo
+
+Target = Mapping[str, object]
+"""What OPEN names as its target: ``{"id": …}``, ``{"type": …}`` or ``{"topics": True}``."""
+
+TOPICS: Final[Target] = {"topics": True}
+
+
+class Route:
+    """A number, and the methods defined on it so far, numbered by first use."""
+
+    def __init__(self, number: int, target: Target | None) -> None:
+        self.number = number
+        self.target = target
+        self._indices: dict[tuple[str, str], int] = {}
+        self.methods: list[Method] = []
+        self.same: list[bool] = []
+        """Whether the server's fingerprint equals ours, by method index; set by ROUTE."""
+        self.status: list[int | None] = []
+        """By method index: 0 allowed, a reason's number, None until ROUTE has come."""
+        self.peer: PeerInfo | None = None
+        """The peer behind a route bound to one, as the hub says."""
+
+    def index_of(self, method: Method) -> int | None:
+        """The method's index, or None when it is not defined here yet."""
+        return self._indices.get((method.name, method.fingerprint))
+
+    def define(self, method: Method) -> int:
+        index = self._indices[method.name, method.fingerprint] = len(self.methods)
+        self.methods.append(method)
+        self.same.append(False)
+        self.status.append(None)
+        return index
+
+    def describe(self, method: Method) -> str:
+        """The method, and on whom, for messages of errors."""
+        if self.target is None or "topics" in self.target:
+            return method.name
+        who = self.target.get("id") or f"any {self.target.get('type')}"
+        return f"{method.name} on {who}"
+
+
+def target_key(target: Target | None) -> tuple[str, object] | None:
+    """Equal for equal targets.
+
+    :raises ViaductError: INVALID_ARGUMENT / BAD_TARGET when it is none.
+    """
+    if target is None:
+        return None
+    if len(target) == 1:
+        [(key, value)] = target.items()
+        if key in ("id", "type") and isinstance(value, str) or key == "topics":
+            return key, value
+    raise ViaductError(
+        "INVALID_ARGUMENT",
+        'a target is {"id": "…"} or {"type": "…"}',
+        reason="BAD_TARGET",
+        fate="not-sent",
+    )

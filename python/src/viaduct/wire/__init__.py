@@ -1,0 +1,1 @@
+"""What is on the wire: frames, values as bodies, fingerprints, errors. Nothing here does input or output."""

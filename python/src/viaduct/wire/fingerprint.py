@@ -1,0 +1,64 @@
+"""Fingerprints of methods (PROTOCOL.md, section 10).
+
+They tell whether two sides mean the same method; they prove nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+from .json_text import Json, canonical_json
+from .text import utf16_order
+
+_OFFSET_BASIS: Final = 0xCBF29CE484222325
+_PRIME: Final = 0x100000001B3
+_MASK: Final = 2**64 - 1
+
+
+class Schemas(NamedTuple):
+    """JSON Schemas of what travels, ``None`` where there is none. A topic's data stands under ``input``."""
+
+    input: Json = None
+    output: Json = None
+    item: Json = None
+    upload: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class MethodShape:
+    """What a fingerprint is made of.
+
+    ``name``: the full one, as ``pages.analyze``. ``errors``: names of the declared errors, in any order.
+    A stream without items of its own has the kind ``call``.
+    """
+
+    name: str
+    kind: Literal["call", "stream", "topic"]
+    upload: bool = False
+    errors: Iterable[str] = ()
+    version: int | None = None
+    schemas: Schemas = Schemas()
+
+
+def fingerprint(shape: MethodShape) -> str:
+    """16 hexadecimal digits."""
+    errors: list[str] = sorted(shape.errors, key=utf16_order)
+    members: Json = {
+        "name": shape.name,
+        "kind": shape.kind,
+        "upload": shape.upload,
+        "errors": errors,
+        "version": shape.version,
+        "schemas": shape.schemas._asdict(),
+    }
+    return fnv1a64(canonical_json(members))
+
+
+def fnv1a64(text: str) -> str:
+    """FNV-1a 64 over the text's UTF-8, as 16 hexadecimal digits."""
+    hashed = _OFFSET_BASIS
+    for byte in text.encode():
+        hashed = (hashed ^ byte) * _PRIME & _MASK
+    return f"{hashed:016x}"

@@ -1,0 +1,160 @@
+"""Peers over socket pairs and pipes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+import viaduct
+from aio.asynchronous import asynchronous
+from aio.pair import hosting_peer, peer_pair
+from viaduct import Call, ViaductError
+from viaduct.aio.stdio import PipeTransport
+
+SOURCE = Path(viaduct.__file__).parents[1]
+
+STDIO_CHILD = """
+import asyncio, os, viaduct
+
+async def main():
+    async with await viaduct.join() as peer:
+        print("printed")
+        os.write(1, b"written\\n")
+        peer.handle("child.echo", lambda value, call: value)
+        await peer.wait_closed()
+
+asyncio.run(main())
+"""
+
+
+@asynchronous
+async def test_a_link_over_stdio() -> None:
+    child_in, hub_out = os.pipe()
+    hub_in, child_out = os.pipe()
+    child = subprocess.Popen(
+        [sys.executable, "-c", STDIO_CHILD],
+        stdin=child_in,
+        stdout=child_out,
+        stderr=subprocess.PIPE,
+        env={"PYTHONPATH": str(SOURCE), "VIADUCT_FD": "stdio", "VIADUCT_APP": "app"},
+    )
+    os.close(child_in)
+    os.close(child_out)
+    hub = hosting_peer()
+    ready = asyncio.Event()
+    hub.handle("$hub.serve", lambda methods, call: None)
+    hub.handle("$hub.ready", lambda _, call: ready.set())
+    await PipeTransport().open(hub.driver, hub_in, hub_out)
+    await ready.wait()
+    large = bytes(500_000)
+    assert await hub.call("child.echo", {"large": large}) == {"large": large}
+    await hub.close()
+    _, errors = await asyncio.to_thread(child.communicate)
+    assert errors.splitlines() == [b"printed", b"written"]
+    assert child.returncode == 0
+
+
+@asynchronous
+async def test_a_deadline_ends_a_handler() -> None:
+    caller, callee = await peer_pair()
+    ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    @callee.handler("m")
+    async def wait(_: object, call: Call) -> None:
+        assert call.deadline > time.monotonic()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set_result(call.time_left)
+
+    with pytest.raises(ViaductError) as failure:
+        await caller.call("m", timeout=0.05)
+    assert failure.value.reason == "DEADLINE_EXCEEDED"
+    assert await ended <= 0
+    with pytest.raises(ViaductError) as failure:
+        await caller.call("m", timeout=-1)
+    assert failure.value.fate == "not-sent"
+    await asyncio.gather(caller.close(), callee.close())
+
+
+@asynchronous
+async def test_a_reader_that_rests_stops_the_generator() -> None:
+    caller, callee = await peer_pair()
+    made = 0
+
+    @callee.handler("items")
+    async def items(_: object, call: Call) -> AsyncIterator[bytes]:
+        nonlocal made
+        for made in range(1000):
+            yield bytes(10_000)
+
+    stream = caller.stream("items", window_bytes=100_000)
+    await anext(stream)
+    for _ in range(50):
+        await caller.ping()
+    before = made
+    await caller.ping()
+    assert before == made < 12
+    assert len([item async for item in stream]) == 999
+    await asyncio.gather(caller.close(), callee.close())
+
+
+@asynchronous
+async def test_a_handler_that_returns_nothing_sendable_and_one_that_raises_oddly() -> None:
+    caller, callee = await peer_pair()
+
+    class Odd(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("not even that")
+
+    def odd(_: object, call: Call) -> None:
+        raise Odd
+
+    callee.handle("odd", odd)
+    callee.handle("object", lambda _, call: object())
+
+    def raises(error: ViaductError, code: str, reason: str) -> None:
+        assert (error.code, error.reason) == (code, reason)
+
+    for method, code, reason in [
+        ("odd", "UNKNOWN", "HANDLER_ERROR"),
+        ("object", "INTERNAL", "UNSENDABLE"),
+        ("none", "UNIMPLEMENTED", "METHOD_NOT_FOUND"),
+    ]:
+        with pytest.raises(ViaductError) as failure:
+            await caller.call(method)
+        raises(failure.value, code, reason)
+    await asyncio.gather(caller.close(), callee.close())
+
+
+@asynchronous
+async def test_closing_settles_what_waits_on_both_sides() -> None:
+    caller, callee = await peer_pair()
+    cancelled = asyncio.Event()
+    started = asyncio.Event()
+
+    @callee.handler("m")
+    async def hang(_: object, call: Call) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    waiting = asyncio.ensure_future(caller.call("m", timeout=None))
+    await started.wait()
+    await callee.close()
+    assert cancelled.is_set()
+    with pytest.raises(ViaductError) as failure:
+        await waiting
+    assert (failure.value.reason, failure.value.fate) == ("LINK_LOST", "unknown")
+    assert await caller.wait_closed() == "GOING_AWAY"
+    await caller.close()

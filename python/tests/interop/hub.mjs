@@ -1,0 +1,188 @@
+/**
+ * A hub for the tests of another language: `node hub.mjs <app> <base>`. Its own peer serves `node.*`, by which
+ * a test has it call, read, publish and supervise. It prints `ready` once peers may join, and ends with its input.
+ */
+import { readFileSync } from 'node:fs'
+
+const root = new URL('../../../', import.meta.url)
+const load = (module) => import(new URL(`dist/${module}`, root).href)
+const { Hub, ViaductError, isViaductError } = await load('index.js')
+const { makeDictionary } = await load('wire/dictionary.js')
+const { BodyEncoder, decodeBody } = await load('wire/body.js')
+
+const [app, base] = process.argv.slice(2)
+const all = { zone: 'trusted', call: ['*'], publish: ['*'], subscribe: ['*'] }
+const hub = await Hub.listen({
+  app,
+  base,
+  manifest: {
+    main: all,
+    python: all,
+    'python-1': { ...all, join: true },
+    'python-2': { ...all, join: true },
+    guest: { zone: 'untrusted', join: true, call: ['node.echo'] },
+  },
+})
+
+const plain = { upload: false, fingerprint: '', lane: 'normal', idempotent: false, overflow: 'drop-oldest' }
+const typed = { ...plain, fingerprint: '00c0ffee00c0ffee' }
+/** The same method as the Python side declares, with dictionaries. */
+const shaped = {
+  ...typed,
+  name: 'shaped.swap',
+  kind: 'call',
+  input: makeDictionary([['left', 'right', 'note']]),
+  output: makeDictionary([['right', 'left']]),
+}
+const methodOf = (name, kind = 'call') => (name === shaped.name ? shaped : { ...plain, name, kind })
+
+const describe = (error) =>
+  isViaductError(error)
+    ? { code: error.code, reason: error.reason, fate: error.fate, data: error.data, path: error.path, message: error.message }
+    : { code: 'THROWN', message: String(error) }
+
+const settle = async (promise) => {
+  try {
+    return { value: await promise }
+  } catch (error) {
+    return { error: describe(error) }
+  }
+}
+
+/** Handlers that were aborted, and who waits for how many of them. */
+let aborted = 0
+let watchers = []
+const countAborted = () => {
+  aborted++
+  for (const look of watchers) look()
+}
+/** Calls of `node.abandon`, each with what ends it. */
+const abandoned = new Map()
+const until = (signal) => new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+
+const calls = {
+  echo: (input) => input,
+  add: ({ a, b }) => a + b,
+  nothing: () => {},
+  async hang(_, call) {
+    await until(call.signal)
+    countAborted()
+    throw call.signal.reason
+  },
+  /** How many handlers were aborted, as soon as they are so many. */
+  aborted: (atLeast) =>
+    new Promise((resolve) => {
+      const look = () => {
+        if (aborted < atLeast) return
+        watchers = watchers.filter((other) => other !== look)
+        resolve(aborted)
+      }
+      watchers.push(look)
+      look()
+    }),
+  whoCalls: (_, call) => ({ id: call.peer.id, timeLeftMs: call.timeLeftMs }),
+  progress(steps, call) {
+    for (const step of steps) call.progress(step)
+    return steps.length
+  },
+  fail(how) {
+    if (how === 'declared') throw new ViaductError('FAILED_PRECONDITION', 'too long', { reason: 'TooLong', data: { max: 3 } })
+    if (how === 'error') throw new TypeError('broken')
+    throw how
+  },
+  async sum(_, call) {
+    let sum = 0
+    for await (const item of call.upload) sum += typeof item === 'number' ? item : item.length
+    return sum
+  },
+  /** Calls a method of a peer; answers with its value or error. */
+  call: ({ method, input, target, timeoutMs }) =>
+    settle(hub.peer.call(methodOf(method), input, { target, timeoutMs })),
+  /** Calls it, and cancels the call when `node.cancel` says so. */
+  async abandon({ method, input, target }) {
+    const controller = new AbortController()
+    abandoned.set(method, controller)
+    return settle(hub.peer.call(method, input, { target, timeoutMs: 0, signal: controller.signal }))
+  },
+  cancel: (method) => abandoned.get(method).abort(),
+  /** Reads a stream, whole or up to `leaveAfter` items. */
+  async read({ method, input, target, leaveAfter = Infinity, windowBytes }) {
+    const stream = hub.peer.stream(methodOf(method, 'stream'), input, {
+      target,
+      ...(windowBytes === undefined ? {} : { windowBytes }),
+    })
+    const items = []
+    try {
+      for await (const item of stream) if (items.push(item) >= leaveAfter) break
+    } catch (error) {
+      return { items, error: describe(error) }
+    }
+    return { items, ...(await settle(stream.output)) }
+  },
+  async upload({ method, target, items }) {
+    async function* give() {
+      yield* items
+    }
+    return settle(hub.peer.call({ ...plain, name: method, kind: 'call', upload: true }, undefined, { target, upload: give() }))
+  },
+  /** Sends the values of vectors/values.json through a peer that echoes them; answers with those that changed. */
+  async echoVectors({ method, target }) {
+    const { values } = JSON.parse(readFileSync(new URL('vectors/values.json', root), 'utf8'))
+    const changed = []
+    for (const { name, hex, segments = [] } of values) {
+      const bytes = Buffer.from(hex, 'hex')
+      const parts = segments.map(({ bytes: size, fill }) => new Uint8Array(size).fill(fill))
+      const value = decodeBody(bytes, 0, bytes.length, { maxDepth: 64, maxKeys: 1e7 }, undefined, parts)
+      const back = await settle(hub.peer.call(method, value, { target }))
+      const encoder = new BodyEncoder()
+      const again = 'value' in back ? Buffer.from(encoder.encode(back.value)).toString('hex') : back.error
+      const lifted = encoder.segments.map((segment) => Buffer.from(segment).toString('hex'))
+      if (again !== hex || lifted.join() !== parts.map((part) => Buffer.from(part).toString('hex')).join())
+        changed.push({ name, hex, again })
+    }
+    return { sent: values.length, changed }
+  },
+  publish({ topic, value, key }) {
+    hub.peer.core.publish(methodOf(topic, 'topic'), value, key === undefined ? {} : { key })
+  },
+  supervise: ({ id, ...spec }) => hub.supervise(id, spec),
+  whenReady: (id) => hub.whenReady(id),
+  kill: ({ id, signal }) => hub.kill(id, signal),
+  stop: (id) => hub.stop(id),
+  status: async (id) => (await hub.children()).find((child) => child.id === id),
+}
+
+const streams = {
+  async *count({ upTo, size = 0 }, call) {
+    for (let number = 1; number <= upTo; number++) {
+      if (call.signal.aborted) return
+      yield size > 0 ? new Uint8Array(size).fill(number) : number
+    }
+    return upTo
+  },
+  async *forever(_, call) {
+    try {
+      for (let number = 0; ; number++) yield number
+    } finally {
+      countAborted()
+    }
+  },
+  async *double(_, call) {
+    for await (const item of call.upload) yield item * 2
+    return 'done'
+  },
+  async *breaks(after) {
+    for (let number = 0; number < after; number++) yield number
+    throw new ViaductError('DATA_LOSS', 'torn', { reason: 'TORN' })
+  },
+}
+
+for (const [name, handler] of Object.entries(calls)) hub.peer.handle(`node.${name}`, handler)
+for (const [name, handler] of Object.entries(streams)) hub.peer.handle(methodOf(`node.${name}`, 'stream'), handler)
+hub.peer.handle({ ...shaped, name: 'node.swap' }, ({ left, right }) => ({ right: left, left: right }))
+
+process.stdin.resume().on('end', async () => {
+  await hub.close()
+  process.exit(0)
+})
+console.log('ready')
