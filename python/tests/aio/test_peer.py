@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -157,4 +157,28 @@ async def test_closing_settles_what_waits_on_both_sides() -> None:
         await waiting
     assert (failure.value.reason, failure.value.fate) == ("LINK_LOST", "unknown")
     assert await caller.wait_closed() == "GOING_AWAY"
+    await caller.close()
+
+
+@asynchronous
+async def test_a_cancel_is_over_when_the_thread_of_its_handler_is() -> None:
+    caller, callee = await peer_pair()
+    steps: list[str] = []
+
+    @callee.handler("items", blocking=True)
+    def items(_: object, call: Call) -> Iterator[int]:
+        yield 1
+        try:
+            while not call.cancelled.is_set():
+                time.sleep(0.001)
+            steps.append("seen")
+            yield 2
+        finally:
+            steps.append("closed")
+
+    async with caller.stream("items") as stream:
+        assert await anext(stream) == 1
+    await caller.ping()
+    await callee.close()
+    assert steps == ["seen", "closed"]
     await caller.close()

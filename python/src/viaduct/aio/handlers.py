@@ -105,8 +105,14 @@ class Invocation:
             await self._pump.send(value)
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """A thread cannot be cancelled: the call is not over before the function has returned."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, function, *arguments)
+        running = loop.run_in_executor(self._executor, function, *arguments)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait({running})
+            raise
 
 
 def advance(items: Generator[object, None, object]) -> tuple[object, bool]:

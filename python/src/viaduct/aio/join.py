@@ -102,7 +102,12 @@ async def join_over(
     connection = Connection(is_hub=True, joining=joining, debug=debug)
     peer = Peer(connection, executor=executor)
     await connect(peer.driver)
-    reason = await peer.admitted()
+    try:
+        reason = await peer.admitted()
+    except asyncio.CancelledError:
+        connection.close()
+        peer.driver.kick()
+        raise
     if reason is not None:
         await peer.close()
         raise admission_error(reason, app)

@@ -133,7 +133,7 @@ class Peer(LinkedPeer):
     # Topics.
 
     async def publish(self, topic: str | Method, value: object, *, key: str | None = None) -> None:
-        """Publishes an event on the hub; ``key`` is its conflation key. Returns when the outbox has taken it."""
+        """Publishes an event on the hub, with its conflation ``key``; returns when the outbox has it."""
         known = self._method(topic, "topic")
         while not self._connection.publish(known, value, key=key):
             await self._room(known)
@@ -171,24 +171,24 @@ class Peer(LinkedPeer):
 
         The handler gets the input and a :class:`Call`. It is a function of either kind, or a generator of
         either kind, whose items are sent as fast as the caller reads them. A cancel reaches it as
-        ``CancelledError``. What it raises becomes the caller's error: a :class:`ViaductError` as it is,
+        ``CancelledError``; one that runs in a thread looks at ``call.cancelled``. What it raises becomes the caller's error: a :class:`ViaductError` as it is,
         anything else as UNKNOWN / HANDLER_ERROR. ``blocking``: it is no coroutine, and runs in a thread.
 
         :raises ViaductError: ALREADY_EXISTS when the name is served here.
         """
         kind: MethodKind = "stream" if is_generator(handler) else "call"
         known = Method(method, kind) if isinstance(method, str) else method
+        served = Served(known, handler, blocking)
         self._connection.serve(known)
-        self._served[known.name] = Served(known, handler, blocking)
+        self._served[known.name] = served
         self._driver.kick()
 
         def withdraw() -> None:
-            if self._served.get(known.name, served).method is known:
-                self._served.pop(known.name, None)
-            self._connection.withdraw(known)
-            self._driver.kick()
+            if self._served.get(known.name) is served:
+                del self._served[known.name]
+                self._connection.withdraw(known)
+                self._driver.kick()
 
-        served = self._served[known.name]
         return withdraw
 
     def serve(self, namespace: str, handlers: Mapping[str, Handler]) -> Callable[[], None]:

@@ -37,8 +37,8 @@ def join(
 ) -> Peer:
     """Joins a hub as :func:`viaduct.join` does.
 
-    ``ready``: report to the hub that this peer takes work, at the first call or :meth:`Peer.pump`; so
-    what is to be served before that is. ``exit_with_link``: a supervised child gets SIGTERM when its link ends.
+    ``ready``: report to the hub that this peer takes work, at the first call or :meth:`Peer.pump`, before
+    which everything is to be served. ``exit_with_link``: a supervised child gets SIGTERM when its link ends.
     """
     thread = LoopThread()
     try:

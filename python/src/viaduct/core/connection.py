@@ -120,7 +120,7 @@ class Connection(Endpoint):
             self._announcer.withdraw(method)
 
     def begin_items(self, call: InCall) -> Sender:
-        """The handler answers with items, one whenever ``may_send()`` of the sender, or SendReady, says so."""
+        """The handler answers with items, one when ``may_send()`` of the sender, or SendReady, says so."""
         return self._callee.begin_items(call)
 
     def send_item(self, call: InCall | OutCall, value: object) -> None:
@@ -142,5 +142,5 @@ class Connection(Endpoint):
         self._callee.end(call, value)
 
     def fail(self, call: InCall, raised: BaseException) -> None:
-        """Answers a call with an error: a ViaductError as it is, anything else as HANDLER_ERROR."""
+        """Answers with an error: a ViaductError as it is, anything else as HANDLER_ERROR."""
         self._callee.fail(call, raised)

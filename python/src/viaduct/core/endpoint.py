@@ -196,11 +196,9 @@ class Endpoint:
                 call.sender.wake()
 
     def announce(self) -> None:
-        """Tells the hub what is served here and it does not know yet; :meth:`data_to_send` does so by itself."""
+        """Tells the hub what is served here; :meth:`data_to_send` does so by itself."""
         if self._announcer is not None and self.link.closed is None:
             self._announcer.tell()
-
-    # The link.
 
     def ping(self) -> int:
         """Sends a PING; its Ponged event has the number that is returned."""

@@ -14,7 +14,6 @@ from .outbox import HIGH_WATER_BYTES, Outbox
 VERSION: Final = 1
 MAGIC: Final = (0x44414956, 0x1A544355)
 """``"VIADUCT" 0x1a``, as ``id`` and ``route`` of a preamble."""
-_MAX_PINGS: Final = 64
 
 
 class Link:
@@ -96,8 +95,6 @@ class Link:
     def ping(self) -> int:
         """Sends a PING; its :class:`Ponged` has the number that is returned."""
         self._ping_count += 1
-        if len(self._pings) >= _MAX_PINGS:
-            del self._pings[next(iter(self._pings))]
         self._pings[self._ping_count] = self.clock()
         self.control(Kind.PING, id=self._ping_count)
         return self._ping_count

@@ -16,7 +16,7 @@ from .out_call import OutCall
 
 
 class Outgoing:
-    """Takes each call through the table; a slot is free again when the callee has ended, or was never told."""
+    """Takes each call through the table; a slot is free when the callee has ended, or was never told."""
 
     def __init__(self, link: Link, limit: int, expect: Callable[[float], None]) -> None:
         """``expect`` is told of each deadline."""
