@@ -6,6 +6,7 @@ import type {
   PeerInfo,
   Publisher,
   Server,
+  Serving,
   Subscription,
   Target,
 } from '../core/call.ts'
@@ -13,12 +14,14 @@ import type { CloseReason } from '../core/link.ts'
 import { type Method, untyped } from '../core/method.ts'
 import { NOBODY, type PeerCore } from '../core/peer.ts'
 import { targetKey } from '../core/route.ts'
+import { serving } from '../core/serving.ts'
 import { ResumingSubscription } from '../core/streams.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
 import { type Client, type ClientOptions, client } from './client.ts'
 import type { ContractOf } from './contract.ts'
 import { type Handlers, type ServeOptions, serve } from './serve.ts'
 import { type ContractSubscription, publish, type SubscribeOptions, subscribe, type Topic } from './topics.ts'
+import { type PeerWatch, WATCH, type WatchOptions, watchHub } from './watch.ts'
 
 /** What one peer answered to a call that went to all of a type. */
 export type Answer<Output> =
@@ -37,7 +40,7 @@ export class Peer implements Server {
   #info: PeerInfo
   readonly #callers = new Map<string, Caller>()
   /** What is served, so that it can be served again over another link. */
-  readonly #served = new Map<Method, { readonly handler: Handler; withdraw: () => void }>()
+  readonly #served = new Map<Method, { readonly handler: Handler; serving: Serving }>()
   readonly #publisher: Publisher
   readonly #closed: Promise<CloseReason>
   #settleClosed: (reason: CloseReason) => void = () => {}
@@ -92,7 +95,7 @@ export class Peer implements Server {
   resume(core: PeerCore, info: PeerInfo): void {
     this.#core = core
     this.#info = info
-    for (const [method, served] of this.#served) served.withdraw = core.handle(method, served.handler)
+    for (const [method, served] of this.#served) served.serving = core.handle(method, served.handler)
     for (const resumed of this.#resumed.splice(0)) resumed()
   }
 
@@ -107,12 +110,27 @@ export class Peer implements Server {
     if (!this.#resumes) return this.#core.subscribe(topic, options)
     return new ResumingSubscription(
       () => this.#core.subscribe(topic, options),
-      async () => {
-        if (this.#core.isClosed && !this.#finished) {
-          await new Promise<void>((resolve) => this.#resumed.push(resolve))
-        }
-        return !this.#finished
-      },
+      () => this.#again(),
+    )
+  }
+
+  /** Settles when there is a link; false when there will be none. */
+  async #again(): Promise<boolean> {
+    if (this.#resumes && this.#core.isClosed && !this.#finished) {
+      await new Promise<void>((resolve) => this.#resumed.push(resolve))
+    }
+    return !this.#core.isClosed
+  }
+
+  /**
+   * Who is on the hub: a snapshot, then each change, as `$hub.who` may be asked for. A reader that falls behind
+   * gets a snapshot instead of what it missed.
+   */
+  watch(options?: WatchOptions): PeerWatch {
+    return watchHub(
+      () => this.#core.stream(WATCH, undefined),
+      () => this.#again(),
+      options,
     )
   }
 
@@ -121,18 +139,18 @@ export class Peer implements Server {
     return client(this.to(target), contract, options)
   }
 
-  /** Serves a contract until the returned function withdraws it; calls that run then are finished. */
+  /** Serves a contract until it is withdrawn; see {@link Serving}. */
   serve<E>(
     contract: ContractOf<E>,
     handlers: Handlers<E>,
     options?: ServeOptions & { readonly partial?: false },
-  ): () => void
+  ): Serving
   serve<E>(
     contract: ContractOf<E>,
     handlers: Partial<Handlers<E>>,
     options: ServeOptions & { readonly partial: true },
-  ): () => void
-  serve<E>(contract: ContractOf<E>, handlers: Partial<Handlers<E>>, options: ServeOptions = {}): () => void {
+  ): Serving
+  serve<E>(contract: ContractOf<E>, handlers: Partial<Handlers<E>>, options: ServeOptions = {}): Serving {
     return serve(this, contract, handlers, { ...options, partial: true })
   }
 
@@ -187,15 +205,16 @@ export class Peer implements Server {
     return this.to(target).notify(named(method, 'call'), input)
   }
 
-  /** Serves one method by name until the returned function withdraws it. */
-  handle(method: string | Method, handler: Handler): () => void {
+  /** Serves one method by name until it is withdrawn; see {@link Serving}. */
+  handle(method: string | Method, handler: Handler): Serving {
     const known = named(method, 'call')
-    const served = { handler, withdraw: this.#core.handle(known, handler) }
+    const served = { handler, serving: this.#core.handle(known, handler) }
     this.#served.set(known, served)
-    return () => {
+    return serving((graceMs) => {
+      // Also while there is no link: the next one does not serve it again.
       if (this.#served.get(known) === served) this.#served.delete(known)
-      served.withdraw()
-    }
+      return served.serving.withdraw({ graceMs })
+    })
   }
 
   /**

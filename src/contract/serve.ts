@@ -1,4 +1,5 @@
-import type { CallContext, Handler, PeerInfo, Server } from '../core/call.ts'
+import type { CallContext, Handler, PeerInfo, Server, Serving } from '../core/call.ts'
+import { servingAll } from '../core/serving.ts'
 import { ViaductError } from '../wire/errors.ts'
 import {
   type CallableKeys,
@@ -24,7 +25,7 @@ export interface ServeOptions {
 }
 
 /**
- * Serves a contract until the returned function withdraws it. Handlers are looked up once, here, and are
+ * Serves a contract until it is withdrawn; see {@link Serving}. Handlers are looked up once, here, and are
  * called with `this` being `handlers`, so an instance of a class will do.
  *
  * Callers of a method get, with `validate`, INVALID_ARGUMENT / INVALID_INPUT (not-sent: the handler did not
@@ -38,33 +39,30 @@ export function serve<E>(
   contract: ContractOf<E>,
   handlers: Handlers<E>,
   options?: ServeOptions & { readonly partial?: false },
-): () => void
+): Serving
 export function serve<E>(
   server: Server,
   contract: ContractOf<E>,
   handlers: Partial<Handlers<E>>,
   options: ServeOptions & { readonly partial: true },
-): () => void
+): Serving
 export function serve(
   server: Server,
   contract: ContractOf,
   handlers: object,
   { validate = true, partial = false }: ServeOptions = {},
-): () => void {
+): Serving {
   const served = handlersOf(contract, handlers, partial)
-  const withdraw: (() => void)[] = []
-  const dispose = () => {
-    for (const withdrawOne of withdraw.splice(0)) withdrawOne()
-  }
+  const all: Serving[] = []
   try {
     for (const [method, handler] of served) {
-      withdraw.push(server.handle(method, contractHandler(method, handler, validate)))
+      all.push(server.handle(method, contractHandler(method, handler, validate)))
     }
   } catch (error) {
-    dispose()
+    for (const one of all) one()
     throw error
   }
-  return dispose
+  return servingAll(all)
 }
 
 type Run = (input: unknown, call: Call) => unknown

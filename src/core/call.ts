@@ -89,8 +89,27 @@ export interface Publisher {
   subscribe(topic: Method, options?: CallOptions): Subscription
 }
 
+export interface WithdrawOptions {
+  /**
+   * Milliseconds for calls and streams that run; what runs then is aborted, and its callers get UNAVAILABLE /
+   * WITHDRAWN, fate unknown. Default CALL_TIMEOUT_MS; 0 aborts now, `Infinity` never.
+   */
+  readonly graceMs?: number
+}
+
+/**
+ * What is served until it is withdrawn. From then on callers get UNIMPLEMENTED / METHOD_NOT_FOUND, not sent, a
+ * hub routes to others, and the name may be served again, by other handlers too, while the old calls drain.
+ */
+export interface Serving {
+  /** Withdraws, and leaves the calls that run to finish in their own time. */
+  (): void
+  /** Withdraws, and settles when none of its calls runs any more; never rejects. May be called again. */
+  withdraw(options?: WithdrawOptions): Promise<void>
+}
+
 /** One end that answers calls. */
 export interface Server {
-  /** Serves a method until the returned function withdraws it. */
-  handle(method: Method, handler: Handler): () => void
+  /** Serves a method until it is withdrawn. */
+  handle(method: Method, handler: Handler): Serving
 }
