@@ -299,6 +299,12 @@ const REASON_TEXTS: Record<string, Text> = {
     ['a fault in the handler, or a contract that says less than it does'],
     ['repair the handler or the schema; the path has the item’s number'],
   ],
+  INVALID_PROGRESS: [
+    'INTERNAL',
+    'What a handler told of its progress does not fit its contract.',
+    ['a fault in the handler, or a contract that says less than it does'],
+    ['repair the handler or the schema'],
+  ],
   INVALID_ERROR: [
     'INTERNAL',
     'The data of a declared error does not fit its schema, or the error is not declared.',

@@ -43,7 +43,9 @@ export class Callee {
       sweep,
       () => output.link.clock.now(),
       (call, value) => {
-        if (this.table.get(call.id) === call) this.#answer(call, KIND.PROGRESS, value, undefined)
+        // Advice: a handler that reports faster than the link carries fills no queue with it.
+        if (this.table.get(call.id) !== call || output.full) return
+        this.#answer(call, KIND.PROGRESS, value, undefined)
       },
     )
   }
