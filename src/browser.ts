@@ -3,7 +3,16 @@
 export { type Client, type ClientOptions, client } from './contract/client.ts'
 export { type Contract, type ContractCall, contract, method, stream, topic } from './contract/contract.ts'
 export { isError } from './contract/declaredErrors.ts'
-export { type Answer, Peer } from './contract/peer.ts'
+export type {
+  Answer,
+  BroadcastOptions,
+  BroadcastResult,
+  CallAllOptions,
+  PeerFilter,
+  PeerIdentity,
+  PeerSelection,
+} from './contract/fanOut.ts'
+export { Peer } from './contract/peer.ts'
 export { unchecked } from './contract/schema.ts'
 export { type Handlers, type ServeOptions, serve } from './contract/serve.ts'
 export type { ContractSubscription, SubscribeOptions, Topic } from './contract/topics.ts'

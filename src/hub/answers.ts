@@ -133,8 +133,18 @@ export interface PingAnswer {
   readonly peerMs?: number
 }
 
+export interface RouteRow {
+  readonly id: string
+  readonly type: string
+  readonly session: string
+  /** For those who may ask `$hub.who`. */
+  readonly pid?: number
+}
+
 /** What `$hub.route` answers. */
 export interface RouteAnswer {
-  readonly peers: readonly { readonly id: string; readonly type: string; readonly session: string }[]
+  readonly peers: readonly RouteRow[]
+  /** Of a filter: who passes it and serves a method that may not be called there, as far as the asker may know. */
+  readonly denied?: readonly RouteRow[]
   readonly methods: readonly { readonly name: string; readonly status: ReasonName | 'OK' }[]
 }

@@ -4,6 +4,7 @@ import type { PeerCore } from '../core/peer.ts'
 import { ViaductError } from '../wire/errors.ts'
 import type { Description, HubStats, PeerStatus, PingAnswer, RouteAnswer } from './answers.ts'
 import type { HubCore, ServeLine } from './core.ts'
+import { everyone, type Filter, readFilter } from './everyone.ts'
 import type { Port } from './port.ts'
 import { TAP_METHOD, Tap } from './tap.ts'
 import { Watch } from './watch.ts'
@@ -219,6 +220,7 @@ export class HubService {
    */
   route(input: unknown, call: CallContext): RouteAnswer {
     const { target, methods } = routeQuestion(input)
+    if ('filter' in target) return everyone(this.#hub, this.#port(call), target.filter, methods)
     const { registry, manifest } = this.#hub
     const only = 'id' in target ? registry.get(target.id) : undefined
     const ports = 'id' in target ? (only ? [only] : []) : [...registry.ofType(target.type)]
@@ -276,14 +278,17 @@ function listOf(input: unknown): unknown[] {
   return Array.isArray(input.methods) ? input.methods : []
 }
 
-function routeQuestion(input: unknown): { target: Target; methods: string[] } {
+function routeQuestion(input: unknown): { target: Target | { readonly filter: Filter }; methods: string[] } {
   const asked = typeof input === 'object' && input !== null && 'target' in input ? input.target : undefined
   const methods = listOf(input).filter(isName)
   if (typeof asked === 'object' && asked !== null) {
     if ('id' in asked && typeof asked.id === 'string') return { target: { id: asked.id }, methods }
     if ('type' in asked && typeof asked.type === 'string') return { target: { type: asked.type }, methods }
   }
-  throw new ViaductError('INVALID_ARGUMENT', '$hub.route: input.target: { id } or { type }', {
+  const filter =
+    typeof asked === 'object' && asked !== null && 'filter' in asked ? readFilter(asked.filter) : undefined
+  if (filter) return { target: { filter }, methods }
+  throw new ViaductError('INVALID_ARGUMENT', '$hub.route: input.target: { id }, { type } or { filter }', {
     path: 'input.target',
   })
 }
