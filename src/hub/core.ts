@@ -316,7 +316,8 @@ export class HubCore {
 
   close(): void {
     this.#closed = true
-    for (const port of this.registry.all()) port.link.close('GOING_AWAY')
+    // Its own peer, the first of all, goes last: what others have open with the hub ends with their links.
+    for (const port of this.registry.all().reverse()) port.link.close('GOING_AWAY')
     this.#waiting.stop()
     this.switch.stop()
   }
