@@ -116,23 +116,20 @@ describe('an idle bound', () => {
   })
 
   test('parts of a large item extend it', async () => {
-    // 200,000 bytes in pieces that take 90 ms each: no whole item comes for longer than the bound.
-    const { near, far, clock, link } = rig()
+    // Each round of credit takes 80 ms, and the item four of them: longer than the bound, but never silent.
+    const { near, far, clock } = rig({ delayMs: 40 })
     far.handle(list, async function* () {
       yield 'x'.repeat(200_000)
+      await new Promise(() => {})
     })
-    const reader = near
-      .stream(list, 0, { timeoutMs: 0, idleTimeoutMs: 100, windowBytes: 1 })
-      [Symbol.asyncIterator]()
+    const options = { timeoutMs: 0, idleTimeoutMs: 100, windowBytes: 1 }
+    const reader = near.stream(list, 0, options)[Symbol.asyncIterator]()
     const first = watched(outcome(reader.next()))
-    for (let hold = 0; hold < 4 && !first.settled; hold++) {
-      link.stall()
-      await clock.advance(90)
-      link.resume()
-      for (let turn = 0; turn < 2; turn++) await clock.settle()
-    }
-    const item = await first.promise
-    expect(item).toMatchObject({ done: false })
+    await clock.advance(200)
+    expect(first.settled).toBe(false)
+    await clock.advance(300)
+    expect(await first.promise).toMatchObject({ done: false })
+    expect(await outcome(reader.next())).toBe('!DEADLINE_EXCEEDED')
   })
 
   test('is no bound of those who set none: no timer but the hard one', async () => {
