@@ -3,10 +3,20 @@
 export { type Client, type ClientOptions, client } from './contract/client.ts'
 export { type Contract, type ContractCall, contract, method, stream, topic } from './contract/contract.ts'
 export { isError } from './contract/declaredErrors.ts'
-export { type Answer, Peer } from './contract/peer.ts'
+export type {
+  Answer,
+  BroadcastOptions,
+  BroadcastResult,
+  CallAllOptions,
+  PeerFilter,
+  PeerIdentity,
+  PeerSelection,
+} from './contract/fanOut.ts'
+export { Peer } from './contract/peer.ts'
 export { unchecked } from './contract/schema.ts'
 export { type Handlers, type ServeOptions, serve } from './contract/serve.ts'
 export type { ContractSubscription, SubscribeOptions, Topic } from './contract/topics.ts'
+export { applyChange, type PeerWatch, type WatchOptions } from './contract/watch.ts'
 export type {
   CallContext,
   Caller,
@@ -14,8 +24,10 @@ export type {
   Handler,
   ItemStream,
   PeerInfo,
+  Serving,
   Subscription,
   Target,
+  WithdrawOptions,
 } from './core/call.ts'
 export type { Transport, TransportEvents } from './core/transport.ts'
 export { connectPeers, type LinkOptions, peerOver } from './transports/direct.ts'

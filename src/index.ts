@@ -13,10 +13,20 @@ export {
   topic,
 } from './contract/contract.ts'
 export { isError } from './contract/declaredErrors.ts'
-export { type Answer, Peer } from './contract/peer.ts'
+export type {
+  Answer,
+  BroadcastOptions,
+  BroadcastResult,
+  CallAllOptions,
+  PeerFilter,
+  PeerIdentity,
+  PeerSelection,
+} from './contract/fanOut.ts'
+export { Peer } from './contract/peer.ts'
 export { unchecked } from './contract/schema.ts'
 export { type Handlers, type ServeOptions, serve } from './contract/serve.ts'
 export type { ContractSubscription, SubscribeOptions, Topic } from './contract/topics.ts'
+export { applyChange, type PeerWatch, type WatchOptions } from './contract/watch.ts'
 export type {
   CallContext,
   Caller,
@@ -25,8 +35,10 @@ export type {
   Handler,
   ItemStream,
   PeerInfo,
+  Serving,
   Subscription,
   Target,
+  WithdrawOptions,
 } from './core/call.ts'
 export type { Lane, Method, Overflow } from './core/method.ts'
 export { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from './core/peer.ts'
@@ -35,7 +47,17 @@ export { type ChildChange, Hub, type ListenOptions } from './host/hub.ts'
 export { type JoinOptions, join } from './host/join.ts'
 export { onShutdown } from './host/signals.ts'
 export type { ChildSpec, ChildStatus } from './host/supervision.ts'
-export type { Description, HubStats, PeerStatus, TrafficRow } from './hub/answers.ts'
+export type {
+  Description,
+  HubChange,
+  HubStats,
+  PeerChange,
+  PeerRow,
+  PeerState,
+  PeerStatus,
+  Snapshot,
+  TrafficRow,
+} from './hub/answers.ts'
 export { type CallRule, manifest, type PeerRules, type Rules, type Zone } from './hub/manifest.ts'
 export { connectPeers, type LinkOptions, peerOver } from './transports/direct.ts'
 export { memoryTransports } from './transports/memory.ts'

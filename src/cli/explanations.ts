@@ -160,7 +160,11 @@ const REASON_TEXTS: Record<string, Text> = {
   METHOD_NOT_FOUND: [
     'UNIMPLEMENTED',
     'The target is there and does not serve this method.',
-    ['the name is misspelt; names are contract.method', 'another version of the program runs there'],
+    [
+      'the name is misspelt; names are contract.method',
+      'another version of the program runs there',
+      'it was withdrawn a moment ago: the call was not sent',
+    ],
     ['viaduct describe PEER'],
   ],
   ROUTE_UNKNOWN: [
@@ -232,11 +236,23 @@ const REASON_TEXTS: Record<string, Text> = {
     ['taps were left open'],
     ['end one of them'],
   ],
+  TOO_MANY_WATCHES: [
+    'RESOURCE_EXHAUSTED',
+    'As many watch who is on the hub as may at once: 64, and 8 of one peer.',
+    ['watches were left open: a loop over watch() that is never left'],
+    ['leave the loop, or call its cancel()', 'share one watch within a process'],
+  ],
   HANDLER_ERROR: [
     'UNKNOWN',
     'The handler threw an error that is not one of ours.',
     ['a fault in the handler, or an error that the contract could declare'],
     ['read the log of the process that serves the method', 'declare it: method({ errors: { … } })'],
+  ],
+  WITHDRAWN: [
+    'UNAVAILABLE',
+    'The method was withdrawn while this call ran, and the grace that was left to it is over.',
+    ['the process that served it has put other handlers in place, or has given the method up'],
+    ['the handler may have run: send it again only if that does no harm', 'viaduct describe PEER'],
   ],
   MOCK_HAS_NO_HANDLER: [
     'UNIMPLEMENTED',
@@ -282,6 +298,12 @@ const REASON_TEXTS: Record<string, Text> = {
     'An item that the handler yielded does not fit its contract.',
     ['a fault in the handler, or a contract that says less than it does'],
     ['repair the handler or the schema; the path has the item’s number'],
+  ],
+  INVALID_PROGRESS: [
+    'INTERNAL',
+    'What a handler told of its progress does not fit its contract.',
+    ['a fault in the handler, or a contract that says less than it does'],
+    ['repair the handler or the schema'],
   ],
   INVALID_ERROR: [
     'INTERNAL',

@@ -15,9 +15,13 @@ const COMMON = `Options of all verbs:
 
 export const VERBS: Readonly<Record<string, VerbHelp>> = {
   who: {
-    usage: 'viaduct who',
+    usage: 'viaduct who [--watch]',
     about: 'who is connected',
-    text: 'Lists the peers of the hub: id, type, zone, process, state, open calls, what waits for them.',
+    text: `Lists the peers of the hub: id, type, zone, process, state, open calls, what waits for them.
+
+  --watch          a line for each peer and supervised child, then for each change, as it happens: who joins,
+                   leaves and why, is ready, drains, is started again, serves what; with --json the changes
+                   themselves. Ctrl-C ends it`,
   },
   ping: {
     usage: 'viaduct ping [PEER] [--count N]',
@@ -30,7 +34,8 @@ any of its own code: a peer that is connected and does not answer has a loop tha
   describe: {
     usage: 'viaduct describe [PEER | type:TYPE]',
     about: 'what peers serve, and what you may call',
-    text: `Lists methods with their fingerprints, and for each whether the manifest lets the command line call it.`,
+    text: `Lists methods with kind (call or stream) and fingerprint, and for each whether the manifest lets the command
+line call it.`,
   },
   call: {
     usage: 'viaduct call PEER|type:TYPE METHOD [-d JSON | -d @FILE | -d -] [KEY=VALUE …]',

@@ -14,6 +14,7 @@ import { describe } from './verbs/describe.ts'
 import { explain } from './verbs/explain.ts'
 import { ping } from './verbs/ping.ts'
 import { tap } from './verbs/tap.ts'
+import { watchPeers } from './verbs/watch.ts'
 import { who } from './verbs/who.ts'
 
 const COMMON = {
@@ -33,12 +34,14 @@ const OWN = {
   peer: { type: 'string' },
   method: { type: 'string' },
   count: { type: 'string' },
+  watch: { type: 'boolean' },
 } as const
 
 /** Which verb takes which of them. */
 const OPTIONS: Readonly<Record<string, readonly (keyof typeof OWN)[]>> = {
   call: ['data', 'raw', 'stream'],
   ping: ['count'],
+  who: ['watch'],
   tap: ['peer', 'method', 'count'],
 }
 
@@ -70,7 +73,7 @@ async function run(args: readonly string[], out: Output): Promise<void> {
       return explain(out, words[0])
     case 'who':
       atMost(verb, words, 0)
-      return withSession(flags, out, who)
+      return withSession(flags, out, flags.watch ? watchPeers : who)
     case 'ping':
       atMost(verb, words, 1)
       return withSession(flags, out, (session) => ping(session, words[0], flags.count))

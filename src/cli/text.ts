@@ -68,3 +68,11 @@ export function millisecondsText(ms: number): string {
   if (ms < 1000) return `${ms.toFixed(1)} ms`
   return `${(ms / 1000).toFixed(1)} s`
 }
+
+/** `12:03:04.123`, local. */
+export function timeOf(at: number): string {
+  const date = new Date(at)
+  const two = (number: number): string => String(number).padStart(2, '0')
+  const ms = String(date.getMilliseconds()).padStart(3, '0')
+  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${ms}`
+}

@@ -4,7 +4,7 @@ import type { CallableKeys, ContractOf } from './contract.ts'
 import { rethrow } from './declaredErrors.ts'
 import type { ContractMethod } from './definition.ts'
 import { CheckedItems } from './items.ts'
-import { checked, type Place } from './schema.ts'
+import { checked, isThenable, type Place } from './schema.ts'
 
 /** A contract's methods as functions. Topics are not here: they are published and subscribed. */
 export type Client<E, K extends keyof E = CallableKeys<E>> = { readonly [P in K]: ClientMethod<E[P]> }
@@ -12,7 +12,7 @@ type ClientMethod<T> = NonNullable<T['~client' & keyof T]>
 
 export interface ClientOptions {
   /**
-   * Check what comes back: output, each item, the data of declared errors. Default false: the server has
+   * Check what comes back: output, each item, progress, the data of declared errors. Default false: the server has
    * checked it. With it, output schemas must accept what they give.
    */
   readonly validate?: boolean
@@ -54,7 +54,7 @@ function callOf(caller: Caller, method: ContractMethod, { validate = false }: Cl
   const place = received(method, 'output', 'INVALID_OUTPUT')
   const schema = method['~definition'].output
   return (input: unknown, options?: CallOptions) =>
-    caller.call(method, input, options).then(
+    caller.call(method, input, heard(method, options)).then(
       (output) => checked(schema, output, place, (value) => value),
       (error) => rethrow(method, error),
     )
@@ -63,7 +63,20 @@ function callOf(caller: Caller, method: ContractMethod, { validate = false }: Cl
 function streamOf(caller: Caller, method: ContractMethod, { validate = false }: ClientOptions) {
   if (!validate) return (input: unknown, options?: CallOptions) => caller.stream(method, input, options)
   return (input: unknown, options?: CallOptions) =>
-    checkedStream(method, caller.stream(method, input, options))
+    checkedStream(method, caller.stream(method, input, heard(method, options)))
+}
+
+/** Options whose listener hears only progress that fits its schema: it is advice, and ends no call. */
+function heard(method: ContractMethod, options: CallOptions | undefined): CallOptions | undefined {
+  const schema = method['~definition'].progress
+  const tell = options?.onProgress
+  if (!schema || !tell) return options
+  const place = received(method, 'progress', 'INVALID_PROGRESS')
+  const onProgress = (value: unknown): void => {
+    const told = checked(schema, value, place, tell)
+    if (isThenable(told)) Promise.resolve(told).catch(() => {})
+  }
+  return { ...options, onProgress }
 }
 
 function checkedStream(method: ContractMethod, stream: ItemStream): ItemStream {

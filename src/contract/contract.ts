@@ -20,13 +20,18 @@ export interface MethodEntry<
   Input extends StandardSchema = NoSchema,
   Output extends StandardSchema = NoSchema,
   Errors = NoErrors,
+  Progress extends StandardSchema = StandardSchema,
 > extends Entry {
   readonly kind: 'call'
   readonly '~errors'?: Errors
-  readonly '~client'?: Face<InputOf<Input>, ContractCallOptions, Promise<OutputOf<Output>>>
+  readonly '~client'?: Face<
+    InputOf<Input>,
+    ContractCallOptions<OutputOf<Progress>>,
+    Promise<OutputOf<Output>>
+  >
   readonly '~handler'?: (
     input: OutputOf<Input>,
-    call: ContractCall<Errors>,
+    call: ContractCall<Errors, never, InputOf<Progress>>,
   ) => InputOf<Output> | Promise<InputOf<Output>>
 }
 
@@ -36,13 +41,18 @@ export interface StreamEntry<
   Item extends StandardSchema = NoSchema,
   Output extends StandardSchema = NoSchema,
   Errors = NoErrors,
+  Progress extends StandardSchema = StandardSchema,
 > extends Entry {
   readonly kind: 'stream'
   readonly '~errors'?: Errors
-  readonly '~client'?: Face<InputOf<Input>, ContractCallOptions, ItemStream<OutputOf<Item>, OutputOf<Output>>>
+  readonly '~client'?: Face<
+    InputOf<Input>,
+    ContractCallOptions<OutputOf<Progress>>,
+    ItemStream<OutputOf<Item>, OutputOf<Output>>
+  >
   readonly '~handler'?: (
     input: OutputOf<Input>,
-    call: ContractCall<Errors>,
+    call: ContractCall<Errors, never, InputOf<Progress>>,
   ) => AsyncIterable<InputOf<Item>, InputOf<Output>>
 }
 
@@ -53,16 +63,17 @@ export interface DuplexEntry<
   Upload extends StandardSchema = NoSchema,
   Output extends StandardSchema = NoSchema,
   Errors = NoErrors,
+  Progress extends StandardSchema = StandardSchema,
 > extends Entry {
   readonly kind: 'stream'
   readonly '~errors'?: Errors
   readonly '~client'?: (
     input: InputOf<Input>,
-    options: UploadOptions<InputOf<Upload>>,
+    options: UploadOptions<InputOf<Upload>, OutputOf<Progress>>,
   ) => ItemStream<OutputOf<Item>, OutputOf<Output>>
   readonly '~handler'?: (
     input: OutputOf<Input>,
-    call: ContractCall<Errors, OutputOf<Upload>>,
+    call: ContractCall<Errors, OutputOf<Upload>, InputOf<Progress>>,
   ) => AsyncIterable<InputOf<Item>, InputOf<Output>>
 }
 
@@ -72,16 +83,17 @@ export interface UploadEntry<
   Upload extends StandardSchema = NoSchema,
   Output extends StandardSchema = NoSchema,
   Errors = NoErrors,
+  Progress extends StandardSchema = StandardSchema,
 > extends Entry {
   readonly kind: 'call'
   readonly '~errors'?: Errors
   readonly '~client'?: (
     input: InputOf<Input>,
-    options: UploadOptions<InputOf<Upload>>,
+    options: UploadOptions<InputOf<Upload>, OutputOf<Progress>>,
   ) => Promise<OutputOf<Output>>
   readonly '~handler'?: (
     input: OutputOf<Input>,
-    call: ContractCall<Errors, OutputOf<Upload>>,
+    call: ContractCall<Errors, OutputOf<Upload>, InputOf<Progress>>,
   ) => InputOf<Output> | Promise<InputOf<Output>>
 }
 
@@ -97,13 +109,22 @@ export type Face<In, Options, Answer> = undefined extends In
   ? (input?: In, options?: Options) => Answer
   : (input: In, options?: Options) => Answer
 
-export type ContractCallOptions = Omit<CallOptions, 'upload'>
-export interface UploadOptions<Item> extends ContractCallOptions {
+export interface ContractCallOptions<Progress = unknown> extends Omit<CallOptions, 'upload' | 'onProgress'> {
+  /** Told what the handler says of its work. What it throws ends nothing. */
+  readonly onProgress?: (value: Progress) => void
+}
+export interface UploadOptions<Item, Progress = unknown> extends ContractCallOptions<Progress> {
   readonly upload: AsyncIterable<Item>
 }
 
 /** What a contract's handler is told of its call: the core's context, with typed upload and errors. */
-export interface ContractCall<Errors = NoErrors, Upload = never> extends Omit<CallContext, 'upload'> {
+export interface ContractCall<Errors = NoErrors, Upload = never, Progress = unknown>
+  extends Omit<CallContext, 'upload' | 'progress'> {
+  /**
+   * Tells the caller how far the work is; extends its idle bound. Left out while the outbox is full.
+   * @throws ViaductError INTERNAL / INVALID_PROGRESS when it is not as declared.
+   */
+  progress(value: Progress): void
   /** The caller's items, each checked as it is taken. */
   readonly upload: AsyncIterable<Upload>
   /** Makes a declared error, to be thrown: `throw call.error('TooLong', { max: 10 })`. */
@@ -122,8 +143,10 @@ export type ErrorArguments<Schema> = Schema extends StandardSchema
   ? [data: InputOf<Schema>, options?: ErrorOptions]
   : [data?: undefined, options?: ErrorOptions]
 
-interface CommonOptions<Errors extends ErrorSchemas> {
+interface CommonOptions<Errors extends ErrorSchemas, Progress extends StandardSchema> {
   readonly errors?: Errors
+  /** What `call.progress` tells the caller's `onProgress`. Without it any value goes, unchecked. */
+  readonly progress?: Progress
   /** Changes the fingerprint where the schemas do not show a change. */
   readonly version?: number
   /** Default `normal`. */
@@ -136,7 +159,8 @@ export interface MethodOptions<
   Input extends StandardSchema,
   Output extends StandardSchema,
   Errors extends ErrorSchemas,
-> extends CommonOptions<Errors> {
+  Progress extends StandardSchema = StandardSchema,
+> extends CommonOptions<Errors, Progress> {
   readonly input?: Input
   readonly output?: Output
   /** A call that failed may be sent again although it may have run. Default false. */
@@ -147,7 +171,8 @@ export interface StreamOptions<
   Input extends StandardSchema,
   Output extends StandardSchema,
   Errors extends ErrorSchemas,
-> extends CommonOptions<Errors> {
+  Progress extends StandardSchema = StandardSchema,
+> extends CommonOptions<Errors, Progress> {
   readonly input?: Input
   readonly output?: Output
 }
@@ -169,9 +194,10 @@ export function method<
   Input extends StandardSchema = NoSchema,
   Output extends StandardSchema = NoSchema,
   Errors extends ErrorSchemas = NoErrors,
->(options: MethodOptions<Input, Output, Errors>): MethodEntry<Input, Output, Errors>
+  Progress extends StandardSchema = StandardSchema,
+>(options: MethodOptions<Input, Output, Errors, Progress>): MethodEntry<Input, Output, Errors, Progress>
 export function method(options: object): Entry {
-  return entry('call', options, ['input', 'output', 'errors', 'version', 'lane', 'idempotent'])
+  return entry('call', options, ['input', 'output', 'errors', 'progress', 'version', 'lane', 'idempotent'])
 }
 
 /**
@@ -184,28 +210,43 @@ export function stream<
   Input extends StandardSchema = NoSchema,
   Output extends StandardSchema = NoSchema,
   Errors extends ErrorSchemas = NoErrors,
+  Progress extends StandardSchema = StandardSchema,
 >(
-  options: StreamOptions<Input, Output, Errors> & { readonly item: Item; readonly upload?: never },
-): StreamEntry<Input, Item, Output, Errors>
+  options: StreamOptions<Input, Output, Errors, Progress> & { readonly item: Item; readonly upload?: never },
+): StreamEntry<Input, Item, Output, Errors, Progress>
 export function stream<
   Item extends StandardSchema,
   Upload extends StandardSchema,
   Input extends StandardSchema = NoSchema,
   Output extends StandardSchema = NoSchema,
   Errors extends ErrorSchemas = NoErrors,
+  Progress extends StandardSchema = StandardSchema,
 >(
-  options: StreamOptions<Input, Output, Errors> & { readonly item: Item; readonly upload: Upload },
-): DuplexEntry<Input, Item, Upload, Output, Errors>
+  options: StreamOptions<Input, Output, Errors, Progress> & { readonly item: Item; readonly upload: Upload },
+): DuplexEntry<Input, Item, Upload, Output, Errors, Progress>
 export function stream<
   Upload extends StandardSchema,
   Input extends StandardSchema = NoSchema,
   Output extends StandardSchema = NoSchema,
   Errors extends ErrorSchemas = NoErrors,
+  Progress extends StandardSchema = StandardSchema,
 >(
-  options: StreamOptions<Input, Output, Errors> & { readonly item?: never; readonly upload: Upload },
-): UploadEntry<Input, Upload, Output, Errors>
+  options: StreamOptions<Input, Output, Errors, Progress> & {
+    readonly item?: never
+    readonly upload: Upload
+  },
+): UploadEntry<Input, Upload, Output, Errors, Progress>
 export function stream(options: object): Entry {
-  const made = entry('stream', options, ['input', 'item', 'upload', 'output', 'errors', 'version', 'lane'])
+  const made = entry('stream', options, [
+    'input',
+    'item',
+    'upload',
+    'output',
+    'errors',
+    'progress',
+    'version',
+    'lane',
+  ])
   const { item, upload } = made['~definition']
   if (item === undefined && upload === undefined) throw misuse('stream() needs `item`, `upload` or both')
   return made
@@ -294,7 +335,7 @@ function entry(kind: Definition['kind'], options: object, allowed: readonly stri
     }
   }
   const definition: Definition = { kind, ...options }
-  for (const part of ['input', 'output', 'item', 'upload', 'data'] as const) {
+  for (const part of ['input', 'output', 'item', 'upload', 'progress', 'data'] as const) {
     const schema: unknown = definition[part]
     if (schema !== undefined && !isSchema(schema)) throw misuse(`${what}: \`${part}\` is no Standard Schema`)
   }

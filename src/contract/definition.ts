@@ -11,6 +11,7 @@ export interface Definition {
   readonly output?: StandardSchema
   readonly item?: StandardSchema
   readonly upload?: StandardSchema
+  readonly progress?: StandardSchema
   /** Topics only. */
   readonly data?: StandardSchema
   readonly errors?: { readonly [name: string]: StandardSchema | null }
@@ -85,6 +86,7 @@ function shapeOf(name: string, kind: Method['kind'], upload: boolean, definition
     output: jsonSchemaOf(definition.output, 'output'),
     item: jsonSchemaOf(definition.item, 'output'),
     upload: jsonSchemaOf(definition.upload, 'input'),
+    ...(definition.progress ? { progress: jsonSchemaOf(definition.progress, 'output') } : {}),
   }
   const errors = Object.keys(definition.errors ?? {})
   const input = dictionaryOf(schemas.input)

@@ -20,13 +20,17 @@ export interface MethodShape {
     readonly output: Json
     readonly item: Json
     readonly upload: Json
+    /** Absent unless it is declared. */
+    readonly progress?: Json
   }
 }
 
 /** 16 hexadecimal digits. */
 export function fingerprint(shape: MethodShape): string {
   const { name, kind, upload, version, schemas } = shape
-  return fnv1a64(canonicalJson({ name, kind, upload, errors: [...shape.errors].sort(), version, schemas }))
+  return fnv1a64(
+    canonicalJson({ name, kind, upload, errors: [...shape.errors].sort(), version, schemas: { ...schemas } }),
+  )
 }
 
 /**

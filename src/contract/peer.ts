@@ -6,6 +6,7 @@ import type {
   PeerInfo,
   Publisher,
   Server,
+  Serving,
   Subscription,
   Target,
 } from '../core/call.ts'
@@ -13,20 +14,27 @@ import type { CloseReason } from '../core/link.ts'
 import { type Method, untyped } from '../core/method.ts'
 import { NOBODY, type PeerCore } from '../core/peer.ts'
 import { targetKey } from '../core/route.ts'
+import { serving } from '../core/serving.ts'
 import { ResumingSubscription } from '../core/streams.ts'
-import { isViaductError, ViaductError } from '../wire/errors.ts'
 import { type Client, type ClientOptions, client } from './client.ts'
 import type { ContractOf } from './contract.ts'
+import {
+  type Answer,
+  type BroadcastOptions,
+  type BroadcastResult,
+  broadcast,
+  type CallAllOptions,
+  type Called,
+  type CalledInput,
+  type CalledOutput,
+  callAll,
+  type PeerSelection,
+} from './fanOut.ts'
 import { type Handlers, type ServeOptions, serve } from './serve.ts'
 import { type ContractSubscription, publish, type SubscribeOptions, subscribe, type Topic } from './topics.ts'
-
-/** What one peer answered to a call that went to all of a type. */
-export type Answer<Output> =
-  | { readonly source: string; readonly ok: true; readonly value: Output }
-  | { readonly source: string; readonly ok: false; readonly error: ViaductError }
+import { type PeerWatch, WATCH, type WatchOptions, watchHub } from './watch.ts'
 
 const READY = untyped('$hub.ready')
-const ROUTE = untyped('$hub.route')
 
 /**
  * One end of a link, with contracts: calls and answers, streams, publishes and subscribes. Both ends are of
@@ -37,7 +45,7 @@ export class Peer implements Server {
   #info: PeerInfo
   readonly #callers = new Map<string, Caller>()
   /** What is served, so that it can be served again over another link. */
-  readonly #served = new Map<Method, { readonly handler: Handler; withdraw: () => void }>()
+  readonly #served = new Map<Method, { readonly handler: Handler; serving: Serving }>()
   readonly #publisher: Publisher
   readonly #closed: Promise<CloseReason>
   #settleClosed: (reason: CloseReason) => void = () => {}
@@ -92,7 +100,7 @@ export class Peer implements Server {
   resume(core: PeerCore, info: PeerInfo): void {
     this.#core = core
     this.#info = info
-    for (const [method, served] of this.#served) served.withdraw = core.handle(method, served.handler)
+    for (const [method, served] of this.#served) served.serving = core.handle(method, served.handler)
     for (const resumed of this.#resumed.splice(0)) resumed()
   }
 
@@ -107,12 +115,27 @@ export class Peer implements Server {
     if (!this.#resumes) return this.#core.subscribe(topic, options)
     return new ResumingSubscription(
       () => this.#core.subscribe(topic, options),
-      async () => {
-        if (this.#core.isClosed && !this.#finished) {
-          await new Promise<void>((resolve) => this.#resumed.push(resolve))
-        }
-        return !this.#finished
-      },
+      () => this.#again(),
+    )
+  }
+
+  /** Settles when there is a link; false when there will be none. */
+  async #again(): Promise<boolean> {
+    if (this.#resumes && this.#core.isClosed && !this.#finished) {
+      await new Promise<void>((resolve) => this.#resumed.push(resolve))
+    }
+    return !this.#core.isClosed
+  }
+
+  /**
+   * Who is on the hub: a snapshot, then each change, as `$hub.who` may be asked for. A reader that falls behind
+   * gets a snapshot instead of what it missed.
+   */
+  watch(options?: WatchOptions): PeerWatch {
+    return watchHub(
+      () => this.#core.stream(WATCH, undefined),
+      () => this.#again(),
+      options,
     )
   }
 
@@ -121,18 +144,18 @@ export class Peer implements Server {
     return client(this.to(target), contract, options)
   }
 
-  /** Serves a contract until the returned function withdraws it; calls that run then are finished. */
+  /** Serves a contract until it is withdrawn; see {@link Serving}. */
   serve<E>(
     contract: ContractOf<E>,
     handlers: Handlers<E>,
     options?: ServeOptions & { readonly partial?: false },
-  ): () => void
+  ): Serving
   serve<E>(
     contract: ContractOf<E>,
     handlers: Partial<Handlers<E>>,
     options: ServeOptions & { readonly partial: true },
-  ): () => void
-  serve<E>(contract: ContractOf<E>, handlers: Partial<Handlers<E>>, options: ServeOptions = {}): () => void {
+  ): Serving
+  serve<E>(contract: ContractOf<E>, handlers: Partial<Handlers<E>>, options: ServeOptions = {}): Serving {
     return serve(this, contract, handlers, { ...options, partial: true })
   }
 
@@ -187,59 +210,71 @@ export class Peer implements Server {
     return this.to(target).notify(named(method, 'call'), input)
   }
 
-  /** Serves one method by name until the returned function withdraws it. */
-  handle(method: string | Method, handler: Handler): () => void {
+  /** Serves one method by name until it is withdrawn; see {@link Serving}. */
+  handle(method: string | Method, handler: Handler): Serving {
     const known = named(method, 'call')
-    const served = { handler, withdraw: this.#core.handle(known, handler) }
+    const served = { handler, serving: this.#core.handle(known, handler) }
     this.#served.set(known, served)
-    return () => {
+    return serving((graceMs) => {
+      // Also while there is no link: the next one does not serve it again.
       if (this.#served.get(known) === served) this.#served.delete(known)
-      served.withdraw()
-    }
+      return served.serving.withdraw({ graceMs })
+    })
   }
 
   /**
-   * Calls a method on every peer of a type. Answers come as they settle, one for each peer that was there;
-   * one that fails is an answer too.
+   * Calls a method on every other peer that serves it and passes the filter. Settles with one answer for each, in
+   * the order in which the hub named them: a value, or the error of the one that failed, died or may not be called.
+   * Nobody there is an empty list.
    *
-   * @throws ViaductError when the hub cannot say who is there.
+   * @throws ViaductError PERMISSION_DENIED / PERMISSION_DENIED when the method may be called on none of them; what
+   * the hub answers when it cannot be asked who is there.
    */
-  async *broadcast(
+  callAll<M extends Called>(
+    method: M,
+    input: CalledInput<M>,
+    filter?: PeerSelection,
+    options?: CallAllOptions<CalledOutput<M>>,
+  ): Promise<Answer<CalledOutput<M>>[]>
+  callAll(
     method: string | Method,
-    input: unknown,
-    target: { readonly type: string },
-    options: CallOptions = {},
-  ): AsyncGenerator<Answer<unknown>, { readonly asked: number; readonly failed: number }, undefined> {
-    const asked = named(method, 'call')
-    const known = await this.#core.call(ROUTE, { target, methods: [asked.name] }, options)
-    const ids = idsOf(known)
-    let failed = 0
-    const arrived: Answer<unknown>[] = []
-    let wake = (): void => {}
-    for (const id of ids) {
-      this.call(asked, input, { ...options, target: { id } }).then(
-        (value) => {
-          arrived.push({ source: id, ok: true, value })
-          wake()
-        },
-        (error: unknown) => {
-          arrived.push({ source: id, ok: false, error: asError(error) })
-          wake()
-        },
-      )
-    }
-    for (let settled = 0; settled < ids.length; settled++) {
-      if (arrived.length === 0) {
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-      }
-      const answer = arrived.shift()
-      if (!answer) continue
-      if (!answer.ok) failed++
-      yield answer
-    }
-    return { asked: ids.length, failed }
+    input?: unknown,
+    filter?: PeerSelection,
+    options?: CallAllOptions,
+  ): Promise<Answer<unknown>[]>
+  callAll(
+    method: string | Method,
+    input?: unknown,
+    filter: PeerSelection = {},
+    options: CallAllOptions = {},
+  ): Promise<Answer<unknown>[]> {
+    return callAll(this, named(method, 'call'), input, filter, options)
+  }
+
+  /**
+   * Sends one way to every other peer that serves the method and passes the filter; settles when the hub has it for
+   * each of them, with whom it was sent to and whom not. Nobody answers. Throws as {@link callAll} does, and for an
+   * input that cannot be sent.
+   */
+  broadcast<M extends Called>(
+    method: M,
+    input: CalledInput<M>,
+    filter?: PeerSelection,
+    options?: BroadcastOptions,
+  ): Promise<BroadcastResult>
+  broadcast(
+    method: string | Method,
+    input?: unknown,
+    filter?: PeerSelection,
+    options?: BroadcastOptions,
+  ): Promise<BroadcastResult>
+  broadcast(
+    method: string | Method,
+    input?: unknown,
+    filter: PeerSelection = {},
+    options: BroadcastOptions = {},
+  ): Promise<BroadcastResult> {
+    return broadcast(this, named(method, 'call'), input, filter, options)
   }
 
   /** Makes several calls whose frames leave in one write; each settles by itself. */
@@ -325,15 +360,3 @@ function named(method: string | Method, kind: Method['kind']): Method {
 /** Methods made from names, so that one name is one method on its route. */
 const byName = new Map<string, Method>()
 const MAX_NAMES = 4096
-
-function idsOf(answer: unknown): string[] {
-  if (typeof answer !== 'object' || answer === null || !('peers' in answer) || !Array.isArray(answer.peers))
-    return []
-  return answer.peers.flatMap((peer: unknown) =>
-    typeof peer === 'object' && peer !== null && 'id' in peer && typeof peer.id === 'string' ? [peer.id] : [],
-  )
-}
-
-function asError(error: unknown): ViaductError {
-  return isViaductError(error) ? error : new ViaductError('INTERNAL', String(error), { cause: error })
-}

@@ -1,4 +1,5 @@
-import type { CallContext, Handler, PeerInfo, Server } from '../core/call.ts'
+import type { CallContext, Handler, PeerInfo, Server, Serving } from '../core/call.ts'
+import { servingAll } from '../core/serving.ts'
 import { ViaductError } from '../wire/errors.ts'
 import {
   type CallableKeys,
@@ -10,7 +11,7 @@ import {
 import { makeError, rethrow } from './declaredErrors.ts'
 import type { ContractMethod } from './definition.ts'
 import { CheckedItems, isAsyncIterable } from './items.ts'
-import { checked, isThenable, type Place } from './schema.ts'
+import { checked, isThenable, type Place, type StandardSchema } from './schema.ts'
 
 /** One function for each method and stream of a contract. A stream's is an async generator. */
 export type Handlers<E, K extends keyof E = CallableKeys<E>> = { readonly [P in K]: HandlerOf<E[P]> }
@@ -24,12 +25,12 @@ export interface ServeOptions {
 }
 
 /**
- * Serves a contract until the returned function withdraws it. Handlers are looked up once, here, and are
+ * Serves a contract until it is withdrawn; see {@link Serving}. Handlers are looked up once, here, and are
  * called with `this` being `handlers`, so an instance of a class will do.
  *
  * Callers of a method get, with `validate`, INVALID_ARGUMENT / INVALID_INPUT (not-sent: the handler did not
  * run) or INVALID_ARGUMENT / INVALID_UPLOAD for what they sent, INTERNAL / INVALID_OUTPUT, INVALID_ITEM or
- * INVALID_ERROR for what the handler gave, each with the path to the fault.
+ * INVALID_ERROR or INVALID_PROGRESS for what the handler gave, each with the path to the fault.
  *
  * @throws ViaductError INVALID_ARGUMENT when a handler is missing or not declared; nothing is served then.
  */
@@ -38,33 +39,30 @@ export function serve<E>(
   contract: ContractOf<E>,
   handlers: Handlers<E>,
   options?: ServeOptions & { readonly partial?: false },
-): () => void
+): Serving
 export function serve<E>(
   server: Server,
   contract: ContractOf<E>,
   handlers: Partial<Handlers<E>>,
   options: ServeOptions & { readonly partial: true },
-): () => void
+): Serving
 export function serve(
   server: Server,
   contract: ContractOf,
   handlers: object,
   { validate = true, partial = false }: ServeOptions = {},
-): () => void {
+): Serving {
   const served = handlersOf(contract, handlers, partial)
-  const withdraw: (() => void)[] = []
-  const dispose = () => {
-    for (const withdrawOne of withdraw.splice(0)) withdrawOne()
-  }
+  const all: Serving[] = []
   try {
     for (const [method, handler] of served) {
-      withdraw.push(server.handle(method, contractHandler(method, handler, validate)))
+      all.push(server.handle(method, contractHandler(method, handler, validate)))
     }
   } catch (error) {
-    dispose()
+    for (const one of all) one()
     throw error
   }
-  return dispose
+  return servingAll(all)
 }
 
 type Run = (input: unknown, call: Call) => unknown
@@ -90,9 +88,9 @@ function handlersOf(contract: ContractOf, handlers: object, partial: boolean): M
 }
 
 function contractHandler(method: ContractMethod, run: Run, validate: boolean): Handler {
-  if (!validate) return (input, context) => run(input, new Call(method, context, context.upload))
+  if (!validate) return (input, context) => run(input, new Call(method, context, context.upload, undefined))
   const answer = method.kind === 'stream' ? streamAnswer(method, run) : callAnswer(method, run)
-  const { input: schema, upload } = method['~definition']
+  const { input: schema, upload, progress } = method['~definition']
   const refused = { method: method.name, code: 'INVALID_ARGUMENT' } as const
   const inputPlace: Place = { ...refused, part: 'input', reason: 'INVALID_INPUT', fate: 'not-sent' }
   const uploadPlace: Place = { ...refused, part: 'upload', reason: 'INVALID_UPLOAD' }
@@ -101,7 +99,7 @@ function contractHandler(method: ContractMethod, run: Run, validate: boolean): H
   return (input, context) => {
     const answered = checked(schema, input, inputPlace, (good) => {
       const items = upload ? new CheckedItems(context.upload, { item: checkUpload }) : context.upload
-      return answer(good, new Call(method, context, items))
+      return answer(good, new Call(method, context, items, progress))
     })
     return method.kind === 'stream' && isThenable(answered) ? later(answered) : answered
   }
@@ -162,11 +160,18 @@ class Call implements ContractCall<{ readonly [name: string]: null }, unknown> {
   readonly upload: AsyncIterable<unknown>
   readonly #method: ContractMethod
   readonly #context: CallContext
+  readonly #progress: StandardSchema | undefined
 
-  constructor(method: ContractMethod, context: CallContext, upload: AsyncIterable<unknown>) {
+  constructor(
+    method: ContractMethod,
+    context: CallContext,
+    upload: AsyncIterable<unknown>,
+    progress: StandardSchema | undefined,
+  ) {
     this.#method = method
     this.#context = context
     this.upload = upload
+    this.#progress = progress
   }
   get signal(): AbortSignal {
     return this.#context.signal
@@ -181,7 +186,11 @@ class Call implements ContractCall<{ readonly [name: string]: null }, unknown> {
     return this.#context.deadline
   }
   progress(value: unknown): void {
-    this.#context.progress(value)
+    if (!this.#progress) return this.#context.progress(value)
+    const place = made(this.#method, 'progress', 'INVALID_PROGRESS')
+    const told = checked(this.#progress, value, place, (good) => this.#context.progress(good))
+    // A schema that takes time is too late for the handler: what does not pass is left out.
+    if (isThenable(told)) Promise.resolve(told).catch(() => {})
   }
   error(name: string, data?: unknown, options?: ErrorOptions): ViaductError {
     return makeError(this.#method, name, data, options)

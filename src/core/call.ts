@@ -15,16 +15,25 @@ export interface PeerInfo {
 export type Target = { readonly id: string } | { readonly type: string }
 
 export interface CallOptions {
-  /** Milliseconds until the call fails with DEADLINE_EXCEEDED; default CALL_TIMEOUT_MS; 0: none. */
+  /**
+   * Milliseconds until the call fails with DEADLINE_EXCEEDED; default CALL_TIMEOUT_MS; 0: none. Of streams it
+   * bounds the opening: the first item, or the end. Nothing extends it.
+   */
   readonly timeoutMs?: number
+  /** The same from the call to its end, of streams too; default: none. Nothing extends it. */
+  readonly totalTimeoutMs?: number
   readonly signal?: AbortSignal
   readonly lane?: Lane
   /** Items of the caller, for methods with an upload. Pulled only as fast as credit comes. */
   readonly upload?: AsyncIterable<unknown>
   /** Bytes of items that may be under way towards this caller; default WINDOW_BYTES. */
   readonly windowBytes?: number
-  /** Streams: fail with DEADLINE_EXCEEDED when no item came for so long; paused while the reader is. */
+  /**
+   * Fail with DEADLINE_EXCEEDED when nothing came for so many milliseconds: no progress, no item nor part of one.
+   * Rests while items wait for their reader. Default: none.
+   */
   readonly idleTimeoutMs?: number
+  /** Told what the handler says of its work. What it throws ends nothing. */
   readonly onProgress?: (value: unknown) => void
 }
 
@@ -67,6 +76,10 @@ export interface CallContext {
   readonly deadline: number
   /** The caller's items; empty for methods without an upload. */
   readonly upload: AsyncIterable<unknown>
+  /**
+   * Tells the caller how far the work is, in at most one frame; extends its idle bound. Advice: it is left out while
+   * the outbox is full, and after a cancel.
+   */
   progress(value: unknown): void
 }
 
@@ -89,8 +102,27 @@ export interface Publisher {
   subscribe(topic: Method, options?: CallOptions): Subscription
 }
 
+export interface WithdrawOptions {
+  /**
+   * Milliseconds for calls and streams that run; what runs then is aborted, and its callers get UNAVAILABLE /
+   * WITHDRAWN, fate unknown. Default CALL_TIMEOUT_MS; 0 aborts now, `Infinity` never.
+   */
+  readonly graceMs?: number
+}
+
+/**
+ * What is served until it is withdrawn. From then on callers get UNIMPLEMENTED / METHOD_NOT_FOUND, not sent, a
+ * hub routes to others, and the name may be served again, by other handlers too, while the old calls drain.
+ */
+export interface Serving {
+  /** Withdraws, and leaves the calls that run to finish in their own time. */
+  (): void
+  /** Withdraws, and settles when none of its calls runs any more; never rejects. May be called again. */
+  withdraw(options?: WithdrawOptions): Promise<void>
+}
+
 /** One end that answers calls. */
 export interface Server {
-  /** Serves a method until the returned function withdraws it. */
-  handle(method: Method, handler: Handler): () => void
+  /** Serves a method until it is withdrawn. */
+  handle(method: Method, handler: Handler): Serving
 }

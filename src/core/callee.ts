@@ -3,11 +3,11 @@ import type { Dictionary } from '../wire/dictionary.ts'
 import { CODES } from '../wire/errors.ts'
 import { FLAG, KIND } from '../wire/frame.ts'
 import { MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
-import { FATE, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
+import { FATE, isReasonName, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
 import { boundsFor } from './bounds.ts'
-import { errorValue, UNREADABLE } from './errorValue.ts'
+import { type ErrorValue, errorValue, UNREADABLE } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
-import { InCall, Incoming } from './incoming.ts'
+import { InCall, Incoming, type Served } from './incoming.ts'
 import type { InRoutes } from './inRoutes.ts'
 import { Items } from './items.ts'
 import type { Message } from './message.ts'
@@ -43,7 +43,9 @@ export class Callee {
       sweep,
       () => output.link.clock.now(),
       (call, value) => {
-        if (this.table.get(call.id) === call) this.#answer(call, KIND.PROGRESS, value, undefined)
+        // Advice: a handler that reports faster than the link carries fills no queue with it.
+        if (this.table.get(call.id) !== call || output.full) return
+        this.#answer(call, KIND.PROGRESS, value, undefined)
       },
     )
   }
@@ -147,9 +149,8 @@ export class Callee {
 
   #answerItems(call: InCall, items: AsyncIterable<unknown> | Iterable<unknown>): void {
     const { method } = call.served
-    const cancelled = () => this.#fail(call, linkError('CANCELLED', method.name, 'unknown'))
     if (call.aborted) {
-      cancelled()
+      this.#fail(call, linkError('CANCELLED', method.name, 'unknown'))
       return
     }
     const sender = new Sender(this.#output.link.outbox, call.lane, call.id, call.window)
@@ -163,10 +164,10 @@ export class Callee {
       done: (output) => this.#end(call, output),
       failed: (error) => this.#fail(call, error),
     })
-    call.onAbort = () => {
+    call.onAbort = (reason) => {
       stop()
       sender.clear()
-      cancelled()
+      this.#fail(call, reason)
     }
   }
 
@@ -185,7 +186,7 @@ export class Callee {
   #fail(call: InCall, thrown: unknown): void {
     if (this.table.get(call.id) !== call) return
     try {
-      this.#answer(call, KIND.ERROR, errorValue(thrown, this.#options.debug), undefined)
+      this.#answerError(call, errorValue(thrown, this.#options.debug))
     } catch {
       this.#failPlainly(call, thrown)
     }
@@ -196,10 +197,16 @@ export class Callee {
   #failPlainly(call: InCall, thrown: unknown): void {
     try {
       const { code, reason, message } = errorValue(thrown, false)
-      this.#answer(call, KIND.ERROR, { code, reason, message }, undefined)
+      this.#answerError(call, { code, reason, message })
     } catch {
-      this.#answer(call, KIND.ERROR, UNREADABLE, undefined)
+      this.#answerError(call, UNREADABLE)
     }
+  }
+
+  #answerError(call: InCall, value: ErrorValue): void {
+    const reason = isReasonName(value.reason) ? REASONS[value.reason].number : 0
+    const flags = FLAG.ANSWER | call.lane
+    this.#output.write(KIND.ERROR, flags, call.id, value, undefined, call.sender, CODES[value.code], reason)
   }
 
   #answer(call: InCall, kind: number, value: unknown, dictionary: Dictionary | undefined): void {
@@ -207,9 +214,40 @@ export class Callee {
     this.#output.write(kind, flags, call.id, value, dictionary, call.sender)
   }
 
+  /**
+   * Settles when no call of a method runs here, or the link has ended. After `graceMs` those that do are aborted,
+   * and their callers told at once, whatever the handlers do.
+   */
+  async drained(served: Served, graceMs: number, closed: Promise<unknown>): Promise<void> {
+    if (served.running === 0) return
+    const idle = new Promise<void>((resolve) => {
+      const before = served.onidle
+      served.onidle = () => {
+        before?.()
+        resolve()
+      }
+    })
+    if (graceMs === Number.POSITIVE_INFINITY) return void (await Promise.race([idle, closed]))
+    const over = new Promise<void>((resolve) => {
+      const cancel = this.#output.link.clock.after(graceMs, () => {
+        for (const call of this.table.of(served)) this.#cutOff(call)
+        resolve()
+      })
+      void idle.then(cancel)
+      void closed.then(cancel)
+    })
+    await Promise.race([idle, over, closed])
+  }
+
+  #cutOff(call: InCall): void {
+    const error = linkError('WITHDRAWN', call.served.method.name, 'unknown')
+    call.abort(error)
+    this.#fail(call, error)
+  }
+
   #finish(call: InCall): void {
     this.table.end(call.id)
-    call.served.running--
+    left(call.served)
     call.items?.end()
     this.#options.onEnded(call.id)
   }
@@ -265,13 +303,24 @@ export class Callee {
   }
 }
 
+/** One call of a method has ended. */
+function left(served: Served): void {
+  served.running--
+  if (served.running === 0 && served.withdrawn) served.onidle?.()
+}
+
 /** Runs a handler whose answer nobody waits for, and whose failure nobody hears of. */
 function runOneWay(call: InCall, input: unknown): void {
+  const { served } = call
+  const ended = (): void => left(served)
+  served.running++
   try {
-    const result = call.served.handler(input, call)
-    if (isThenable(result)) result.then(undefined, () => {})
+    const result = served.handler(input, call)
+    if (isThenable(result)) result.then(ended, ended)
+    else ended()
   } catch {
     // Nobody waits for it.
+    ended()
   }
 }
 

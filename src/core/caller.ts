@@ -170,7 +170,12 @@ export class Calls {
     const window = items ? Math.max(MIN_WINDOW_BYTES, options?.windowBytes ?? WINDOW_BYTES) : 0
     const upload = options?.upload
     const flags = lane | (same ? FLAG.DICTIONARY : 0) | (upload ? FLAG.UPLOAD : 0)
-    const timeLeft = timeoutMs > 0 && timeoutMs <= MAX_U32 ? Math.max(1, Math.ceil(timeoutMs)) : 0
+    const now = this.#now
+    const totalAt = now + (options?.totalTimeoutMs ?? Number.POSITIVE_INFINITY)
+    const deadline = Math.min(totalAt, timeoutMs > 0 ? now + timeoutMs : Number.POSITIVE_INFINITY)
+    const leftMs = deadline - now
+    const timeLeft = leftMs <= MAX_U32 ? Math.max(1, Math.ceil(leftMs)) : 0
+    const idleMs = options?.idleTimeoutMs ?? 0
     const call: OutCall = {
       id,
       method,
@@ -178,8 +183,10 @@ export class Calls {
       input: same ? input : undefined,
       dictionary: same,
       again: undefined,
-      deadline: timeoutMs > 0 ? this.#now + timeoutMs : Number.POSITIVE_INFINITY,
-      idleMs: options?.idleTimeoutMs ?? 0,
+      deadline,
+      totalAt,
+      idleMs,
+      idleAt: idleMs > 0 ? now + idleMs : Number.POSITIVE_INFINITY,
       resolve: settling.resolve,
       reject: settling.reject,
       release: undefined,
@@ -222,6 +229,7 @@ export class Calls {
       return refuse('CANCELLED', named(error, method, 'input'))
     }
     this.#table.begin(call, upload !== undefined)
+    if (items && idleMs > 0) items.onempty = () => this.#alive(call)
     if (signal || upload) this.#hang(call, lane, signal, upload)
     return call
   }
@@ -275,8 +283,8 @@ export class Calls {
       this.#table.abandon(call, 'SKEW', notAStream(call.method))
       return
     }
-    call.deadline = call.idleMs > 0 ? this.#now + call.idleMs : Number.POSITIVE_INFINITY
-    if (call.idleMs > 0) this.#sweep.expect(call.deadline)
+    this.#opened(call)
+    this.#alive(call)
     try {
       const value = message.read(message.usesDictionary ? call.method.item : undefined, this.#bounds(call))
       call.items.push(call.headed ? { value, head: message.head() } : value, message.cost)
@@ -285,6 +293,19 @@ export class Calls {
       if (call.headed) call.items.owe(message.cost)
       else this.#table.abandon(call, 'CANCELLED', named(error, call.method, 'item'))
     }
+  }
+
+  /** A stream has opened: from here on its total bound alone holds. */
+  #opened(call: OutCall): void {
+    call.deadline = call.totalAt
+    this.#sweep.expect(call.deadline)
+  }
+
+  /** Something has come, or the reader has taken what had: the idle bound begins anew. */
+  #alive(call: OutCall): void {
+    if (call.idleMs <= 0) return
+    call.idleAt = this.#now + call.idleMs
+    this.#sweep.expect(call.idleAt)
   }
 
   /** END of the callee. */
@@ -317,10 +338,11 @@ export class Calls {
 
   /** The server changed under the route: once more, self-describing. An upload would have begun already. */
   #again(call: OutCall): void {
-    const { route, method, input, deadline } = call
+    const { route, method, input, deadline, totalAt } = call
     route.same[route.indexOf(method)] = false
     const timeoutMs = deadline === Number.POSITIVE_INFINITY ? 0 : Math.max(1, deadline - this.#now)
-    call.again = this.#begin(route, method, input, { ...call.options, timeoutMs }, call)
+    const totalTimeoutMs = Math.max(1, totalAt - this.#now)
+    call.again = this.#begin(route, method, input, { ...call.options, timeoutMs, totalTimeoutMs }, call)
   }
 
   #errorOf(call: OutCall, message: Message): ViaductError {
@@ -346,7 +368,11 @@ export class Calls {
 
   progress(message: Message): void {
     const call = this.#table.get(message.id)
-    if (!call?.onProgress) return
+    if (!call) return
+    // The hub has the subscription: that is its opening, however long the first event takes.
+    if (call.headed) this.#opened(call)
+    this.#alive(call)
+    if (!call.onProgress) return
     try {
       call.onProgress(message.read(undefined, this.#bounds(call)))
     } catch {
@@ -365,7 +391,10 @@ export class Calls {
 
   /** Grants the fragments of an unfinished item as they come. */
   owe(id: number, bytes: number): void {
-    this.#table.get(id)?.items?.oweUnfinished(bytes)
+    const call = this.#table.get(id)
+    if (!call) return
+    call.items?.oweUnfinished(bytes)
+    this.#alive(call)
   }
 
   /** An answer is over the limit: its call fails, and what follows of it is late. */

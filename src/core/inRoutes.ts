@@ -46,17 +46,12 @@ export class InRoutes {
     return this.#routes.get(number)
   }
 
-  /** Whether this very method is served now. */
-  serves(method: Method): boolean {
-    return this.#served.get(method.name)?.method === method
-  }
-
   /** @throws ViaductError ALREADY_EXISTS when the name is served here. */
   serve(method: Method, handler: Handler): Served {
     if (this.#served.has(method.name)) {
       throw new ViaductError('ALREADY_EXISTS', `${method.name} is served here already; withdraw it first`)
     }
-    const served: Served = { method, handler, running: 0, withdrawn: false }
+    const served: Served = { method, handler, running: 0, withdrawn: false, onidle: undefined }
     this.#served.set(method.name, served)
     this.#refresh(method.name, served)
     return served

@@ -10,8 +10,10 @@ import type { Sweep } from './sweep.ts'
 export interface Served {
   readonly method: Method
   readonly handler: Handler
-  /** Calls that are being answered now; a withdrawn method drains. */
+  /** Calls that are being answered now, one-way ones too; a withdrawn method drains. */
   running: number
+  /** Called whenever none is left, once it was withdrawn. */
+  onidle: (() => void) | undefined
   withdrawn: boolean
 }
 
@@ -32,7 +34,7 @@ export class InCall implements CallContext {
   items: Items | undefined
   sender: Sender | undefined
   /** Set while an item or end is being produced, so that a cancel can stop the generator. */
-  onAbort: (() => void) | undefined
+  onAbort: ((reason: unknown) => void) | undefined
 
   constructor(
     owner: Incoming,
@@ -83,7 +85,7 @@ export class InCall implements CallContext {
     this.#aborted = reason
     this.items?.fail(reason)
     this.#controller?.abort(reason)
-    this.onAbort?.()
+    this.onAbort?.(reason)
   }
 }
 
@@ -149,6 +151,11 @@ export class Incoming {
   get(id: number): InCall | undefined {
     const slot = slotOf(id)
     return this.#ids[slot] === id ? this.#calls[slot] : undefined
+  }
+
+  /** The calls that a served method answers now. */
+  of(served: Served): InCall[] {
+    return this.#calls.filter((call): call is InCall => call?.served === served)
   }
 
   /** The terminal frame has been written. */

@@ -24,6 +24,8 @@ export class Items implements AsyncIterableIterator<unknown, undefined> {
   #error: unknown
   #failed = false
   #waiting: Waiting[] = []
+  /** Called when the reader has taken the last item that waited. */
+  onempty: (() => void) | undefined
 
   /**
    * @param grant gives the sender credit for so many bytes.
@@ -112,6 +114,7 @@ export class Items implements AsyncIterableIterator<unknown, undefined> {
       const unfinished = this.waiting === 0 ? this.#unfinished : 0
       this.#unfinished -= unfinished
       this.owe(cost + unfinished)
+      if (this.waiting === 0) this.onempty?.()
       return Promise.resolve({ value, done: false })
     }
     if (this.#failed) {

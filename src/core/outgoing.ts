@@ -19,9 +19,13 @@ export interface OutCall {
   readonly input: unknown
   /** Whether the input was written with the method's dictionary. */
   readonly dictionary: boolean
-  /** Clock ms, or Infinity. */
+  /** Clock ms, or Infinity: by when it has to end, or of a stream to open. Never later than `totalAt`. */
   deadline: number
+  /** By when it has to end, a stream too. */
+  readonly totalAt: number
   readonly idleMs: number
+  /** By when something has to come; Infinity without an idle bound, and while items wait for their reader. */
+  idleAt: number
   resolve(value: unknown): void
   reject(error: unknown): void
   /** Undoes what hangs on the call: the signal's listener, the upload. */
@@ -79,7 +83,7 @@ export class Outgoing {
     this.#calls[slot] = call
     this.#ids[slot] = call.id
     this.#states[slot] = nextState(step(STATE.idle, upload ? EVENT.callUpload : EVENT.call))
-    if (call.deadline !== Number.POSITIVE_INFINITY) this.#sweep.expect(call.deadline)
+    this.#sweep.expect(Math.min(call.deadline, call.idleAt))
   }
 
   /** The open call behind an id, or undefined when it is late. */
@@ -159,18 +163,12 @@ export class Outgoing {
   sweep(now: number): number {
     let earliest = Number.POSITIVE_INFINITY
     for (const call of this.#calls) {
-      if (!call || call.deadline > now) {
-        if (call && call.deadline < earliest && this.#states[slotOf(call.id)] !== STATE.cancelled)
-          earliest = call.deadline
-        continue
-      }
-      if (call.idleMs > 0 && call.items && call.items.waiting > 0) {
-        // The reader is slow, not the far side: the idle bound rests.
-        call.deadline = now + call.idleMs
-        if (call.deadline < earliest) earliest = call.deadline
-      } else {
-        this.abandon(call, 'DEADLINE_EXCEEDED')
-      }
+      if (!call || this.#states[slotOf(call.id)] === STATE.cancelled) continue
+      // The reader is slow, not the far side: the idle bound rests until it has taken what waits.
+      if (call.idleAt <= now && call.items && call.items.waiting > 0) call.idleAt = Number.POSITIVE_INFINITY
+      const due = Math.min(call.deadline, call.idleAt)
+      if (due <= now) this.abandon(call, 'DEADLINE_EXCEEDED')
+      else if (due < earliest) earliest = due
     }
     return earliest
   }

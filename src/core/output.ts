@@ -64,6 +64,7 @@ export class Output {
   /**
    * Writes an item, an end, an error or progress, behind what its sender still has.
    *
+   * @param code of an error, with the number of its reason: they stand in the header for those who read no bodies.
    * @throws ViaductError of what cannot be sent, or RESOURCE_EXHAUSTED / MESSAGE_TOO_LARGE
    */
   write(
@@ -73,15 +74,17 @@ export class Output {
     value: unknown,
     dictionary: Dictionary | undefined,
     sender: Sender | undefined,
+    code = 0,
+    reason = 0,
   ): void {
     const isItem = kind === KIND.ITEM
     const credit = sender?.busy ? -1 : isItem && sender ? sender.credit - HEADER_BYTES : undefined
     const cut = this.writer.write(
       kind,
       flags,
-      0,
+      code,
       id,
-      0,
+      reason,
       0,
       0,
       value,

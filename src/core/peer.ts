@@ -10,6 +10,7 @@ import {
   TRUSTED_QUEUE_BYTES,
 } from '../wire/limits.ts'
 import { linkError } from '../wire/reasons.ts'
+import { Announcements } from './announcements.ts'
 import { Assembly, isCut } from './assembly.ts'
 import type {
   Caller,
@@ -19,20 +20,23 @@ import type {
   PeerInfo,
   Publisher,
   Server,
+  Serving,
   Subscription,
   Target,
 } from './call.ts'
 import { Callee } from './callee.ts'
 import { Calls } from './caller.ts'
 import { type Clock, systemClock } from './clock.ts'
+import type { Served } from './incoming.ts'
 import { InRoutes } from './inRoutes.ts'
 import { type CloseReason, isOptional, Link, type LinkEvents } from './link.ts'
 import { Message } from './message.ts'
-import { type Method, untyped } from './method.ts'
+import type { Method } from './method.ts'
 import { Outgoing } from './outgoing.ts'
 import { Output } from './output.ts'
 import { OutRoutes } from './outRoutes.ts'
 import { type Route, targetKey } from './route.ts'
+import { serving } from './serving.ts'
 import { TopicSubscription } from './streams.ts'
 import { Sweep } from './sweep.ts'
 import type { Transport } from './transport.ts'
@@ -69,10 +73,6 @@ export interface PeerOptions {
 
 /** Who is at the far end of a link that says nothing of it. */
 export const NOBODY: PeerInfo = { id: '', type: '', zone: 'local', session: '' }
-const SERVE: Method = { ...untyped('$hub.serve'), lane: 'high' }
-const WITHDRAW: Method = { ...untyped('$hub.withdraw'), lane: 'high' }
-/** Methods in one announcement: with names of every length the hub takes it. */
-const ANNOUNCE_LINES = 24
 
 /**
  * One end of a link: it makes calls and answers them, and both ends are of this class. It owns the link; a
@@ -83,7 +83,6 @@ export class PeerCore implements Caller, Publisher, Server {
   readonly link: Link
   readonly clock: Clock
   readonly limits: PeerLimits
-  readonly #hub: boolean
   readonly #output: Output
   readonly #outRoutes: OutRoutes
   readonly #inRoutes: InRoutes
@@ -96,7 +95,7 @@ export class PeerCore implements Caller, Publisher, Server {
   readonly #base: Route
   readonly #callers = new Map<string, Caller>()
   readonly #pinging = new Set<() => void>()
-  #announced: Method[] = []
+  readonly #announcements: Announcements | undefined
   #onDrained: (() => void) | undefined
   readonly #closed: Promise<CloseReason>
   #settleClosed: (reason: CloseReason) => void = () => {}
@@ -105,7 +104,6 @@ export class PeerCore implements Caller, Publisher, Server {
     const { admission, debug = false, far = NOBODY, hub = false, limits = TRUSTED_LIMITS } = options
     this.clock = options.clock ?? systemClock
     this.limits = limits
-    this.#hub = hub
     this.#closed = new Promise((resolve) => {
       this.#settleClosed = resolve
     })
@@ -137,6 +135,7 @@ export class PeerCore implements Caller, Publisher, Server {
       },
     })
     this.#base = this.#outRoutes.to(undefined)
+    this.#announcements = hub ? new Announcements(this) : undefined
     if (admission) this.link.outbox.hold()
   }
 
@@ -245,34 +244,30 @@ export class PeerCore implements Caller, Publisher, Server {
   }
 
   /**
-   * Serves a method until the returned function withdraws it. Calls that run then are finished.
+   * Serves a method until it is withdrawn; see {@link Serving}.
    *
    * @throws ViaductError ALREADY_EXISTS when the name is served here.
    */
-  handle(method: Method, handler: Handler): () => void {
+  handle(method: Method, handler: Handler): Serving {
     const served = this.#inRoutes.serve(method, handler)
-    if (this.#hub) {
-      if (this.#announced.length === 0) this.clock.afterTurn(() => this.announce())
-      this.#announced.push(method)
-    }
-    return () => {
-      if (!this.#inRoutes.withdraw(served)) return
-      if (this.#hub && !this.isClosed) this.notify(WITHDRAW, { methods: [method.name] })
-    }
+    this.#announcements?.served(method)
+    return serving((graceMs) => this.#withdraw(served, graceMs))
+  }
+
+  /** Settles when none of its calls runs; those that do after `graceMs` are aborted. */
+  #withdraw(served: Served, graceMs: number): Promise<void> {
+    if (this.#inRoutes.withdraw(served)) this.#announcements?.withdrawn(served.method.name)
+    return this.#callee.drained(served, graceMs, this.#closed)
   }
 
   /** Tells the hub what is served here and it does not know yet; happens by itself at the end of the turn. */
   announce(): void {
-    const methods = this.#announced.filter((method) => this.#inRoutes.serves(method))
-    this.#announced = []
-    for (let from = 0; from < methods.length; from += ANNOUNCE_LINES) {
-      const some = methods.slice(from, from + ANNOUNCE_LINES)
-      if (this.notify(SERVE, { methods: some.map(({ name, fingerprint }) => [name, fingerprint]) })) continue
-      if (this.isClosed) return
-      this.#announced = methods.slice(from)
-      this.#output.whenRoom(() => this.announce())
-      return
-    }
+    this.#announcements?.flush()
+  }
+
+  /** Calls back when the outbox takes more. */
+  whenRoom(resume: () => void): void {
+    this.#output.whenRoom(resume)
   }
 
   #frame(bytes: Uint8Array, at: number, length: number): void {

@@ -23,7 +23,7 @@ export class Sweep {
 
   /** There is a deadline at `deadline` (the clock's ms). */
   expect(deadline: number): void {
-    if (deadline >= this.#at) return
+    if (deadline >= this.#at || deadline === Number.POSITIVE_INFINITY) return
     this.#at = deadline
     this.#cancel?.()
     const gapMs = Math.min(MAX_GAP_MS, Math.max(MIN_GAP_MS, deadline - this.#clock.now()))

@@ -4,7 +4,8 @@ import type { ContractOf } from '../contract/contract.ts'
 import { Peer } from '../contract/peer.ts'
 import type { Handlers, ServeOptions } from '../contract/serve.ts'
 import type { ContractSubscription, SubscribeOptions, Topic } from '../contract/topics.ts'
-import type { Target } from '../core/call.ts'
+import type { PeerWatch, WatchOptions } from '../contract/watch.ts'
+import type { Serving, Target } from '../core/call.ts'
 import { systemClock } from '../core/clock.ts'
 import { isCloseReason } from '../core/link.ts'
 import { PeerCore } from '../core/peer.ts'
@@ -90,7 +91,7 @@ export class Hub {
     contract: ContractOf<E>,
     handlers: Handlers<E>,
     options?: ServeOptions & { readonly partial?: false },
-  ): () => void {
+  ): Serving {
     return this.peer.serve(contract, handlers, options)
   }
 
@@ -145,6 +146,11 @@ export class Hub {
   /** Who is connected. */
   who(): Promise<PeerStatus[]> {
     return this.#control.who()
+  }
+
+  /** Who is connected, and each change of it; see {@link Peer.watch}. */
+  watch(options?: WatchOptions): PeerWatch {
+    return this.peer.watch(options)
   }
 
   /** What went through the hub, and what waits in it. */
@@ -320,6 +326,7 @@ export class EmbeddedHub implements HubControl {
     const child = this.#supervisor.status().find((known) => known.id === id)
     if (state === 'starting' || state === 'backoff') this.core.expect(id, child?.type ?? '')
     else this.core.unexpect(id)
+    this.core.presence.child(id, { type: child?.type ?? '', state, reason, restarts: child?.restarts })
     const change = { id, state, ...(reason === undefined ? {} : { reason }) }
     for (const listener of this.#listeners) listener(change)
     this.core.service.publish('$hub.child', change)

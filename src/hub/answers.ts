@@ -2,6 +2,56 @@
 
 import type { ReasonName } from '../wire/reasons.ts'
 
+/**
+ * How a peer stands. `busy`: connected, and has said that it will not answer for a while. `backoff`: a child that was
+ * lost and will be started again. `failed`: one that will not.
+ */
+export type PeerState = 'starting' | 'ready' | 'busy' | 'draining' | 'backoff' | 'failed'
+
+/** One row of `$hub.watch`: a peer that is connected, or a supervised child that is not. */
+export interface PeerRow {
+  readonly id: string
+  readonly type: string
+  readonly state: PeerState
+  /** How many methods it serves. */
+  readonly methods: number
+  /** These two: of connected peers. */
+  readonly zone?: string
+  readonly session?: string
+  readonly pid?: number
+  /** Of a child that is not connected: why it was lost, in words. */
+  readonly reason?: string
+  /** Of a supervised child: how often it was started again. */
+  readonly restarts?: number
+}
+
+/** One change of one row. */
+export interface PeerChange {
+  /** `restart`: a child that was lost is started again. */
+  readonly kind: 'joined' | 'left' | 'state' | 'served' | 'withdrawn' | 'restart'
+  /** Milliseconds since 1970, by the hub's clock. */
+  readonly at: number
+  readonly id: string
+  /** The row from now on; absent: there is none any more. */
+  readonly peer?: PeerRow
+  /** Why a link ended, or a child was lost. */
+  readonly reason?: string
+  /** What it serves from now on, or serves no more. */
+  readonly methods?: readonly string[]
+}
+
+/** All rows as they stand: the first thing that a watcher gets, and what it gets instead of changes it missed. */
+export interface Snapshot {
+  readonly kind: 'snapshot'
+  readonly at: number
+  /** Changes that were not told; `unknown` after the link was lost. */
+  readonly missed: number | 'unknown'
+  readonly peers: readonly PeerRow[]
+}
+
+/** One item of `$hub.watch`. A snapshot and the changes after it make the rows at any time. */
+export type HubChange = Snapshot | PeerChange
+
 /** One row of `$hub.who`. */
 export interface PeerStatus {
   readonly id: string
@@ -9,8 +59,12 @@ export interface PeerStatus {
   readonly zone: string
   readonly session: string
   readonly pid?: number
+  /** How it stands; `ready` and `draining` say a part of it. */
+  readonly state: PeerState
   readonly ready: boolean
   readonly draining: boolean
+  /** How many methods it serves. */
+  readonly methods: number
   /** Calls that it answers now. */
   readonly open: number
   readonly queuedBytes: number
@@ -33,6 +87,8 @@ export interface TrafficRow {
   readonly items: number
   readonly bytes: number
   readonly errors: number
+  /** The errors by their codes; `UNSAID` are those of peers that put none into the head. */
+  readonly errorCodes: { readonly [code: string]: number }
   readonly dropped: number
   readonly p50Ms: number
   readonly p95Ms: number
@@ -61,7 +117,12 @@ export interface HubStats {
 export interface Description {
   readonly id: string
   readonly type: string
-  readonly methods: readonly { readonly name: string; readonly fingerprint: string }[]
+  readonly methods: readonly {
+    readonly name: string
+    readonly fingerprint: string
+    /** A stream is answered with items. */
+    readonly kind: 'call' | 'stream'
+  }[]
 }
 
 /** What `$hub.ping` answers. */
@@ -72,8 +133,18 @@ export interface PingAnswer {
   readonly peerMs?: number
 }
 
+export interface RouteRow {
+  readonly id: string
+  readonly type: string
+  readonly session: string
+  /** For those who may ask `$hub.who`. */
+  readonly pid?: number
+}
+
 /** What `$hub.route` answers. */
 export interface RouteAnswer {
-  readonly peers: readonly { readonly id: string; readonly type: string; readonly session: string }[]
+  readonly peers: readonly RouteRow[]
+  /** Of a filter: who passes it and serves a method that may not be called there, as far as the asker may know. */
+  readonly denied?: readonly RouteRow[]
   readonly methods: readonly { readonly name: string; readonly status: ReasonName | 'OK' }[]
 }

@@ -8,7 +8,8 @@ import { ADMISSION_TIMEOUT_MS, CALL_TIMEOUT_MS, HUB_BODY_BYTES } from '../wire/l
 import { LINK_BODY_LIMITS } from '../wire/linkBody.ts'
 import { Manifest, manifest, type Rules, type Subject } from './manifest.ts'
 import { type Budget, Port, type PortLimits } from './port.ts'
-import { Registry } from './registry.ts'
+import { Presence } from './presence.ts'
+import { Registry, type ServedMethod } from './registry.ts'
 import { Routes } from './routes.ts'
 import { HubService } from './service.ts'
 import { Switch } from './switch.ts'
@@ -25,8 +26,6 @@ const SERVICE_LIMITS: PeerLimits = {
   ...LINK_BODY_LIMITS,
   messageBytes: HUB_BODY_BYTES,
 }
-/** How often a draining peer is looked at. */
-const DRAIN_LOOK_MS = 5
 
 export interface HubOptions {
   readonly clock: Clock
@@ -50,11 +49,15 @@ export interface AcceptOptions {
   onClosed?(reason: CloseReason): void
 }
 
+/** One line of `$hub.serve`. */
+export type ServeLine = readonly [name: string, fingerprint: string, kind?: ServedMethod['kind']]
+
 /** Many links: admits peers, stamps who they are, switches frames between them. Never opens a body. */
 export class HubCore {
   readonly clock: Clock
   readonly session: string
   readonly registry = new Registry()
+  readonly presence = new Presence(this.registry)
   readonly traffic = new TrafficLog()
   readonly manifest: Manifest
   readonly switch: Switch
@@ -187,7 +190,7 @@ export class HubCore {
         else link.violation()
       },
       goaway: () => {
-        if (port) port.draining = true
+        if (port) this.#drains(port)
       },
       drained: () => {
         if (port) this.topics.drained(port)
@@ -207,9 +210,7 @@ export class HubCore {
     const link: Link = new Link(transport, this.clock, TRUSTED_LIMITS.messageBytes, {
       keeps: true,
       frame: (bytes, at, length) => this.switch.frame(port, bytes, at, length),
-      goaway: () => {
-        port.draining = true
-      },
+      goaway: () => this.#drains(port),
       drained: () => this.topics.drained(port),
       closed: (reason) => this.#leave(port, reason),
     })
@@ -240,12 +241,18 @@ export class HubCore {
     this.registry.add(port)
     this.switch.add(port)
     this.#routes.refresh(port)
+    this.presence.joined(port)
     if (this.manifest.open && !this.#warned && port.info.zone !== 'hub') {
       this.#warned = true
       this.#options.log?.(
         'no manifest: supervised children of the trusted and semi-trusted zones may call, publish and subscribe to everything, all others nothing',
       )
     }
+  }
+
+  #drains(port: Port): void {
+    port.draining = true
+    this.presence.changed(port)
   }
 
   #leave(port: Port, reason: CloseReason): void {
@@ -256,24 +263,31 @@ export class HubCore {
     this.switch.remove(port)
     this.#routes.remove(port)
     this.#waiting.remove(port)
+    this.presence.left(port, reason)
   }
 
   /** What a peer says of its methods. */
-  serve(port: Port, methods: readonly (readonly [name: string, fingerprint: string])[]): void {
-    for (const [name, fingerprint] of methods) this.registry.serve(port, name, fingerprint)
+  serve(port: Port, methods: readonly ServeLine[]): void {
+    for (const [name, fingerprint, kind] of methods) this.registry.serve(port, name, fingerprint, kind)
     this.#routes.refresh(port, new Set(methods.map(([name]) => name)))
     this.#waiting.retry()
+    this.presence.served(
+      port,
+      methods.map(([name]) => name),
+    )
   }
 
   withdraw(port: Port, names: readonly string[]): void {
     for (const name of names) this.registry.withdraw(port, name)
     this.#routes.refresh(port, new Set(names))
+    this.presence.withdrawn(port, names)
   }
 
   /** A peer has done what it does before it takes work. */
   ready(port: Port): void {
     if (port.ready) return
     port.ready = true
+    this.presence.changed(port)
     this.registry.unexpect(port.info.id)
     this.#onReady.get(port)?.(port)
     this.#waiting.retry()
@@ -294,20 +308,16 @@ export class HubCore {
   drain(id: string): Promise<void> {
     const port = this.registry.get(id)
     if (!port) return Promise.resolve()
-    port.draining = true
+    this.#drains(port)
     port.link.goAway()
-    return new Promise((resolve) => {
-      const look = (): void => {
-        if (port.closed !== undefined || port.load === 0) resolve()
-        else this.clock.after(DRAIN_LOOK_MS, look)
-      }
-      look()
-    })
+    // Also when its link ends: whatever was open there has ended then.
+    return new Promise((resolve) => port.whenIdle(resolve))
   }
 
   close(): void {
     this.#closed = true
-    for (const port of this.registry.all()) port.link.close('GOING_AWAY')
+    // Its own peer, the first of all, goes last: what others have open with the hub ends with their links.
+    for (const port of this.registry.all().reverse()) port.link.close('GOING_AWAY')
     this.#waiting.stop()
     this.switch.stop()
   }

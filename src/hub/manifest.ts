@@ -58,7 +58,7 @@ const ZONE_OF_TYPE: ReadonlyMap<string, Zone> = new Map([
 /** Methods of the hub's own that everybody may call. */
 const EVERYBODY = new Set(['$hub.ping', '$hub.serve', '$hub.withdraw', '$hub.ready', '$hub.route'])
 /** Those that tell about others: for all but untrusted and remote peers. */
-const READERS = new Set(['$hub.who', '$hub.describe', '$hub.stats'])
+const READERS = new Set(['$hub.who', '$hub.watch', '$hub.describe', '$hub.stats'])
 
 /** Zones that may watch everybody's traffic; a rule cannot widen it. */
 const WATCHERS: ReadonlySet<Zone> = new Set(['hub', 'trusted', 'local'])

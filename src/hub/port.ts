@@ -78,6 +78,10 @@ export class Forwarded {
   /** The kind of the fragmented message under way, by direction. */
   readonly kindDown: number[] = []
   readonly kindUp: number[] = []
+  /** The code in the head of the callee's ERROR. */
+  readonly codes: number[] = []
+  /** Called when the last of them has ended. */
+  onempty: (() => void) | undefined
 
   constructor(limit: number) {
     this.slots = new Slots(limit)
@@ -98,6 +102,7 @@ export class Forwarded {
     this.traffic[slot] = undefined
     this.ids[slot] = -1
     this.slots.free(id)
+    if (this.slots.open === 0) this.onempty?.()
   }
 }
 
@@ -134,6 +139,7 @@ export class Port {
   #overBudget = false
   #holds = 0
   readonly #fifos = new Map<number, Fifo>()
+  readonly #idle: (() => void)[] = []
   /** The next number for a route that the hub opens towards this peer. */
   nextRoute = 1
   readonly number: number
@@ -155,6 +161,19 @@ export class Port {
   /** Calls forwarded to this peer that it has not ended. */
   get load(): number {
     return this.forwarded.slots.open
+  }
+
+  /** Calls back once, when this peer answers nothing: now, if it is so. */
+  whenIdle(idle: () => void): void {
+    if (this.load === 0) {
+      idle()
+      return
+    }
+    this.#idle.push(idle)
+    this.forwarded.onempty = () => {
+      this.forwarded.onempty = undefined
+      for (const waiting of this.#idle.splice(0)) waiting()
+    }
   }
 
   /** What of a window may be granted now, so that all that comes of it stays within this peer's half. */

@@ -1,11 +1,17 @@
 import { MAX_METHODS } from '../wire/limits.ts'
 import type { Port } from './port.ts'
 
+/** What a peer says of a method that it serves. */
+export interface ServedMethod {
+  readonly fingerprint: string
+  readonly kind: 'call' | 'stream'
+}
+
 /** Who is there, by id and by type, what each serves, and who is on the way. */
 export class Registry {
   readonly #byId = new Map<string, Port>()
   readonly #byType = new Map<string, Set<Port>>()
-  readonly #serves = new Map<Port, Map<string, string>>()
+  readonly #serves = new Map<Port, Map<string, ServedMethod>>()
   /** Ids and types that a supervisor is starting. */
   readonly #awaited = new Map<string, string>()
 
@@ -46,15 +52,16 @@ export class Registry {
     this.#serves.delete(port)
   }
 
-  /** Methods that a peer serves, with their fingerprints. */
-  served(port: Port): ReadonlyMap<string, string> {
+  /** Methods that a peer serves, by name. */
+  served(port: Port): ReadonlyMap<string, ServedMethod> {
     return this.#serves.get(port) ?? EMPTY
   }
 
-  serve(port: Port, method: string, fingerprint: string): void {
+  serve(port: Port, method: string, fingerprint = '', kind: ServedMethod['kind'] = 'call'): void {
     const methods = this.#serves.get(port)
     // More than can be called on any route are not kept.
-    if (methods && (methods.size < MAX_METHODS || methods.has(method))) methods.set(method, fingerprint)
+    if (methods && (methods.size < MAX_METHODS || methods.has(method)))
+      methods.set(method, { fingerprint, kind })
   }
 
   withdraw(port: Port, method: string): void {
@@ -79,4 +86,4 @@ export class Registry {
 }
 
 const NONE: ReadonlySet<Port> = new Set()
-const EMPTY: ReadonlyMap<string, string> = new Map()
+const EMPTY: ReadonlyMap<string, ServedMethod> = new Map()

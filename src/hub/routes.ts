@@ -129,11 +129,12 @@ export class Routes {
   #resolve(route: HubRoute, binding: Binding, index: number): void {
     const method = route.methods[index]
     if (!method) return
-    const fingerprint = this.#registry.served(binding.port).get(method.name)
+    const fingerprint = this.#registry.served(binding.port).get(method.name)?.fingerprint
     binding.serves[index] = fingerprint !== undefined
     binding.same[index] = method.fingerprint !== '' && fingerprint === method.fingerprint
-    if (isOwned(route)) {
-      binding.traffic[index] = this.#traffic.row(route.owner.info.id, binding.port.info.id, method.name)
+    // What is refused here is counted at the sender alone: names that nobody may call take no rows.
+    if (isOwned(route) && method.status === 0 && binding.serves[index]) {
+      binding.traffic[index] ??= this.#traffic.row(route.owner.info.id, binding.port.info.id, method.name)
     }
   }
 

@@ -3,14 +3,21 @@ import { untyped } from '../core/method.ts'
 import type { PeerCore } from '../core/peer.ts'
 import { ViaductError } from '../wire/errors.ts'
 import type { Description, HubStats, PeerStatus, PingAnswer, RouteAnswer } from './answers.ts'
-import type { HubCore } from './core.ts'
+import type { HubCore, ServeLine } from './core.ts'
+import { everyone, type Filter, readFilter } from './everyone.ts'
 import type { Port } from './port.ts'
 import { TAP_METHOD, Tap } from './tap.ts'
+import { Watch } from './watch.ts'
 
 /** Streams of `$hub.tap` that may be open at once. */
 const MAX_TAPS = 16
+/** Streams of `$hub.watch` that may be open at once, and those of one peer. */
+const MAX_WATCHES = 64
+const MAX_OWN_WATCHES = 8
 /** Rows of traffic that one answer may carry. */
 const MAX_TRAFFIC_ROWS = 2000
+
+const WATCH_METHOD = '$hub.watch'
 
 /** The hub's own methods, `$hub.*`: an ordinary peer answers them, so every tool is an ordinary caller. */
 export class HubService {
@@ -21,6 +28,9 @@ export class HubService {
   }
 
   #peer: PeerCore | undefined
+  /** Watches that are open, by who watches, and in all. */
+  readonly #watches = new Map<string, number>()
+  #watching = 0
   readonly #pings = new Map<Port, { readonly promise: Promise<number>; fail(): void }>()
 
   /** Further methods of the hub's own, `$hub.<name>`; who may call them is the manifest's to say. */
@@ -31,8 +41,9 @@ export class HubService {
     for (const [name, handler] of Object.entries(methods)) {
       peer.handle(untyped(`$hub.${name}`), handler)
       // Directly: announcing it would need $hub.serve, which is one of these.
-      this.#hub.registry.serve(port, `$hub.${name}`, '')
+      this.#hub.registry.serve(port, `$hub.${name}`)
     }
+    this.#hub.presence.changed(port)
   }
 
   /** Publishes one of the hub's own events. */
@@ -54,8 +65,29 @@ export class HubService {
     }
     this.extend(methods)
     peer.handle(untyped(TAP_METHOD, 'stream'), (input) => this.tap(input))
+    peer.handle(untyped(WATCH_METHOD, 'stream'), (_, call) => this.watch(call.peer.id))
     const port = this.#hub.registry.get('hub')
-    if (port) this.#hub.registry.serve(port, TAP_METHOD, '')
+    if (!port) return
+    for (const name of [TAP_METHOD, WATCH_METHOD]) this.#hub.registry.serve(port, name, '', 'stream')
+    this.#hub.presence.changed(port)
+  }
+
+  /** Who is there, and each change of it; see {@link Watch}. */
+  watch(watcher: string): Watch {
+    const own = this.#watches.get(watcher) ?? 0
+    if (own >= MAX_OWN_WATCHES || this.#watching >= MAX_WATCHES) {
+      throw new ViaductError(
+        'RESOURCE_EXHAUSTED',
+        `${watcher} watches this hub ${own} times already, and ${this.#watching} do in all: end one of them`,
+        { reason: 'TOO_MANY_WATCHES' },
+      )
+    }
+    return new Watch(this.#hub.presence, (by) => {
+      this.#watching += by
+      const now = (this.#watches.get(watcher) ?? 0) + by
+      if (now > 0) this.#watches.set(watcher, now)
+      else this.#watches.delete(watcher)
+    })
   }
 
   /** What goes through the hub, as it goes; see {@link Tap}. */
@@ -117,8 +149,10 @@ export class HubService {
       const { link, info } = port
       return {
         ...info,
+        state: this.#hub.presence.stateOf(port),
         ready: port.ready || info.zone === 'hub',
         draining: port.draining,
+        methods: this.#hub.registry.served(port).size,
         open: port.load,
         queuedBytes: link.outbox.queuedBytes,
         queuedMessages: link.outbox.queuedMessages,
@@ -144,7 +178,7 @@ export class HubService {
       .map((port) => ({
         id: port.info.id,
         type: port.info.type,
-        methods: [...this.#hub.registry.served(port)].map(([name, fingerprint]) => ({ name, fingerprint })),
+        methods: [...this.#hub.registry.served(port)].map(([name, served]) => ({ name, ...served })),
       }))
   }
 
@@ -169,6 +203,7 @@ export class HubService {
           items: row.items,
           bytes: row.bytes,
           errors: row.errors,
+          errorCodes: row.errorCodes,
           dropped: row.dropped,
           p50Ms: row.latency.percentile(0.5),
           p95Ms: row.latency.percentile(0.95),
@@ -185,6 +220,7 @@ export class HubService {
    */
   route(input: unknown, call: CallContext): RouteAnswer {
     const { target, methods } = routeQuestion(input)
+    if ('filter' in target) return everyone(this.#hub, this.#port(call), target.filter, methods)
     const { registry, manifest } = this.#hub
     const only = 'id' in target ? registry.get(target.id) : undefined
     const ports = 'id' in target ? (only ? [only] : []) : [...registry.ofType(target.type)]
@@ -208,11 +244,11 @@ export class HubService {
   }
 
   #serve(input: unknown, port: Port): void {
-    const lines = listOf(input).flatMap((line): [string, string][] => {
+    const lines = listOf(input).flatMap((line): ServeLine[] => {
       if (!Array.isArray(line)) return []
-      const [name, fingerprint]: unknown[] = line
+      const [name, fingerprint, kind]: unknown[] = line
       return isName(name) && typeof fingerprint === 'string' && fingerprint.length <= 16
-        ? [[name, fingerprint]]
+        ? [[name, fingerprint, kind === 'stream' ? 'stream' : 'call']]
         : []
     })
     const own = lines.filter(([name]) => !name.startsWith('$') || port.info.zone === 'hub')
@@ -242,14 +278,17 @@ function listOf(input: unknown): unknown[] {
   return Array.isArray(input.methods) ? input.methods : []
 }
 
-function routeQuestion(input: unknown): { target: Target; methods: string[] } {
+function routeQuestion(input: unknown): { target: Target | { readonly filter: Filter }; methods: string[] } {
   const asked = typeof input === 'object' && input !== null && 'target' in input ? input.target : undefined
   const methods = listOf(input).filter(isName)
   if (typeof asked === 'object' && asked !== null) {
     if ('id' in asked && typeof asked.id === 'string') return { target: { id: asked.id }, methods }
     if ('type' in asked && typeof asked.type === 'string') return { target: { type: asked.type }, methods }
   }
-  throw new ViaductError('INVALID_ARGUMENT', '$hub.route: input.target: { id } or { type }', {
+  const filter =
+    typeof asked === 'object' && asked !== null && 'filter' in asked ? readFilter(asked.filter) : undefined
+  if (filter) return { target: { filter }, methods }
+  throw new ViaductError('INVALID_ARGUMENT', '$hub.route: input.target: { id }, { type } or { filter }', {
     path: 'input.target',
   })
 }

@@ -16,6 +16,7 @@ import { FATE, REASONS, type ReasonName, reasonName } from '../wire/reasons.ts'
 import type { Binding, HubRoute } from './port.ts'
 import { Port } from './port.ts'
 import type { Taps } from './tap.ts'
+import { codeName } from './traffic.ts'
 
 /** Frames up to this size are copied and gathered; longer ones are changed and lent on where they lie. */
 const COPY_BYTES = 2048
@@ -165,6 +166,7 @@ export class Switch {
     table.restDown[farSlot] = 0
     table.restUp[farSlot] = (flags & FLAG.MORE) !== 0 ? payloadBytes - (length - HEADER_BYTES) : 0
     table.kindUp[farSlot] = oneWay ? KIND.NOOP : KIND.CALL
+    table.codes[farSlot] = 0
     const now = this.clock.now()
     table.startedAt[farSlot] = now
     table.deadlines[farSlot] = Number.POSITIVE_INFINITY
@@ -349,12 +351,13 @@ export class Switch {
     if (kind !== KIND.CREDIT) {
       table.restDown[far] = payloadBytes - here
       table.kindDown[far] = kind
+      if (kind === KIND.ERROR) table.codes[far] = readU16(bytes, at + AT.method)
     }
     if (this.tap !== undefined && effect !== EFFECT.late) {
       this.#tapDown(this.tap, from, to, far, bytes, at, payloadBytes)
     }
     // An END or ERROR is forwarded even after a cancel: it frees the caller's slot.
-    // In a bare error `route` is the number of its reason.
+    // In an error `route` is the number of its reason.
     const reason = kind === KIND.ERROR ? readU32(bytes, at + AT.route) : 0
     if (effect !== EFFECT.late) this.#forward(from, to, flags, bytes, at, length, id, reason)
     if (event === EVENT.endDown && !more) this.#ended(from, far, kind)
@@ -391,7 +394,7 @@ export class Switch {
     const traffic = table.traffic[slot]
     if (traffic) {
       traffic.latency.record(this.clock.now() - (table.startedAt[slot] as number))
-      if (kind === KIND.ERROR) traffic.errors++
+      if (kind === KIND.ERROR) traffic.failed(table.codes[slot] as number)
     }
     if (caller) caller.madeTo[slotOf(table.callerIds[slot] as number)] = undefined
     table.free(slot)
@@ -504,7 +507,7 @@ export class Switch {
     const ms = this.clock.now() - (startedAt[slot] as number)
     if (kind === KIND.END) tap.emit('end', source, caller, method, flags, payloadBytes, 'OK', ms)
     else {
-      const status = payloadBytes > 0 ? 'ERROR' : reasonName(readU32(bytes, at + AT.route))
+      const status = statusOf(readU16(bytes, at + AT.method), readU32(bytes, at + AT.route), payloadBytes)
       tap.emit('error', source, caller, method, flags, payloadBytes, status, ms)
     }
   }
@@ -540,6 +543,7 @@ export class Switch {
       const id = port.forwarded.callerIds[slot] as number
       this.bare(caller, id, 'DEADLINE_EXCEEDED', 'not-sent', method, port.info.id)
     }
+    port.forwarded.codes[slot] = CODES.DEADLINE_EXCEEDED
     this.#ended(port, slot, KIND.ERROR)
   }
 
@@ -574,6 +578,7 @@ export class Switch {
         const id = forwarded.callerIds[slot] as number
         this.bare(caller, id, 'TARGET_UNAVAILABLE', 'unknown', method, port.info.id)
       }
+      forwarded.codes[slot] = CODES.UNAVAILABLE
       this.#ended(port, slot, KIND.ERROR)
     }
     for (let slot = 0; slot < port.madeTo.length; slot++) {
@@ -651,6 +656,13 @@ function downEvent(kind: number): number {
     default:
       return -1
   }
+}
+
+/** What an ERROR's head says: its reason, else its code, else that it was one. */
+function statusOf(code: number, reason: number, payloadBytes: number): string {
+  if (reason !== 0 || payloadBytes === 0) return reasonName(reason)
+  const name = codeName(code)
+  return name === 'UNSAID' ? 'ERROR' : name
 }
 
 /** Why no peer behind a route takes a call. */

@@ -28,7 +28,7 @@ export interface TapEvent {
   readonly lane: string
   /** Payload bytes of the whole message. */
   readonly bytes: number
-  /** Of an end: `OK`, `ERROR` for an error that a handler made, else a reason. */
+  /** Of an end: `OK`; of an error its reason, if links and hubs have it, else its code, `ERROR` if it named none. */
   readonly status?: string
   /** Of an end: since the call came to the hub. */
   readonly ms?: number

@@ -1,6 +1,6 @@
 import type { CallableKeys, ContractOf } from '../contract/contract.ts'
 import { type Handlers, serve } from '../contract/serve.ts'
-import type { PeerInfo, Server } from '../core/call.ts'
+import type { PeerInfo, Server, Serving } from '../core/call.ts'
 import { ViaductError } from '../wire/errors.ts'
 
 /** One call that a mock was sent, whatever came of it. */
@@ -21,8 +21,8 @@ export interface Mock<E> {
   readonly calls: RecordedCalls<E>
   /** Answers a method from now on, be it for the first time. */
   on<K extends CallableKeys<E>>(key: K, handler: Handlers<E>[K]): void
-  /** Serves the contract at a peer until the returned function withdraws it. */
-  serveAt(server: Server | { readonly core: Server }): () => void
+  /** Serves the contract at a peer until it is withdrawn. */
+  serveAt(server: Server | { readonly core: Server }): Serving
   /** Forgets the calls that were recorded; handlers stay. */
   reset(): void
 }

@@ -67,6 +67,11 @@ export const REASONS = {
     text: 'every exchange slot of this link is taken',
   },
   HANDLER_ERROR: { number: 15, code: 'UNKNOWN', text: 'the handler threw' },
+  WITHDRAWN: {
+    number: 16,
+    code: 'UNAVAILABLE',
+    text: 'the method was withdrawn while the call ran, and its grace is over',
+  },
 } as const satisfies Record<string, Reason>
 
 export type ReasonName = keyof typeof REASONS

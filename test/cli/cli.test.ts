@@ -91,13 +91,15 @@ describe('describe', () => {
       run('describe type:ai'),
     ])
     expect(text).toMatchObject({ code: 0, stderr: '' })
-    expect(text.stdout).toMatch(/^ {2}pages\.analyze +[0-9a-f]{16} +yes$/m)
-    expect(text.stdout).toMatch(/^ {2}pages\.secret +[0-9a-f]{16} +no: PERMISSION_DENIED$/m)
+    expect(text.stdout).toMatch(/^ {2}pages\.analyze +call +[0-9a-f]{16} +yes$/m)
+    expect(text.stdout).toMatch(/^ {2}pages\.lines +stream +[0-9a-f]{16} +yes$/m)
+    expect(text.stdout).toMatch(/^ {2}pages\.secret +call +[0-9a-f]{16} +no: PERMISSION_DENIED$/m)
     expect(type.stdout).toBe(text.stdout)
     const [described] = JSON.parse(json.stdout)
     expect(described).toMatchObject({ id: 'ai-1', type: 'ai' })
     expect(described.methods).toContainEqual({
       name: 'pages.secret',
+      kind: 'call',
       fingerprint: expect.stringMatching(/^[0-9a-f]{16}$/),
       status: 'PERMISSION_DENIED',
     })

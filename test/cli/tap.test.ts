@@ -62,7 +62,7 @@ const KINDS = [
   'main→ai call pages.echo',
   'ai→main end pages.echo OK',
   'main→ai call pages.fail',
-  'ai→main error pages.fail ERROR',
+  'ai→main error pages.fail HANDLER_ERROR',
   'main→ai refused pages.nothing METHOD_NOT_FOUND',
   'main→ai notify pages.echo',
   'main→ai call pages.lines',

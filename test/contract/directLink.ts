@@ -6,9 +6,11 @@ import type {
   ItemStream,
   Publisher,
   Server,
+  Serving,
   Subscription,
 } from '../../src/core/call.ts'
 import type { Method } from '../../src/core/method.ts'
+import { serving } from '../../src/core/serving.ts'
 import { ViaductError } from '../../src/wire/errors.ts'
 
 /** Caller, server and publisher in one, joined by function calls: contracts without wire and link. */
@@ -21,10 +23,12 @@ export class DirectLink implements Caller, Server, Publisher {
   readonly events: unknown[] = []
   lastOptions: CallOptions | undefined
 
-  handle(method: Method, handler: Handler): () => void {
+  handle(method: Method, handler: Handler): Serving {
     if (this.handlers.has(method.name)) throw new Error(`${method.name} is served already`)
     this.handlers.set(method.name, handler)
-    return () => this.handlers.delete(method.name)
+    return serving(async () => {
+      if (this.handlers.get(method.name) === handler) this.handlers.delete(method.name)
+    })
   }
 
   async call(method: Method, input: unknown, options?: CallOptions): Promise<unknown> {

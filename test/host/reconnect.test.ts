@@ -52,6 +52,35 @@ describe('a peer that joined by itself', () => {
     expect(await hub.client(tabs, { id: 'outsider' }).open()).toBe('served')
   })
 
+  it('does not serve again what was withdrawn, be it while there was no hub, and goes on watching', async () => {
+    hub = await Hub.listen({ app: 'again', base, manifest: rules })
+    peer = await join({ app: 'again', id: 'outsider', base })
+    const before = peer.handle('tabs.before', () => 'before')
+    const during = peer.handle('tabs.during', () => 'during')
+    const kept = peer.handle('tabs.open', () => 'kept')
+    const changes = peer.watch()[Symbol.asyncIterator]()
+    expect((await changes.next()).value).toMatchObject({ kind: 'snapshot', missed: 0 })
+    await before.withdraw()
+    const lost = peer.core.closed
+    await hub.close()
+    await lost
+    await during.withdraw()
+    hub = await Hub.listen({ app: 'again', base, manifest: rules })
+    let said = await changes.next()
+    while (!said.done && said.value.kind !== 'snapshot') said = await changes.next()
+    expect(said.value).toMatchObject({ kind: 'snapshot', missed: 'unknown' })
+    await peer.ready()
+    const [described] = await hub.peer
+      .call('$hub.describe', { id: 'outsider' })
+      .then((answer) => (Array.isArray(answer) ? answer : []))
+    expect(described).toMatchObject({ methods: [{ name: 'tabs.open' }] })
+    // What lives on can still be withdrawn.
+    await kept.withdraw()
+    await peer.ready()
+    expect(await hub.peer.call('$hub.describe', { id: 'outsider' })).toMatchObject([{ methods: [] }])
+    await changes.return?.()
+  })
+
   it('fails calls at once while there is no hub, and stays closed when it is closed', async () => {
     hub = await Hub.listen({ app: 'again', base, manifest: rules })
     peer = await join({ app: 'again', id: 'outsider', base })

@@ -9,6 +9,7 @@ const QUESTION = 200
 
 interface Row {
   readonly name: string
+  readonly kind: string
   readonly fingerprint: string
   /** `OK`, or the reason why the command line may not call it. */
   readonly status: string
@@ -44,6 +45,7 @@ function rows({ out }: Session, methods: readonly Row[]): string[] {
     methods,
     [
       { title: 'METHOD', cell: ({ name }) => name },
+      { title: 'KIND', cell: ({ kind }) => kind },
       { title: 'FINGERPRINT', cell: ({ fingerprint }) => (fingerprint === '' ? '-' : fingerprint) },
       {
         title: 'CALL',
@@ -63,8 +65,9 @@ async function withStatus(session: Session, id: string, methods: Description['me
     const answer = await session.ask('route', { target: { id }, methods: names })
     for (const { name, status } of statusesOf(answer)) statuses.set(name, status)
   }
-  return methods.map(({ name, fingerprint }) => ({
+  return methods.map(({ name, kind, fingerprint }) => ({
     name,
+    kind,
     fingerprint,
     status: statuses.get(name) ?? 'TARGET_UNAVAILABLE',
   }))

@@ -2,7 +2,7 @@ import type { TapEvent } from '../../hub/tap.ts'
 import { exitOf, Failure } from '../failure.ts'
 import type { Output } from '../output.ts'
 import type { Session } from '../session.ts'
-import { bytesText, millisecondsText, pad, visible, width } from '../text.ts'
+import { bytesText, millisecondsText, pad, timeOf, visible, width } from '../text.ts'
 
 export interface TapOrder {
   readonly peer?: string | undefined
@@ -76,14 +76,6 @@ class Lines {
     this.#widths[name] = Math.min(60, Math.max(this.#widths[name], width(text)))
     return pad(text, this.#widths[name])
   }
-}
-
-/** `12:03:04.123`, local. */
-function timeOf(at: number): string {
-  const date = new Date(at)
-  const two = (number: number): string => String(number).padStart(2, '0')
-  const ms = String(date.getMilliseconds()).padStart(3, '0')
-  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${ms}`
 }
 
 function readBatch(batch: unknown): { events: TapEvent[]; dropped: number } {

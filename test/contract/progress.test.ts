@@ -1,0 +1,102 @@
+/** Progress in contracts: typed both ways, checked where it is made, a part of the fingerprint. */
+import { describe, expect, expectTypeOf, it } from 'vitest'
+import { z } from 'zod'
+import { contract, method, stream } from '../../src/index.ts'
+import { memoryHub } from '../../src/testing/index.ts'
+
+const jobs = contract('jobs', {
+  run: method({
+    input: z.number(),
+    output: z.string(),
+    progress: z.object({ done: z.number(), note: z.string().default('-') }),
+  }),
+  list: stream({ item: z.number(), progress: z.number() }),
+  plain: method({ output: z.string() }),
+})
+
+describe('progress of a contract', () => {
+  it('is what its schema makes of it, typed at the handler and at the caller', async () => {
+    const hub = memoryHub()
+    const [main, worker] = [hub.peer('main'), hub.peer('worker')]
+    worker.serve(jobs, {
+      run(count, call) {
+        expectTypeOf(call.progress).parameter(0).toEqualTypeOf<{ done: number; note?: string | undefined }>()
+        for (let done = 1; done <= count; done++) call.progress({ done })
+        return 'done'
+      },
+      async *list(_, call) {
+        call.progress(1)
+        yield 1
+      },
+      plain(_, call) {
+        call.progress(['anything', 1n])
+        return 'plain'
+      },
+    })
+    const api = main.client(jobs, { id: 'worker' }, { validate: true })
+    await worker.ready()
+    const seen: unknown[] = []
+    const answer = await api.run(2, {
+      onProgress: (progress) => {
+        expectTypeOf(progress).toEqualTypeOf<{ done: number; note: string }>()
+        seen.push(progress)
+      },
+    })
+    expect(answer).toBe('done')
+    for await (const item of api.list(undefined, { onProgress: (done) => seen.push(done.toFixed(1)) }))
+      seen.push(item)
+    await api.plain(undefined, { onProgress: (any) => seen.push(any) })
+    expect(seen).toEqual([{ done: 1, note: '-' }, { done: 2, note: '-' }, '1.0', 1, ['anything', 1n]])
+    hub.close()
+  })
+
+  it('that is not as declared fails the handler where it stands, and is not sent', async () => {
+    const hub = memoryHub()
+    const [main, worker] = [hub.peer('main'), hub.peer('worker')]
+    const wrong: unknown = { done: 'half' }
+    worker.serve(
+      jobs,
+      { run: (_, call) => Reflect.apply(call.progress, call, [wrong]) ?? 'not reached' },
+      { partial: true },
+    )
+    await worker.ready()
+    const seen: unknown[] = []
+    const failed = main.client(jobs, { id: 'worker' }).run(1, { onProgress: (value) => seen.push(value) })
+    await expect(failed).rejects.toMatchObject({
+      code: 'INTERNAL',
+      reason: 'INVALID_PROGRESS',
+      path: 'progress.done',
+    })
+    expect(seen).toEqual([])
+    hub.close()
+  })
+
+  it('of a server that checks nothing reaches no caller that does, and ends no call', async () => {
+    const hub = memoryHub()
+    const [main, worker] = [hub.peer('main'), hub.peer('worker')]
+    const wrong: unknown = { done: 'half' }
+    worker.serve(
+      jobs,
+      {
+        run(_, call) {
+          Reflect.apply(call.progress, call, [wrong])
+          return 'done'
+        },
+      },
+      { partial: true, validate: false },
+    )
+    await worker.ready()
+    const seen: unknown[] = []
+    const api = main.client(jobs, { id: 'worker' }, { validate: true })
+    expect(await api.run(1, { onProgress: (value) => seen.push(value) })).toBe('done')
+    expect(seen).toEqual([])
+    hub.close()
+  })
+
+  it('changes the fingerprint when it is declared, and no other’s', () => {
+    const one = contract('jobs', { run: method({ output: z.string() }) })
+    const two = contract('jobs', { run: method({ output: z.string(), progress: z.number() }) })
+    const three = contract('jobs', { run: method({ output: z.string(), progress: z.string() }) })
+    expect(new Set([one, two, three].map(({ run }) => run.fingerprint)).size).toBe(3)
+  })
+})
