@@ -11,6 +11,8 @@ export interface PeerStatus {
   readonly pid?: number
   readonly ready: boolean
   readonly draining: boolean
+  /** How much longer it may be silent, as it has declared; 0: it has not. */
+  readonly busyMs: number
   /** Calls that it answers now. */
   readonly open: number
   readonly queuedBytes: number
