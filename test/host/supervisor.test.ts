@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
+import { EVIDENCE_MS } from '../../src/host/evidence.ts'
 import { isRunning } from '../../src/host/processInfo.ts'
 import type {
   ChangeDetails,
@@ -348,6 +349,8 @@ describe('losing a child', () => {
     set.link('a').say('mute')
     while (set.status('a').stderrTail === '') await delay(1)
     await set.supervisor.stop('a')
+    // Until the look would have been over.
+    await delay(EVIDENCE_MS)
     expect(set.states('a')).toEqual(['starting', 'ready', 'stopping', 'stopped'])
     expect(set.status('a').lastHang).toBeUndefined()
   })
