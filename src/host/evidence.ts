@@ -12,8 +12,6 @@ export const EVIDENCE_MS = 600
 /** How often its stack is asked for, and how far apart. */
 const SAMPLES = 5
 const SAMPLE_EVERY_MS = EVIDENCE_MS / (SAMPLES + 1)
-/** From this share of a processor on it is busy. */
-const BUSY_SHARE = 0.5
 const STDERR_CHARS = 2_048
 const MAX_FRAMES = 16
 const ANSWER_CHARS = 64 * 1024
@@ -25,8 +23,8 @@ export interface StackFrame extends Frame {
 
 export interface HangEvidence {
   /**
-   * `busy`: it used the processor; `blocked`: it waited for something; `stopped`: a signal or debugger had stopped
-   * it; `unknown`: the system does not say.
+   * `busy`: its main thread ran, or would have if the machine had let it; `blocked`: it waited for something;
+   * `stopped`: a signal or debugger had stopped it; `unknown`: the system does not say.
    */
   readonly state: 'busy' | 'blocked' | 'stopped' | 'unknown'
   /** Processor time that it used while it was looked at, of so many milliseconds. */
@@ -59,8 +57,10 @@ export async function takeEvidence(source: EvidenceSource): Promise<HangEvidence
   const startedAt = clock.now()
   const answers = stack && new Answers(stack)
   source.printStacks?.()
+  const states: string[] = []
   const wait = (ms: number) => new Promise<void>((resolve) => void clock.after(ms, resolve))
   for (let sample = 0; sample < SAMPLES && (before || answers || source.printStacks); sample++) {
+    states.push(readProcess(pid)?.state ?? '')
     answers?.ask()
     await wait(SAMPLE_EVERY_MS)
   }
@@ -69,7 +69,7 @@ export async function takeEvidence(source: EvidenceSource): Promise<HangEvidence
   const cpuMs = before && after && before.start === after.start ? after.cpuMs - before.cpuMs : undefined
   const seen = answers?.take() ?? []
   return {
-    state: stateOf(after?.state, cpuMs, overMs),
+    state: after ? stateOf([...states, after.state]) : 'unknown',
     cpuMs,
     overMs,
     waitsIn: waitsIn(pid).slice(0, 64) || undefined,
@@ -89,14 +89,10 @@ export function evidenceText({ state, cpuMs, overMs, waitsIn, stack, samples }: 
   return words.join(', ')
 }
 
-function stateOf(
-  state: string | undefined,
-  cpuMs: number | undefined,
-  overMs: number,
-): HangEvidence['state'] {
-  if (state === 'T' || state === 't') return 'stopped'
-  if (cpuMs === undefined || overMs === 0) return 'unknown'
-  return cpuMs / overMs >= BUSY_SHARE ? 'busy' : 'blocked'
+/** Not by its processor time: on a machine with too much to do a busy process gets little. */
+function stateOf(states: readonly string[]): HangEvidence['state'] {
+  if (states.every((state) => state === 'T' || state === 't')) return 'stopped'
+  return states.filter((state) => state === 'R').length * 2 > states.length ? 'busy' : 'blocked'
 }
 
 /** The last stack, each frame with the number of samples that have its function. */

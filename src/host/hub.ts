@@ -227,7 +227,6 @@ export class EmbeddedHub implements HubControl {
       onChange: (child, state, details) => this.#changed(child, state, details),
     })
     this.#server = createServer((socket) => this.core.accept(socketTransport(socket)))
-    process.on('exit', this.#onExit)
     this.#admitSync(CLI, CLI)
     for (const name of this.core.manifest.unsupervisedIds()) this.#admitSync(name, name)
     this.#serveControl()

@@ -20,10 +20,12 @@ const LOOP = { target: { id: 'loop' }, timeoutMs: 15_000 }
 const onLinux = it.skipIf(process.platform !== 'linux')
 
 let apps = 0
+const exitListeners = process.listenerCount('exit')
 let open: Stage[] = []
 afterEach(async () => {
   await Promise.all(open.map(({ hub }) => hub.close()))
   open = []
+  expect(process.listenerCount('exit')).toBe(exitListeners)
 })
 
 class Stage {
