@@ -23,6 +23,7 @@ const ROWS = [
   ['held by the hub for all peers together', ['HUB_QUEUE_BYTES']],
   ['events waiting for one subscription', ['QUEUE_CAPACITY', 'SUBSCRIPTION_QUEUE_BYTES']],
   ['time and bytes to prove who one is', ['ADMISSION_TIMEOUT_MS', 'ADMISSION_BYTES']],
+  ['silence that a peer may declare at once', ['MAX_BUSY_MS']],
   ['routes on one link, methods on one route', ['MAX_ROUTES', 'MAX_METHODS']],
   ['a body that the hub itself reads', ['HUB_BODY_BYTES', 'HUB_BODY_DEPTH']],
 ]

@@ -43,6 +43,7 @@ export type {
 export type { Lane, Method, Overflow } from './core/method.ts'
 export { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from './core/peer.ts'
 export type { Transport, TransportEvents } from './core/transport.ts'
+export type { HangEvidence, StackFrame } from './host/evidence.ts'
 export { type ChildChange, Hub, type ListenOptions } from './host/hub.ts'
 export { type JoinOptions, join } from './host/join.ts'
 export { onShutdown } from './host/signals.ts'
@@ -63,4 +64,5 @@ export { connectPeers, type LinkOptions, peerOver } from './transports/direct.ts
 export { memoryTransports } from './transports/memory.ts'
 export { type PortLike, portTransport } from './transports/port.ts'
 export { openSocket, socketTransport } from './transports/socket.ts'
+export { openStdio, type StdioOptions, stdioTransport } from './transports/stdio.ts'
 export { CODES, type Code, type Fate, isViaductError, ViaductError } from './wire/errors.ts'

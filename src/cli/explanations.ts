@@ -353,9 +353,15 @@ const REASON_TEXTS: Record<string, Text> = {
     ['a value was computed wrongly, or is in another unit'],
     ['the message names the limit and its range'],
   ],
+  BAD_BUSY: [
+    'INVALID_ARGUMENT',
+    'busy() was given a time that is over, or too far away.',
+    ['it takes a time, not a duration', 'the work takes longer than one declaration may cover'],
+    ['give Date.now() + the milliseconds it takes', 'declare it again before it is over'],
+  ],
   BAD_LINK_DESCRIPTOR: [
     'FAILED_PRECONDITION',
-    'VIADUCT_FD does not name an open socket.',
+    'VIADUCT_FD does not name an open socket, or stdin and stdout are no pipes.',
     [
       'a program between the supervisor and this one did not pass the descriptor on',
       'the variable is left over',

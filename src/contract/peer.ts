@@ -16,6 +16,8 @@ import { NOBODY, type PeerCore } from '../core/peer.ts'
 import { targetKey } from '../core/route.ts'
 import { serving } from '../core/serving.ts'
 import { ResumingSubscription } from '../core/streams.ts'
+import { isViaductError, ViaductError } from '../wire/errors.ts'
+import { MAX_BUSY_MS } from '../wire/limits.ts'
 import { type Client, type ClientOptions, client } from './client.ts'
 import type { ContractOf } from './contract.ts'
 import {
@@ -35,6 +37,8 @@ import { type ContractSubscription, publish, type SubscribeOptions, subscribe, t
 import { type PeerWatch, WATCH, type WatchOptions, watchHub } from './watch.ts'
 
 const READY = untyped('$hub.ready')
+
+const BUSY = untyped('$hub.busy')
 
 /**
  * One end of a link, with contracts: calls and answers, streams, publishes and subscribes. Both ends are of
@@ -288,6 +292,28 @@ export class Peer implements Server {
   ready(): Promise<void> {
     this.#core.announce()
     return this.#core.call(READY, undefined).then(() => {})
+  }
+
+  /**
+   * Tells the hub that this peer's loop may stand still until then: its supervisor does not take the silence for
+   * a hang. Await it before the work begins, because what is sent leaves only while the loop turns. The next one
+   * replaces it; 0 ends it. It ends with the link as well.
+   *
+   * @param untilMs milliseconds since 1970, as `Date.now() + 60_000`; at most an hour from now.
+   * @throws ViaductError INVALID_ARGUMENT / BAD_BUSY
+   */
+  busy(untilMs: number): Promise<void> {
+    const forMs = untilMs === 0 ? 0 : untilMs - Date.now()
+    if (!(forMs >= 0 && forMs <= MAX_BUSY_MS)) {
+      const error = new ViaductError(
+        'INVALID_ARGUMENT',
+        `busy(${untilMs}): give a time from now to ${MAX_BUSY_MS} ms from now in milliseconds since 1970, as ` +
+          'Date.now() + 60_000, or 0 to end it',
+        { reason: 'BAD_BUSY', path: 'untilMs' },
+      )
+      return Promise.reject(error)
+    }
+    return this.#core.call(BUSY, { forMs }).then(() => {})
   }
 
   /** Milliseconds of a round trip to the far end of the link. */

@@ -2,7 +2,8 @@
  * One process with a link to it.
  *
  * **The link** is a socket pair, made by the system before the child runs, so it needs no name and no secret:
- * the child finds its end at the descriptor that VIADUCT_FD names. The end of the link is the child's signal
+ * the child finds its end at the descriptor that VIADUCT_FD names; or it is the child's stdin and stdout, and
+ * VIADUCT_FD is `stdio`. The end of the link is the child's signal
  * to exit. That is what leaves no orphan when the supervisor itself dies hard, and children keep to it.
  *
  * **A process group of its own** (not on Windows) is what each child gets. A terminal's Ctrl-C then reaches the
@@ -12,14 +13,20 @@
 import { type ChildProcess as NodeProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { Socket } from 'node:net'
+import type { Writable } from 'node:stream'
 import { ViaductError } from '../wire/errors.ts'
 import type { HostClock } from './clock.ts'
 import { errnoOf, messageOf, unless } from './errno.ts'
+import { STDIO } from './inheritedLink.ts'
+import { InspectorPorts } from './inspectorPorts.ts'
+import { STACK_FD_VARIABLE } from './stackThread.ts'
 import type { StderrTail } from './stderrTail.ts'
 import type { ChildExit, ChildSpec } from './supervision.ts'
 
 /** The descriptor at which a child finds its end of the link. */
 export const LINK_FD = 3
+/** The descriptor at which the thread that tells of its stack finds our questions. */
+const STACK_FD = 4
 /** After the exit, what the child wrote last is read for so long. */
 const LAST_WORDS_MS = 100
 const POSIX = process.platform !== 'win32'
@@ -41,10 +48,15 @@ export class ChildProcess {
   readonly pid: number | undefined
   /** Our end of the link. Undefined when it could not be started. */
   readonly socket: Socket | undefined
+  /** Where to write to it, if that is not the socket. */
+  readonly output: Writable | undefined
+  /** The way to the thread that tells of its stack, where one was asked for. */
+  readonly stack: Socket | undefined
   /** Settles when the process is gone and its last words are read, or when it could not be started. */
   readonly gone: Promise<void>
   #exit: ChildExit | undefined
   readonly #process: NodeProcess | undefined
+  readonly #inspector = new InspectorPorts()
 
   constructor(options: ChildProcessOptions) {
     try {
@@ -61,16 +73,30 @@ export class ChildProcess {
       if (started.pid === undefined) options.onStartError(error)
     })
     options.tail.follow(started.stderr, options.spec.stdio?.err ?? 'inherit')
-    const socket = started.stdio[LINK_FD]
+    started.stderr?.on('data', (chunk: Buffer) => this.#inspector.read(chunk))
+    const stack = started.stdio[STACK_FD]
+    if (stack instanceof Socket) {
+      this.stack = stack
+      stack.on('error', () => {}) // No stack is told then.
+    }
+    const overStdio = options.spec.link === STDIO
+    const socket = overStdio ? started.stdout : started.stdio[LINK_FD]
+    this.output = (overStdio && started.stdin) || undefined
     if (socket instanceof Socket) {
       this.socket = socket
       socket.on('error', () => {}) // The link reports it; without a listener it would end this process.
+      this.output?.on('error', () => {})
     }
     this.gone = started.pid === undefined ? Promise.resolve() : this.#watch(started, started.pid, options)
   }
 
   get running(): boolean {
     return this.pid !== undefined && this.#exit === undefined
+  }
+
+  /** Whether a debugger holds the process now, so that its silence means nothing. */
+  get isHeld(): boolean {
+    return this.pid !== undefined && this.#inspector.holds(this.pid)
   }
 
   get exit(): ChildExit | undefined {
@@ -94,6 +120,7 @@ export class ChildProcess {
         cancel()
         // Somebody who has left the group may hold the other end for ever.
         started.stderr?.destroy()
+        this.stack?.destroy()
         resolve()
       }
       started.once('exit', (code, signal) => {
@@ -131,10 +158,19 @@ export function startError(id: string, spec: ChildSpec, error: unknown): Viaduct
 
 function start({ app, id, spec }: ChildProcessOptions): NodeProcess {
   const [command, ...args] = spec.run
+  const overStdio = spec.link === STDIO
+  const link = overStdio ? STDIO : String(LINK_FD)
+  const stack = spec.stackOnHang ? { [STACK_FD_VARIABLE]: String(STACK_FD) } : {}
+  const { in: input = 'ignore', out = 'inherit' } = spec.stdio ?? {}
   return spawn(command, args, {
     ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
-    env: { ...process.env, ...spec.env, VIADUCT_FD: String(LINK_FD), VIADUCT_APP: app, VIADUCT_ID: id },
-    stdio: [spec.stdio?.in ?? 'ignore', spec.stdio?.out ?? 'inherit', 'pipe', 'pipe'],
+    env: { ...process.env, ...spec.env, VIADUCT_FD: link, VIADUCT_APP: app, VIADUCT_ID: id, ...stack },
+    stdio: [
+      ...(overStdio
+        ? (['pipe', 'pipe', 'pipe', 'ignore'] as const)
+        : ([input, out, 'pipe', 'pipe'] as const)),
+      ...(spec.stackOnHang ? (['pipe'] as const) : []),
+    ],
     detached: POSIX,
     windowsHide: true,
   })

@@ -14,14 +14,23 @@ import { HubCore } from '../hub/core.ts'
 import type { Rules } from '../hub/manifest.ts'
 import { memoryTransports } from '../transports/memory.ts'
 import { socketTransport } from '../transports/socket.ts'
+import { stdioTransport } from '../transports/stdio.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { checkId, removeCredential, writeCredential } from './credentials.ts'
+import type { HangEvidence } from './evidence.ts'
 import type { HubControl } from './hubControl.ts'
 import { nodeCrypto } from './join.ts'
 import { launchHub } from './launch.ts'
 import { openRuntimeFolder, type RuntimeFolder } from './runtimeFolder.ts'
 import { claimSocket, type SocketClaim } from './socketClaim.ts'
-import type { ChildSpec, ChildState, ChildStatus, StartedChild, SupervisedLink } from './supervision.ts'
+import type {
+  ChangeDetails,
+  ChildSpec,
+  ChildState,
+  ChildStatus,
+  StartedChild,
+  SupervisedLink,
+} from './supervision.ts'
 import { Supervisor } from './supervisor.ts'
 
 /** The id and type of the command line, which may run several times at once. */
@@ -46,6 +55,8 @@ export interface ChildChange {
   readonly id: string
   readonly state: ChildState
   readonly reason?: string
+  /** What was seen of it before it was killed, if it was taken for hung. */
+  readonly evidence?: HangEvidence
 }
 
 /**
@@ -172,17 +183,18 @@ export class Hub {
 /** The hub within this process. */
 export class EmbeddedHub implements HubControl {
   readonly core: HubCore
-  readonly peer: Peer
   readonly #supervisor: Supervisor
   readonly #server: Server
   readonly #claim: SocketClaim
   readonly #folder: RuntimeFolder
   readonly #keys: Map<string, { type: string; key: Uint8Array }>
   readonly #listeners = new Set<(change: ChildChange) => void>()
+  readonly #log: (text: string) => void
   readonly #onExit = () => this.#claim.release()
+  readonly #options: ListenOptions
+  #peer: Peer | undefined
   #closing: Promise<void> | undefined
 
-  /** @param makePeer whether this process has a peer of its own on the hub. */
   static async open(options: ListenOptions): Promise<EmbeddedHub> {
     const folder = openRuntimeFolder(options.app, options.base === undefined ? {} : { base: options.base })
     const claim = await claimSocket(folder)
@@ -198,10 +210,11 @@ export class EmbeddedHub implements HubControl {
   }
 
   private constructor(options: ListenOptions, folder: RuntimeFolder, claim: SocketClaim) {
-    const { id = 'main', type = 'main' } = options
+    this.#options = options
     this.#folder = folder
     this.#claim = claim
     this.#keys = new Map()
+    this.#log = options.log ?? ((text) => process.stderr.write(`viaduct hub ${options.app}: ${text}\n`))
     this.core = new HubCore({
       clock: systemClock,
       crypto: nodeCrypto,
@@ -212,25 +225,28 @@ export class EmbeddedHub implements HubControl {
         const known = this.#keys.get(asked)
         return known && { identity: { id: asked, type: known.type, shared: asked === CLI }, key: known.key }
       },
-      log: options.log ?? ((text) => process.stderr.write(`viaduct hub ${options.app}: ${text}\n`)),
-    })
-    this.core.operators.add(id)
-    this.peer = new Peer(this.core.local(id, type), {
-      id,
-      type,
-      zone: this.core.manifest.zone(id, type),
-      session: '',
+      log: this.#log,
     })
     this.#supervisor = new Supervisor({
       app: options.app,
       attach: (child) => this.#attach(child),
-      onChange: (child, state, details) => this.#changed(child, state, details.reason),
+      onChange: (child, state, details) => this.#changed(child, state, details),
     })
     this.#server = createServer((socket) => this.core.accept(socketTransport(socket)))
-    process.on('exit', this.#onExit)
     this.#admitSync(CLI, CLI)
     for (const name of this.core.manifest.unsupervisedIds()) this.#admitSync(name, name)
     this.#serveControl()
+  }
+
+  /** This process's own peer on the hub. It is there from the first look on: a hub alone in its process has none. */
+  get peer(): Peer {
+    if (!this.#peer) {
+      const { id = 'main', type = 'main' } = this.#options
+      this.core.operators.add(id)
+      const zone = this.core.manifest.zone(id, type)
+      this.#peer = new Peer(this.core.local(id, type), { id, type, zone, session: '' })
+    }
+    return this.#peer
   }
 
   #listen(): Promise<void> {
@@ -280,12 +296,18 @@ export class EmbeddedHub implements HubControl {
     })
   }
 
-  #attach({ id, type, pid, socket }: StartedChild): SupervisedLink {
+  #attach({ id, type, pid, socket, output }: StartedChild): SupervisedLink {
     let settleClosed: (reason: string) => void = () => {}
     const closed = new Promise<string>((resolve) => {
       settleClosed = resolve
     })
-    const transport = socketTransport(socket)
+    const onStray = (bytes: Uint8Array) => {
+      const text = strayText(bytes)
+      settleClosed(text)
+      // An exit that follows at once would hide the reason.
+      this.#log(`${id}: ${text}`)
+    }
+    const transport = output ? stdioTransport(socket, output, { onStray }) : socketTransport(socket)
     const ready = new Promise<void>((resolve) => {
       this.core.accept(transport, {
         identity: { id, type, pid },
@@ -298,7 +320,10 @@ export class EmbeddedHub implements HubControl {
         },
       })
     })
-    const port = () => this.core.registry.get(id)
+    const port = () => {
+      const found = this.core.registry.get(id)
+      return found?.info.pid === pid ? found : undefined
+    }
     return {
       ready,
       closed,
@@ -307,10 +332,12 @@ export class EmbeddedHub implements HubControl {
           port()?.link.ping(() => resolve())
         }),
       drain: () => this.core.drain(id),
+      resting: () => (port()?.busyUntil ?? 0) > this.core.clock.now(),
+      printsStack: () => port()?.printsStack ?? false,
       close: (reason) => {
         const why = isCloseReason(reason) ? reason : 'GOING_AWAY'
         const found = port()
-        if (found?.info.pid === pid) found.link.close(why)
+        if (found) found.link.close(why)
         else transport.close(why)
       },
     }
@@ -322,12 +349,18 @@ export class EmbeddedHub implements HubControl {
     return state === 'starting' || state === 'ready'
   }
 
-  #changed(id: string, state: ChildState, reason: string | undefined): void {
+  #changed(id: string, state: ChildState, { reason, evidence }: ChangeDetails): void {
     const child = this.#supervisor.status().find((known) => known.id === id)
     if (state === 'starting' || state === 'backoff') this.core.expect(id, child?.type ?? '')
     else this.core.unexpect(id)
+    if (evidence) this.#log(`${id} ${reason ?? 'hung'}`)
     this.core.presence.child(id, { type: child?.type ?? '', state, reason, restarts: child?.restarts })
-    const change = { id, state, ...(reason === undefined ? {} : { reason }) }
+    const change = {
+      id,
+      state,
+      ...(reason === undefined ? {} : { reason }),
+      ...(evidence ? { evidence } : {}),
+    }
     for (const listener of this.#listeners) listener(change)
     this.core.service.publish('$hub.child', change)
   }
@@ -383,6 +416,16 @@ export class EmbeddedHub implements HubControl {
     this.#claim.release()
   }
 }
+
+/** What came over stdout instead of frames, and what to do about it. */
+function strayText(bytes: Uint8Array): string {
+  const printed = JSON.stringify(Buffer.from(bytes.subarray(0, STRAY_BYTES)).toString('utf8'))
+  return (
+    `its stdout is its link, and it printed ${printed} there: call join() before anything is printed, print to ` +
+    "stderr, give what it starts itself another stdout, or leave out link: 'stdio'"
+  )
+}
+const STRAY_BYTES = 80
 
 function specOf(input: unknown): ChildSpec {
   const spec: unknown =

@@ -22,7 +22,7 @@ async function main(): Promise<void> {
   if (!isOrder(order)) throw new Error('the launcher gave no order')
   const { pid, id = 'main', type = 'main', ...options } = order
   const socket = new Socket({ fd: LINK_FD, readable: true, writable: true })
-  const hub = await EmbeddedHub.open({ ...options, id: 'switch', type: 'hub' })
+  const hub = await EmbeddedHub.open(options)
   hub.core.operators.add(id)
   const launcherGone = hub.accept(socket, { id, type, pid })
   process.send?.({ started: true })

@@ -6,11 +6,13 @@ import type { PeerInfo } from '../core/call.ts'
 import { PeerCore } from '../core/peer.ts'
 import type { Transport } from '../core/transport.ts'
 import { openSocket } from '../transports/socket.ts'
+import { openStdio } from '../transports/stdio.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { hmac, macEquals, readCredential } from './credentials.ts'
 import { errnoOf } from './errno.ts'
-import { inheritedLink } from './inheritedLink.ts'
+import { inheritedLink, STDIO } from './inheritedLink.ts'
 import { hubAddress, openRuntimeFolder } from './runtimeFolder.ts'
+import { startStackThread } from './stackThread.ts'
 
 export const nodeCrypto: AdmissionCrypto = {
   mac: hmac,
@@ -42,8 +44,8 @@ export interface JoinOptions {
 }
 
 /**
- * Joins a hub. A supervised child joins over the socket pair that it inherited; any other process by `app`
- * and `id`, with the key that only the hub's own user can read.
+ * Joins a hub. A supervised child joins over the socket pair that it inherited, or over its stdin and stdout if it
+ * was started so: what it prints on stdout then goes to stderr. Any other process joins by `app` and `id`, with the key that only the hub's own user can read.
  *
  * @throws ViaductError UNAVAILABLE / HUB_NOT_RUNNING · NOT_FOUND / CREDENTIAL_MISSING · UNAUTHENTICATED · those
  * of the runtime folder.
@@ -51,9 +53,11 @@ export interface JoinOptions {
 export async function join(options: JoinOptions = {}): Promise<Peer> {
   const inherited = options.app === undefined ? inheritedLink() : undefined
   if (inherited) {
-    const peer = await joinOver(openSocket({ fd: inherited.fd }).transport, inherited.app, options.debug)
+    const { app, fd } = inherited
+    const peer = await joinOver(fd === STDIO ? openStdio() : openSocket({ fd }).transport, app, options.debug)
     if (options.exitWithLink ?? true) void peer.closed.then(() => process.exit(EXIT_WITH_LINK))
     announceReady(peer, options)
+    startStackThread()
     return peer
   }
   const { app, id } = options

@@ -1,5 +1,5 @@
 /** What the system says of a process. Read from /proc, so of Linux only; elsewhere there is less to know. */
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { errnoOf } from './errno.ts'
 
 export interface ProcessInfo {
@@ -40,7 +40,50 @@ export function isTraced(pid: number): boolean {
   return /^TracerPid:\s*[1-9]/m.test(readProc(pid, 'status'))
 }
 
-function readProc(pid: number, file: 'stat' | 'status'): string {
+/** What the kernel says that it waits in; '' when it runs, or when there is nothing to read. */
+export function waitsIn(pid: number): string {
+  const name = readProc(pid, 'wchan').trim()
+  return name === '0' ? '' : name
+}
+
+/**
+ * Whether the process has a TCP connection open that came in at one of these ports of its own. Undefined where there
+ * is no /proc to ask.
+ */
+export function hasConnectionAt(pid: number, ports: ReadonlySet<number>): boolean | undefined {
+  const tables = [readProc(pid, 'net/tcp'), readProc(pid, 'net/tcp6')]
+  if (tables.every((table) => table === '')) return undefined
+  const inodes = new Set(
+    tables.flatMap((table) =>
+      table.split('\n').flatMap((line) => {
+        const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/)
+        const port = Number.parseInt(local.slice(local.lastIndexOf(':') + 1), 16)
+        return state === ESTABLISHED && ports.has(port) && inode ? [`socket:[${inode}]`] : []
+      }),
+    ),
+  )
+  return inodes.size > 0 && descriptorsOf(pid).some((held) => inodes.has(held))
+}
+
+const ESTABLISHED = '01'
+
+/** What its descriptors stand for, as `socket:[1234]`. */
+function descriptorsOf(pid: number): string[] {
+  const folder = `/proc/${pid}/fd`
+  try {
+    return readdirSync(folder).flatMap((fd) => {
+      try {
+        return [readlinkSync(`${folder}/${fd}`)]
+      } catch {
+        return [] // Closed meanwhile.
+      }
+    })
+  } catch {
+    return []
+  }
+}
+
+function readProc(pid: number, file: 'stat' | 'status' | 'wchan' | 'net/tcp' | 'net/tcp6'): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8')
   } catch {

@@ -15,8 +15,8 @@ import { checkLimit } from './checkLimit.ts'
 import { ChildProcess, isPassing, startError } from './childProcess.ts'
 import { type HostClock, patientTimeout } from './clock.ts'
 import { messageOf } from './errno.ts'
+import { evidenceText, type HangEvidence, takeEvidence } from './evidence.ts'
 import { HEARTBEAT_DEFAULTS, type HeartbeatLimits, lateMsOf, startHeartbeat } from './heartbeat.ts'
-import { isTraced } from './processInfo.ts'
 import { RestartPolicy } from './restartPolicy.ts'
 import { StderrTail } from './stderrTail.ts'
 import {
@@ -59,6 +59,7 @@ interface Loss {
   readonly reason: string
   /** What the link is closed with (PROTOCOL.md, section 8). */
   readonly close: string
+  readonly evidence?: HangEvidence
   /** How long the process may go on to exit by itself. */
   readonly graceMs?: number
   /** Set when starting again is of no use. */
@@ -80,6 +81,7 @@ export class SupervisedChild {
   #startedAt: number | undefined
   #lastExit: ChildExit | undefined
   #lastLoss: string | undefined
+  #lastHang: HangEvidence | undefined
   #error: ViaductError | undefined
   #stopping: Promise<void> | undefined
   #waiting: { resolve: () => void; reject: (error: ViaductError) => void }[] = []
@@ -113,6 +115,7 @@ export class SupervisedChild {
       startedAt: this.#startedAt,
       lastExit: this.#lastExit,
       lastLoss: this.#lastLoss,
+      lastHang: this.#lastHang,
       stderrTail: this.#tail.text,
     }
   }
@@ -189,13 +192,15 @@ export class SupervisedChild {
       unwatch: () => {},
     }
     this.#life = life
-    const { pid, socket } = life.process
+    const { pid, socket, output } = life.process
     this.#change('starting', pid === undefined ? {} : { pid })
     if (pid === undefined || !socket || life.over) return
     try {
-      this.#watch(life, pid, this.#host.attach({ id: this.id, type: this.spec.type, pid, socket }))
+      const started = { id: this.id, type: this.spec.type, pid, socket, ...(output ? { output } : {}) }
+      this.#watch(life, pid, this.#host.attach(started))
     } catch (error) {
       socket.destroy()
+      output?.destroy()
       this.#lose(life, { reason: `could not be attached: ${messageOf(error)}`, close: 'DENIED' })
     }
   }
@@ -203,9 +208,14 @@ export class SupervisedChild {
   #watch(life: Life, pid: number, link: SupervisedLink): void {
     const { readyTimeoutMs = READY_TIMEOUT_MS } = this.spec
     life.link = link
-    life.unwatch = patientTimeout(this.#host.clock, readyTimeoutMs, this.#lateMs, () => {
+    const awaitReady = () => {
+      life.unwatch = patientTimeout(this.#host.clock, readyTimeoutMs, this.#lateMs, onTime)
+    }
+    const onTime = () => {
+      if (life.process.isHeld || this.spec.run.some(waitsForDebugger)) return awaitReady()
       this.#lose(life, { reason: `was not ready within ${readyTimeoutMs} ms`, close: 'ADMISSION_TIMEOUT' })
-    })
+    }
+    awaitReady()
     link.ready.then(
       () => this.#ready(life, pid, link),
       (error: unknown) => {
@@ -224,18 +234,35 @@ export class SupervisedChild {
   #ready(life: Life, pid: number, link: SupervisedLink): void {
     if (life.over) return
     life.unwatch()
-    // A process that was started to be debugged stands at breakpoints, which no ping can tell from a hang.
-    const debugged = this.spec.run.some((argument) => argument.startsWith('--inspect'))
     life.unwatch = startHeartbeat({
       clock: this.#host.clock,
       limits: this.#heartbeat,
       pid,
       ping: async () => link.ping(),
-      resting: () => debugged || link.resting?.() === true || isTraced(pid),
-      onHung: (evidence) => this.#lose(life, { reason: `hung: ${evidence}`, close: 'HEARTBEAT_LOST' }),
+      resting: () => link.resting?.() === true || life.process.isHeld,
+      onHung: (line) => void this.#loseHung(life, pid, link, line),
     })
     this.#change('ready', { pid })
     for (const waiter of this.#waiting.splice(0)) waiter.resolve()
+  }
+
+  /** It is looked at before it is killed. It may end by itself meanwhile, or be stopped. */
+  async #loseHung(life: Life, pid: number, link: SupervisedLink, line: string): Promise<void> {
+    const { process } = life
+    const evidence = await takeEvidence({
+      clock: this.#host.clock,
+      pid,
+      stack: process.stack,
+      printStacks: link.printsStack?.() ? () => void process.signal('SIGUSR2') : undefined,
+      stderr: () => this.#tail.text,
+    })
+    if (life.over) return
+    this.#lastHang = evidence
+    this.#lose(life, {
+      reason: `hung: ${line}; ${evidenceText(evidence)}`,
+      close: 'HEARTBEAT_LOST',
+      evidence,
+    })
   }
 
   /** The end of a life that nobody asked for. */
@@ -247,11 +274,14 @@ export class SupervisedChild {
     this.#finish(life, loss.graceMs ?? 0)
     this.#lastLoss = loss.reason
     const delayMs = loss.final ? 'failed' : this.#policy.next()
-    const exit = life.process.exit ? { exit: life.process.exit } : {}
+    const details = {
+      ...(life.process.exit ? { exit: life.process.exit } : {}),
+      ...(loss.evidence ? { evidence: loss.evidence } : {}),
+    }
     if (delayMs === 'failed') {
       const error = loss.final ?? this.#gaveUp(loss.reason)
       this.#error = error
-      this.#change('failed', { reason: loss.reason, error, ...exit })
+      this.#change('failed', { reason: loss.reason, error, ...details })
       for (const waiter of this.#waiting.splice(0)) waiter.reject(error)
       return
     }
@@ -261,7 +291,7 @@ export class SupervisedChild {
     void Promise.all([waited, life.process.gone]).then(() => {
       if (this.#state === 'backoff') this.#start()
     })
-    this.#change('backoff', { reason: loss.reason, delayMs, ...exit })
+    this.#change('backoff', { reason: loss.reason, delayMs, ...details })
   }
 
   /** Sees to it that a lost process ends. */
@@ -331,4 +361,9 @@ export class SupervisedChild {
       fate: 'not-sent',
     })
   }
+}
+
+/** An argument that makes Node wait for a debugger before it runs anything. */
+function waitsForDebugger(argument: string): boolean {
+  return argument.startsWith('--inspect-brk') || argument.startsWith('--inspect-wait')
 }

@@ -1,6 +1,8 @@
 /** The words of supervision: what a child is started with, what its link can do, what is told of it. */
 import type { Socket } from 'node:net'
+import type { Writable } from 'node:stream'
 import type { ViaductError } from '../wire/errors.ts'
+import type { HangEvidence } from './evidence.ts'
 import type { HeartbeatLimits } from './heartbeat.ts'
 import type { RestartLimits } from './restartPolicy.ts'
 
@@ -16,7 +18,15 @@ export interface ChildSpec {
   /** Added to our own environment; undefined removes. No secret belongs here: others can read it. */
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly cwd?: string
-  /** Default: `in` is ignored, `out` and `err` are ours. The end of `err` is kept in either case. */
+  /**
+   * The way to the child: a socket pair that it inherits, or its own stdin and stdout, for programs that have
+   * nothing else. Its prints on stdout would break that link: `join()` moves them to stderr. Default `socket`.
+   */
+  readonly link?: 'socket' | 'stdio'
+  /**
+   * Default: `in` is ignored, `out` and `err` are ours. The end of `err` is kept in either case. With
+   * `link: 'stdio'` the first two are the link's.
+   */
   readonly stdio?: {
     readonly in?: 'ignore' | 'inherit'
     readonly out?: 'ignore' | 'inherit'
@@ -24,18 +34,25 @@ export interface ChildSpec {
   }
   readonly restart?: Partial<RestartLimits>
   readonly heartbeat?: Partial<HeartbeatLimits>
+  /**
+   * Keeps a second thread in a Node child, which says where its loop stands when it hangs: see
+   * {@link HangEvidence.stack}. It costs the child about 10 MB. Default false.
+   */
+  readonly stackOnHang?: boolean
   /** From the start of the process until its link is ready. Default {@link READY_TIMEOUT_MS}. */
   readonly readyTimeoutMs?: number
   /** From the first word of stopping until SIGKILL. Default {@link STOP_TIMEOUT_MS}. */
   readonly stopTimeoutMs?: number
 }
 
-/** What `attach` is given for each life of a child. It owns the socket from then on. */
+/** What `attach` is given for each life of a child. It owns the streams from then on. */
 export interface StartedChild {
   readonly id: string
   readonly type: string
   readonly pid: number
   readonly socket: Socket
+  /** Where to write to it, if that is not the socket: the stdin of a child whose stdout is the socket. */
+  readonly output?: Writable
 }
 
 /** What the supervisor wants of a link. */
@@ -48,8 +65,10 @@ export interface SupervisedLink {
   /** Takes no more calls; settles when those under way have ended. */
   drain(): Promise<void>
   close(reason: string): void
-  /** True while the child has declared that it will be silent, or has a debugger attached. */
+  /** True while the child has declared that it will be silent. */
   resting?(): boolean
+  /** True when the child has said that it prints its stacks on stderr at SIGUSR2. */
+  printsStack?(): boolean
 }
 
 export type ChildState = 'starting' | 'ready' | 'backoff' | 'stopping' | 'stopped' | 'failed'
@@ -75,6 +94,8 @@ export interface ChildStatus {
   readonly lastExit: ChildExit | undefined
   /** Why it was lost the last time, in words. */
   readonly lastLoss: string | undefined
+  /** What was seen of it when it was last taken for hung. */
+  readonly lastHang: HangEvidence | undefined
   /** The last 4 KiB that it wrote to stderr, over all its lives, as it wrote them: escape them to print. */
   readonly stderrTail: string
 }
@@ -84,6 +105,8 @@ export interface ChangeDetails {
   readonly pid?: number
   /** `backoff`, `failed`: why the process was lost, in words, with the evidence if it was killed for silence. */
   readonly reason?: string
+  /** `backoff`, `failed`: what was seen of it before it was killed, if it was taken for hung. */
+  readonly evidence?: HangEvidence
   /** `backoff`: milliseconds until it is started again, or longer if the old process takes longer to end. */
   readonly delayMs?: number
   /** `failed`: the error that {@link SupervisedChild.whenReady} rejects with. */

@@ -65,6 +65,8 @@ export interface PeerStatus {
   readonly draining: boolean
   /** How many methods it serves. */
   readonly methods: number
+  /** How much longer it may be silent, as it has declared; 0: it has not. */
+  readonly busyMs: number
   /** Calls that it answers now. */
   readonly open: number
   readonly queuedBytes: number

@@ -56,7 +56,14 @@ const ZONE_OF_TYPE: ReadonlyMap<string, Zone> = new Map([
 ])
 
 /** Methods of the hub's own that everybody may call. */
-const EVERYBODY = new Set(['$hub.ping', '$hub.serve', '$hub.withdraw', '$hub.ready', '$hub.route'])
+const EVERYBODY = new Set([
+  '$hub.ping',
+  '$hub.serve',
+  '$hub.withdraw',
+  '$hub.ready',
+  '$hub.busy',
+  '$hub.route',
+])
 /** Those that tell about others: for all but untrusted and remote peers. */
 const READERS = new Set(['$hub.who', '$hub.watch', '$hub.describe', '$hub.stats'])
 

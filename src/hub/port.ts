@@ -124,6 +124,12 @@ export class Port {
   readonly madeAs: number[] = []
   draining = false
   ready = false
+  /** Until when it has declared that it may be silent, by the hub's clock. */
+  busyUntil = 0
+  /** Calls off the end of that. */
+  cancelBusy: (() => void) | undefined
+  /** It prints its stacks on stderr at SIGUSR2. */
+  printsStack = false
   closed: CloseReason | undefined
   /** Bytes and messages of this peer that wait in others' outboxes. */
   chargedBytes = 0

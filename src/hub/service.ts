@@ -2,6 +2,7 @@ import type { CallContext, Handler, Target } from '../core/call.ts'
 import { untyped } from '../core/method.ts'
 import type { PeerCore } from '../core/peer.ts'
 import { ViaductError } from '../wire/errors.ts'
+import { MAX_BUSY_MS } from '../wire/limits.ts'
 import type { Description, HubStats, PeerStatus, PingAnswer, RouteAnswer } from './answers.ts'
 import type { HubCore, ServeLine } from './core.ts'
 import { everyone, type Filter, readFilter } from './everyone.ts'
@@ -61,7 +62,12 @@ export class HubService {
       route: (input, call) => this.route(input, call),
       serve: (input, call) => this.#serve(input, this.#port(call)),
       withdraw: (input, call) => this.#withdraw(input, this.#port(call)),
-      ready: (_, call) => this.#hub.ready(this.#port(call)),
+      ready: (input, call) => {
+        const port = this.#port(call)
+        port.printsStack = textOf(input, 'stack') === 'stderr'
+        this.#hub.ready(port)
+      },
+      busy: (input, call) => this.#busy(input, this.#port(call)),
     }
     this.extend(methods)
     peer.handle(untyped(TAP_METHOD, 'stream'), (input) => this.tap(input))
@@ -153,6 +159,7 @@ export class HubService {
         ready: port.ready || info.zone === 'hub',
         draining: port.draining,
         methods: this.#hub.registry.served(port).size,
+        busyMs: Math.max(0, Math.round(port.busyUntil - this.#hub.clock.now())),
         open: port.load,
         queuedBytes: link.outbox.queuedBytes,
         queuedMessages: link.outbox.queuedMessages,
@@ -253,6 +260,21 @@ export class HubService {
     })
     const own = lines.filter(([name]) => !name.startsWith('$') || port.info.zone === 'hub')
     this.#hub.serve(port, own)
+  }
+
+  #busy(input: unknown, port: Port): void {
+    const forMs: unknown =
+      typeof input === 'object' && input !== null && 'forMs' in input ? input.forMs : undefined
+    if (typeof forMs !== 'number' || !(forMs >= 0 && forMs <= MAX_BUSY_MS)) {
+      throw new ViaductError('INVALID_ARGUMENT', `$hub.busy: input.forMs: 0 to ${MAX_BUSY_MS} milliseconds`, {
+        path: 'input.forMs',
+      })
+    }
+    const { clock, presence } = this.#hub
+    port.busyUntil = clock.now() + forMs
+    port.cancelBusy?.()
+    port.cancelBusy = forMs > 0 ? clock.after(forMs, () => presence.rest(port, false)) : undefined
+    presence.rest(port, forMs > 0)
   }
 
   #withdraw(input: unknown, port: Port): void {

@@ -1,6 +1,9 @@
 import { readU32 } from './frame.ts'
 import { HEADER_BYTES, MAX_FRAME_BYTES } from './limits.ts'
 
+/** So much of what is no frame is kept of a fault that lies across two chunks. */
+const REFUSED_BYTES = 256
+
 /**
  * Turns chunks, cut anywhere, into runs of whole frames. It never holds more than one unfinished frame
  * (MAX_FRAME_BYTES), because a length is checked as soon as its four bytes are there.
@@ -12,6 +15,8 @@ export class Framer {
   /** The unfinished frame: its first `#filled` bytes. Exactly as long as the frame once that is known. */
   #partial: Uint8Array | undefined
   #filled = 0
+  /** After a fault: what came where a frame should have begun, as far as it came with it. */
+  refused: Uint8Array | undefined
 
   /** @param keeps whether what is delivered is kept; otherwise its memory is used again. */
   constructor(deliver: (frames: Uint8Array) => void, keeps = true) {
@@ -33,6 +38,7 @@ export class Framer {
       if (!isLegal(length)) {
         // What came whole before the fault is still delivered: its sender had sent it in good order.
         if (at > start) this.#deliver(start === 0 ? chunk.subarray(0, at) : chunk.subarray(start, at))
+        this.refused = chunk.subarray(at)
         return false
       }
       if (chunk.length - at < length) break
@@ -64,7 +70,13 @@ export class Framer {
       this.#filled += used
       if (this.#filled < 4) return used
       const length = readU32(partial, 0)
-      if (!isLegal(length)) return -1
+      if (!isLegal(length)) {
+        this.refused = new Uint8Array([
+          ...partial.subarray(0, 4),
+          ...chunk.subarray(used, used + REFUSED_BYTES),
+        ])
+        return -1
+      }
       if (length > partial.length) {
         const longer = this.#room(length)
         longer.set(partial.subarray(0, 4))

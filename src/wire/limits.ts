@@ -56,3 +56,5 @@ export const HIGH_WATER_SHARE = 0.8
 export const LOW_WATER_SHARE = 0.2
 /** What one topic subscription may have waiting at the hub, bytes. */
 export const SUBSCRIPTION_QUEUE_BYTES = 1024 * 1024
+/** The longest silence that a peer may declare at once, milliseconds; it may declare it again. */
+export const MAX_BUSY_MS = 60 * 60 * 1000

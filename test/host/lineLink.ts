@@ -10,6 +10,7 @@ export class LineLink extends EventEmitter implements SupervisedLink {
   drains = 0
   closedWith: string | undefined
   rests = false
+  prints = false
   readonly #heard = new Map<string, string>()
   #number = 0
 
@@ -59,6 +60,10 @@ export class LineLink extends EventEmitter implements SupervisedLink {
   close(reason: string): void {
     this.closedWith ??= reason
     this.child.socket.destroy()
+  }
+
+  printsStack(): boolean {
+    return this.prints
   }
 
   resting(): boolean {

@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
+import { EVIDENCE_MS } from '../../src/host/evidence.ts'
 import { isRunning } from '../../src/host/processInfo.ts'
 import type {
   ChangeDetails,
@@ -324,6 +326,33 @@ describe('losing a child', () => {
     expect(second.pid).not.toBe(first.pid)
     expect(isRunning(first.pid ?? 0)).toBe(false)
     expect(set.status('a')).toMatchObject({ lastExit: { signal: 'SIGKILL' }, lastLoss: lost.reason })
+  })
+
+  it.each([true, false])(
+    'sends SIGUSR2 to one that prints its stacks then, and to no other (%s)',
+    async (prints) => {
+      const set = stage()
+      await set.start('a', 'good', { heartbeat: { everyMs: 100, misses: 2 } })
+      set.link('a').prints = prints
+      set.link('a').say('mute')
+      const { reason, evidence } = await set.next('a', 'backoff')
+      expect(reason).toMatch(/^hung: /)
+      expect(evidence?.stderr).toBe(prints ? 'File "job.py", line 7 in grind\n' : '')
+      if (process.platform === 'linux') expect(evidence?.state).toBe('blocked')
+    },
+  )
+
+  it('can be stopped while it is looked at', async () => {
+    const set = stage()
+    await set.start('a', 'good', { heartbeat: { everyMs: 100, misses: 2 } })
+    set.link('a').prints = true
+    set.link('a').say('mute')
+    while (set.status('a').stderrTail === '') await delay(1)
+    await set.supervisor.stop('a')
+    // Until the look would have been over.
+    await delay(EVIDENCE_MS)
+    expect(set.states('a')).toEqual(['starting', 'ready', 'stopping', 'stopped'])
+    expect(set.status('a').lastHang).toBeUndefined()
   })
 
   it('kills what the lost process has started', async () => {

@@ -38,7 +38,14 @@ const methodOf = (name, kind = 'call') => (name === shaped.name ? shaped : { ...
 
 const describe = (error) =>
   isViaductError(error)
-    ? { code: error.code, reason: error.reason, fate: error.fate, data: error.data, path: error.path, message: error.message }
+    ? {
+        code: error.code,
+        reason: error.reason,
+        fate: error.fate,
+        data: error.data,
+        path: error.path,
+        message: error.message,
+      }
     : { code: 'THROWN', message: String(error) }
 
 const settle = async (promise) => {
@@ -86,7 +93,8 @@ const calls = {
     return steps.length
   },
   fail(how) {
-    if (how === 'declared') throw new ViaductError('FAILED_PRECONDITION', 'too long', { reason: 'TooLong', data: { max: 3 } })
+    if (how === 'declared')
+      throw new ViaductError('FAILED_PRECONDITION', 'too long', { reason: 'TooLong', data: { max: 3 } })
     if (how === 'error') throw new TypeError('broken')
     throw how
   },
@@ -123,7 +131,12 @@ const calls = {
     async function* give() {
       yield* items
     }
-    return settle(hub.peer.call({ ...plain, name: method, kind: 'call', upload: true }, undefined, { target, upload: give() }))
+    return settle(
+      hub.peer.call({ ...plain, name: method, kind: 'call', upload: true }, undefined, {
+        target,
+        upload: give(),
+      }),
+    )
   },
   /** Sends the values of vectors/values.json through a peer that echoes them; answers with those that changed. */
   async echoVectors({ method, target }) {
@@ -178,7 +191,8 @@ const streams = {
 }
 
 for (const [name, handler] of Object.entries(calls)) hub.peer.handle(`node.${name}`, handler)
-for (const [name, handler] of Object.entries(streams)) hub.peer.handle(methodOf(`node.${name}`, 'stream'), handler)
+for (const [name, handler] of Object.entries(streams))
+  hub.peer.handle(methodOf(`node.${name}`, 'stream'), handler)
 hub.peer.handle({ ...shaped, name: 'node.swap' }, ({ left, right }) => ({ right: left, left: right }))
 
 process.stdin.resume().on('end', async () => {

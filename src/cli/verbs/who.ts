@@ -32,8 +32,9 @@ export async function who(session: Session): Promise<void> {
   for (const line of lines) await out.line(line)
 }
 
-function stateOf({ ready, draining, paused }: PeerStatus): string {
+function stateOf({ ready, draining, paused, busyMs }: PeerStatus): string {
   if (draining) return 'draining'
   if (!ready) return 'starting'
+  if (busyMs > 0) return 'busy'
   return paused ? 'paused' : 'ready'
 }
