@@ -6,16 +6,19 @@ export { isError } from './contract/declaredErrors.ts'
 export { type Answer, Peer } from './contract/peer.ts'
 export { unchecked } from './contract/schema.ts'
 export { type Handlers, type ServeOptions, serve } from './contract/serve.ts'
-export type { ContractSubscription, SubscribeOptions, Topic } from './contract/topics.ts'
+export type { ContractEvent, ContractSubscription, SubscribeOptions, Topic } from './contract/topics.ts'
 export type {
   CallContext,
   Caller,
   CallOptions,
+  EventGap,
   Handler,
   ItemStream,
   PeerInfo,
   Subscription,
+  SubscriptionOptions,
   Target,
+  TopicEvent,
 } from './core/call.ts'
 export type { Transport, TransportEvents } from './core/transport.ts'
 export { connectPeers, type LinkOptions, peerOver } from './transports/direct.ts'

@@ -16,17 +16,20 @@ export { isError } from './contract/declaredErrors.ts'
 export { type Answer, Peer } from './contract/peer.ts'
 export { unchecked } from './contract/schema.ts'
 export { type Handlers, type ServeOptions, serve } from './contract/serve.ts'
-export type { ContractSubscription, SubscribeOptions, Topic } from './contract/topics.ts'
+export type { ContractEvent, ContractSubscription, SubscribeOptions, Topic } from './contract/topics.ts'
 export type {
   CallContext,
   Caller,
   CallOptions,
+  EventGap,
   EventInfo,
   Handler,
   ItemStream,
   PeerInfo,
   Subscription,
+  SubscriptionOptions,
   Target,
+  TopicEvent,
 } from './core/call.ts'
 export type { Lane, Method, Overflow } from './core/method.ts'
 export { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from './core/peer.ts'
@@ -37,6 +40,7 @@ export { onShutdown } from './host/signals.ts'
 export type { ChildSpec, ChildStatus } from './host/supervision.ts'
 export type { Description, HubStats, PeerStatus, TrafficRow } from './hub/answers.ts'
 export { type CallRule, manifest, type PeerRules, type Rules, type Zone } from './hub/manifest.ts'
+export type { ReplayBounds, ReplayRules } from './hub/replayRules.ts'
 export { connectPeers, type LinkOptions, peerOver } from './transports/direct.ts'
 export { memoryTransports } from './transports/memory.ts'
 export { type PortLike, portTransport } from './transports/port.ts'

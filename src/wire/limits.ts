@@ -56,3 +56,5 @@ export const HIGH_WATER_SHARE = 0.8
 export const LOW_WATER_SHARE = 0.2
 /** What one topic subscription may have waiting at the hub, bytes. */
 export const SUBSCRIPTION_QUEUE_BYTES = 1024 * 1024
+/** Events that a hub keeps for subscribers that come back, over all topics: bytes. */
+export const HUB_REPLAY_BYTES = 16 * 1024 * 1024

@@ -7,6 +7,7 @@ import type {
   Publisher,
   Server,
   Subscription,
+  TopicEvent,
 } from '../../src/core/call.ts'
 import type { Method } from '../../src/core/method.ts'
 import { ViaductError } from '../../src/wire/errors.ts'
@@ -19,6 +20,7 @@ export class DirectLink implements Caller, Server, Publisher {
   readonly progress: unknown[] = []
   readonly signals: AbortSignal[] = []
   readonly events: unknown[] = []
+  readonly patterns: string[] = []
   lastOptions: CallOptions | undefined
 
   handle(method: Method, handler: Handler): () => void {
@@ -81,9 +83,19 @@ export class DirectLink implements Caller, Server, Publisher {
   }
 
   subscribe(): Subscription {
-    const events = this.events[Symbol.iterator]()
+    return this.#subscription(this.events)
+  }
+
+  subscribeAll(pattern: string): Subscription<TopicEvent> {
+    this.patterns.push(pattern)
+    return this.#subscription(this.published.map(([topic, data]) => ({ topic, data })))
+  }
+
+  #subscription<Event>(list: readonly Event[]): Subscription<Event> {
+    const events = list[Symbol.iterator]()
     return {
       ready: Promise.resolve(),
+      lastEventId: undefined,
       last: undefined,
       dropped: 7n,
       cancel: () => undefined,
