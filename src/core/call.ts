@@ -73,7 +73,7 @@ export interface SubscriptionOptions extends Omit<CallOptions, 'upload'> {
   /** Of the subscriptions with this group, among peers of one type, one gets each event, once at most. */
   readonly group?: string
   /** Goes on after this event: what the hub kept of later ones comes first. See {@link Subscription.lastEventId}. */
-  readonly lastEventId?: string
+  readonly lastEventId?: string | undefined
   /** Told when events after `lastEventId` are not kept any more. */
   readonly onGap?: (gap: EventGap) => void
 }

@@ -127,7 +127,7 @@ describe('a subscription that goes on', () => {
     await publish(rig, main, ['other'], topic('other'))
     await publish(rig, main, numbers(5, 40))
     const second = await rig.join('ui-1', 'ui')
-    const after = follow(second, { ...(lastEventId ? { lastEventId } : {}) })
+    const after = follow(second, { lastEventId })
     await publish(rig, main, numbers(40, 50))
     await until(rig, after.seen, 45)
     expect(after.seen).toEqual(numbers(5, 50))

@@ -156,6 +156,7 @@ describe('topics', () => {
     sub.send(GRANT)
     await rig.settle()
     expect(events(sub.take()).at(-1)?.value).toBe('last')
+    expect(rig.port('sub-1').eventBytes).toBe(0)
   })
 
   it('block: an untrusted subscriber holds nobody up; what it does not take is dropped and counted', async () => {
