@@ -233,15 +233,17 @@ describe('a subscription that goes on', () => {
     const { lastEventId = '' } = first.subscription
     first.subscription.cancel()
     await publish(rig, main, [2])
+    await publish(rig, main, [2], topic('old.one'))
     for (let count = 0; count < 1100; count++) {
       main.publish(topic(`t${count}`), count)
       if (count % 100 === 0) await rig.settle()
     }
     await rig.settle()
     const again = follow(main, { lastEventId })
+    const old = followAll(main, 'old.*', { lastEventId })
     await rig.settle()
-    expect(again.seen).toEqual([])
-    expect(again.gaps).toMatchObject([{ missed: 'unknown' }])
+    expect([again.seen, old.seen]).toEqual([[], []])
+    expect([again.gaps, old.gaps]).toMatchObject([[{ missed: 'unknown' }], [{ missed: 'unknown' }]])
     await publish(rig, main, [3])
     expect(again.seen).toEqual([3])
   })
