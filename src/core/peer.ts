@@ -14,6 +14,7 @@ import { Assembly, isCut } from './assembly.ts'
 import type {
   Caller,
   CallOptions,
+  EventInfo,
   Handler,
   ItemStream,
   PeerInfo,
@@ -221,13 +222,16 @@ export class PeerCore implements Caller, Publisher, Server {
 
   /** Subscribes to all topics that a pattern matches and this peer may subscribe to. */
   subscribeAll(pattern: string, options: SubscriptionOptions = {}): Subscription<TopicEvent> {
-    return this.#subscribe(untyped(pattern, 'topic'), options, (data, topic) => ({ topic, data }))
+    return this.#subscribe(untyped(pattern, 'topic'), options, (data, event) => ({
+      topic: event?.topic ?? pattern,
+      data,
+    }))
   }
 
   #subscribe<Yielded>(
     topic: Method,
     options: SubscriptionOptions,
-    yielded: (data: unknown, topic: string) => Yielded,
+    yielded: (data: unknown, event: EventInfo | undefined) => Yielded,
   ): TopicSubscription<Yielded> {
     const { overflow = topic.overflow, maxAgeMs, group, lastEventId, onGap, ...call } = options
     const wish = {

@@ -1,5 +1,5 @@
 import { isViaductError } from '../wire/errors.ts'
-import { eventOf, TAG, textOf } from '../wire/head.ts'
+import { type EventNumbers, eventOf, TAG, textOf } from '../wire/head.ts'
 import type { EventGap, EventInfo, Subscription } from './call.ts'
 import { eventId, positionOf } from './eventId.ts'
 import type { ItemAnswer } from './streams.ts'
@@ -21,7 +21,7 @@ export interface SubscriptionParts<Yielded> {
   /** The event id that it goes on from. */
   readonly from: string | undefined
   readonly onGap: ((gap: EventGap) => void) | undefined
-  readonly yielded: (data: unknown, topic: string) => Yielded
+  readonly yielded: (data: unknown, event: EventInfo | undefined) => Yielded
 }
 
 /** A subscription's events, in order, with what the hub says of each. */
@@ -30,7 +30,8 @@ export class TopicSubscription<Yielded = unknown> implements Subscription<Yielde
   last: EventInfo | undefined
   readonly #parts: SubscriptionParts<Yielded>
   readonly #answer: ItemAnswer
-  #lastEventId: string | undefined
+  /** The position where it began. */
+  #begun: string | undefined
   #session = ''
 
   constructor(
@@ -42,7 +43,7 @@ export class TopicSubscription<Yielded = unknown> implements Subscription<Yielde
       registered = resolve
     })
     this.#parts = parts
-    this.#lastEventId = parts.from
+    this.#begun = parts.from
     this.#answer = open((said) => {
       registered()
       this.#registered(said)
@@ -58,7 +59,7 @@ export class TopicSubscription<Yielded = unknown> implements Subscription<Yielde
   }
 
   get lastEventId(): string | undefined {
-    return this.#lastEventId
+    return this.last?.eventId || this.#begun
   }
 
   get dropped(): bigint {
@@ -76,7 +77,7 @@ export class TopicSubscription<Yielded = unknown> implements Subscription<Yielde
     if (!position || typeof at !== 'string') return
     const { from, onGap } = this.#parts
     this.#session = position.session
-    this.#lastEventId = at
+    this.#begun = at
     const gap = field(said, 'gap')
     if (from === undefined || gap === undefined) return
     const missed = field(gap, 'missed')
@@ -89,14 +90,42 @@ export class TopicSubscription<Yielded = unknown> implements Subscription<Yielde
       if (!isHeaded(item)) continue
       const event = readEvent(item.head, this.#parts.topic, this.#session)
       this.last = event ?? this.last
-      if (event && event.eventId !== '') this.#lastEventId = event.eventId
-      yield this.#parts.yielded(item.value, event?.topic ?? this.#parts.topic)
+      yield this.#parts.yielded(item.value, event)
     }
   }
 }
 
 function field(value: unknown, key: string): unknown {
   return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined
+}
+
+/** What a head says of an event. Texts that few ask for are made when they are. */
+class HeadedEvent implements EventInfo {
+  readonly id: bigint
+  readonly sequence: bigint
+  readonly dropped: bigint
+  readonly source: string
+  readonly #head: Uint8Array
+  readonly #topic: string
+  readonly #session: string
+
+  constructor(head: Uint8Array, { id, sequence, dropped }: EventNumbers, topic: string, session: string) {
+    this.id = id
+    this.sequence = sequence
+    this.dropped = dropped
+    this.source = textOf(head, TAG.SOURCE) ?? ''
+    this.#head = head
+    this.#topic = topic
+    this.#session = session
+  }
+
+  get topic(): string {
+    return textOf(this.#head, TAG.TOPIC) ?? this.#topic
+  }
+
+  get eventId(): string {
+    return this.#session === '' ? '' : eventId(this.#session, this.id, this.sequence)
+  }
 }
 
 /**
@@ -106,15 +135,8 @@ function field(value: unknown, key: string): unknown {
  * @param session the hub's; without it events have no id.
  */
 export function readEvent(head: Uint8Array, topic = '', session = ''): EventInfo | undefined {
-  const event = eventOf(head)
-  return (
-    event && {
-      ...event,
-      eventId: session === '' ? '' : eventId(session, event.id, event.sequence),
-      topic: textOf(head, TAG.TOPIC) ?? topic,
-      source: textOf(head, TAG.SOURCE) ?? '',
-    }
-  )
+  const numbers = eventOf(head)
+  return numbers && new HeadedEvent(head, numbers, topic, session)
 }
 
 /**

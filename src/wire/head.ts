@@ -52,7 +52,7 @@ export function eventOf(head: Uint8Array): EventNumbers | undefined {
 /** The text of the first entry with this tag; undefined when there is none. */
 export function textOf(head: Uint8Array, tag: number): string | undefined {
   const value = entryOf(head, tag)
-  return value && new TextDecoder().decode(value)
+  return value && lenient.decode(value)
 }
 
 /** The text of an entry, if it has at most so many bytes and they are UTF-8. */
@@ -66,6 +66,7 @@ export function boundedTextOf(head: Uint8Array, tag: number, maxBytes: number): 
   }
 }
 
+const lenient = new TextDecoder()
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function entryOf(head: Uint8Array, tag: number): Uint8Array | undefined {
