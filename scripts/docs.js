@@ -22,6 +22,7 @@ const ROWS = [
   ['messages held for one peer, trusted / all others', ['TRUSTED_QUEUE_MESSAGES', 'QUEUE_MESSAGES']],
   ['held by the hub for all peers together', ['HUB_QUEUE_BYTES']],
   ['events waiting for one subscription', ['QUEUE_CAPACITY', 'SUBSCRIPTION_QUEUE_BYTES']],
+  ['events kept for subscribers that come back, all topics together', ['HUB_REPLAY_BYTES']],
   ['time and bytes to prove who one is', ['ADMISSION_TIMEOUT_MS', 'ADMISSION_BYTES']],
   ['silence that a peer may declare at once', ['MAX_BUSY_MS']],
   ['routes on one link, methods on one route', ['MAX_ROUTES', 'MAX_METHODS']],

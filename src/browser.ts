@@ -15,18 +15,21 @@ export type {
 export { Peer } from './contract/peer.ts'
 export { unchecked } from './contract/schema.ts'
 export { type Handlers, type ServeOptions, serve } from './contract/serve.ts'
-export type { ContractSubscription, SubscribeOptions, Topic } from './contract/topics.ts'
+export type { ContractEvent, ContractSubscription, SubscribeOptions, Topic } from './contract/topics.ts'
 export { applyChange, type PeerWatch, type WatchOptions } from './contract/watch.ts'
 export type {
   CallContext,
   Caller,
   CallOptions,
+  EventGap,
   Handler,
   ItemStream,
   PeerInfo,
   Serving,
   Subscription,
+  SubscriptionOptions,
   Target,
+  TopicEvent,
   WithdrawOptions,
 } from './core/call.ts'
 export type { Transport, TransportEvents } from './core/transport.ts'

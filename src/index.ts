@@ -25,19 +25,22 @@ export type {
 export { Peer } from './contract/peer.ts'
 export { unchecked } from './contract/schema.ts'
 export { type Handlers, type ServeOptions, serve } from './contract/serve.ts'
-export type { ContractSubscription, SubscribeOptions, Topic } from './contract/topics.ts'
+export type { ContractEvent, ContractSubscription, SubscribeOptions, Topic } from './contract/topics.ts'
 export { applyChange, type PeerWatch, type WatchOptions } from './contract/watch.ts'
 export type {
   CallContext,
   Caller,
   CallOptions,
+  EventGap,
   EventInfo,
   Handler,
   ItemStream,
   PeerInfo,
   Serving,
   Subscription,
+  SubscriptionOptions,
   Target,
+  TopicEvent,
   WithdrawOptions,
 } from './core/call.ts'
 export type { Lane, Method, Overflow } from './core/method.ts'
@@ -60,6 +63,7 @@ export type {
   TrafficRow,
 } from './hub/answers.ts'
 export { type CallRule, manifest, type PeerRules, type Rules, type Zone } from './hub/manifest.ts'
+export type { ReplayBounds, ReplayRules } from './hub/replayRules.ts'
 export { connectPeers, type LinkOptions, peerOver } from './transports/direct.ts'
 export { memoryTransports } from './transports/memory.ts'
 export { type PortLike, portTransport } from './transports/port.ts'

@@ -335,6 +335,22 @@ const REASON_TEXTS: Record<string, Text> = {
     ['a misspelt key, an unknown zone, a pattern that is none'],
     ['the path names the rule; patterns are "pages.analyze", "pages.*" and "*"'],
   ],
+  REPLAY_INVALID: [
+    'INVALID_ARGUMENT',
+    'What the hub is to keep of topics is not of the form that such rules have.',
+    ['a misspelt key, a number out of range, a pattern that is none'],
+    ['the path names the rule; it is { count, bytes, ageMs } under "pages.opened", "pages.*" or "*"'],
+  ],
+  BAD_SUBSCRIPTION: [
+    'INVALID_ARGUMENT',
+    'A subscription asks for what a hub cannot do.',
+    [
+      'lastEventId is no id of an event, or of one that this hub has not published',
+      'lastEventId together with a group, an unknown overflow, a maxAgeMs that is not over 0',
+      'a star within a name: patterns are "pages.*" and "*"',
+    ],
+    ['the path names the option; pass subscription.lastEventId as it was given'],
+  ],
   BAD_APP_NAME: [
     'INVALID_ARGUMENT',
     'The app’s name cannot name a folder.',

@@ -8,14 +8,16 @@ import type {
   Server,
   Serving,
   Subscription,
+  SubscriptionOptions,
   Target,
+  TopicEvent,
 } from '../core/call.ts'
 import type { CloseReason } from '../core/link.ts'
 import { type Method, untyped } from '../core/method.ts'
 import { NOBODY, type PeerCore } from '../core/peer.ts'
 import { targetKey } from '../core/route.ts'
 import { serving } from '../core/serving.ts'
-import { ResumingSubscription } from '../core/streams.ts'
+import { ResumingSubscription } from '../core/subscription.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
 import { MAX_BUSY_MS } from '../wire/limits.ts'
 import { type Client, type ClientOptions, client } from './client.ts'
@@ -33,7 +35,15 @@ import {
   type PeerSelection,
 } from './fanOut.ts'
 import { type Handlers, type ServeOptions, serve } from './serve.ts'
-import { type ContractSubscription, publish, type SubscribeOptions, subscribe, type Topic } from './topics.ts'
+import {
+  type ContractEvent,
+  type ContractSubscription,
+  publish,
+  type SubscribeOptions,
+  subscribe,
+  subscribeAll,
+  type Topic,
+} from './topics.ts'
 import { type PeerWatch, WATCH, type WatchOptions, watchHub } from './watch.ts'
 
 const READY = untyped('$hub.ready')
@@ -55,16 +65,20 @@ export class Peer implements Server {
   #settleClosed: (reason: CloseReason) => void = () => {}
   readonly #resumes: boolean
   #finished = false
+  readonly #onRefused = new Set<(topic: string) => void>()
   #resumed: (() => void)[] = []
 
   /** @param resumes somebody brings another link when this one is lost: see {@link resume}. */
   constructor(core: PeerCore, info: PeerInfo = NOBODY, resumes = false) {
     this.#core = core
+    this.#adopt(core)
     this.#info = info
     this.#resumes = resumes
     this.#publisher = {
       publish: (topic, data, options) => this.#core.publish(topic, data, options),
-      subscribe: (topic, options) => this.#subscribe(topic, options),
+      subscribe: (topic, options) => this.#resuming(options, (now) => this.#core.subscribe(topic, now)),
+      subscribeAll: (pattern, options) =>
+        this.#resuming(options, (now) => this.#core.subscribeAll(pattern, now)),
     }
     this.#closed = new Promise((resolve) => {
       this.#settleClosed = resolve
@@ -102,7 +116,7 @@ export class Peer implements Server {
 
   /** Goes on over another link: what was served is served there, subscriptions are made again. */
   resume(core: PeerCore, info: PeerInfo): void {
-    this.#core = core
+    this.#adopt(core)
     this.#info = info
     for (const [method, served] of this.#served) served.serving = core.handle(method, served.handler)
     for (const resumed of this.#resumed.splice(0)) resumed()
@@ -115,20 +129,29 @@ export class Peer implements Server {
     for (const resumed of this.#resumed.splice(0)) resumed()
   }
 
-  #subscribe(topic: Method, options?: CallOptions): Subscription {
-    if (!this.#resumes) return this.#core.subscribe(topic, options)
+  /** A subscription that is made again over each further link, if there are to be any. */
+  #resuming<Event>(
+    options: SubscriptionOptions = {},
+    open: (options: SubscriptionOptions) => Subscription<Event>,
+  ): Subscription<Event> {
+    if (!this.#resumes) return open(options)
     return new ResumingSubscription(
-      () => this.#core.subscribe(topic, options),
+      // What one member of a group missed, another had.
+      (lastEventId) => {
+        const goesOn = lastEventId !== undefined && options.group === undefined
+        return open(goesOn ? { ...options, lastEventId } : options)
+      },
       () => this.#again(),
     )
   }
 
   /** Settles when there is a link; false when there will be none. */
   async #again(): Promise<boolean> {
-    if (this.#resumes && this.#core.isClosed && !this.#finished) {
+    if (!this.#resumes) return !this.#core.isClosed
+    if (this.#core.isClosed && !this.#finished) {
       await new Promise<void>((resolve) => this.#resumed.push(resolve))
     }
-    return !this.#core.isClosed
+    return !this.#finished
   }
 
   /**
@@ -141,6 +164,22 @@ export class Peer implements Server {
       () => this.#again(),
       options,
     )
+  }
+
+  #adopt(core: PeerCore): void {
+    this.#core = core
+    core.onRefused = (topic) => {
+      for (const listener of this.#onRefused) listener(topic)
+    }
+  }
+
+  /**
+   * Tells of each topic that this peer publishes although no rule of the hub's manifest allows it, once for a link,
+   * until the returned function is called. Such events reach nobody, and nothing else would say so.
+   */
+  onRefused(listener: (topic: string) => void): () => void {
+    this.#onRefused.add(listener)
+    return () => this.#onRefused.delete(listener)
   }
 
   /** A contract's methods as functions, towards a target; without one, towards the far end of the link. */
@@ -178,6 +217,18 @@ export class Peer implements Server {
     options?: SubscribeOptions,
   ): ContractSubscription<Received> {
     return subscribe(this.#publisher, topic, options)
+  }
+
+  /**
+   * Subscribes to all topics of a contract, or to all whose names match a pattern, `pages.*` or `*`, as far as this
+   * peer may subscribe to them. Events come with their topic; those of a pattern are not checked.
+   */
+  subscribeAll<E>(topics: ContractOf<E>, options?: SubscribeOptions): ContractSubscription<ContractEvent<E>>
+  subscribeAll(pattern: string, options?: SubscribeOptions): ContractSubscription<TopicEvent>
+  subscribeAll(topics: ContractOf | string, options?: SubscribeOptions): ContractSubscription<TopicEvent> {
+    return typeof topics === 'string'
+      ? subscribeAll(this.#publisher, topics, options)
+      : subscribeAll(this.#publisher, topics, options)
   }
 
   /** Who makes calls towards a target; without one, towards the far end of the link. */

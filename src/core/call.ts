@@ -1,4 +1,4 @@
-import type { Lane, Method } from './method.ts'
+import type { Lane, Method, Overflow } from './method.ts'
 
 /** Who is at the other end, as the link and the hub say; nothing here is claimed by the sender. */
 export interface PeerInfo {
@@ -48,6 +48,9 @@ export interface ItemStream<Item = unknown, Output = unknown> extends AsyncItera
 
 /** One event of a subscription, as the hub numbered and stamped it. */
 export interface EventInfo {
+  /** Names the event for a later subscription to go on from; '' when the hub keeps no events. */
+  readonly eventId: string
+  readonly topic: string
   readonly id: bigint
   readonly sequence: bigint
   /** Events of this subscription that were dropped until now, exactly. */
@@ -55,9 +58,43 @@ export interface EventInfo {
   readonly source: string
 }
 
+/** Events that a subscription will never see, told before the first one after them. */
+export interface EventGap {
+  /** How many; `unknown` when the hub is another one by now, or for a pattern. */
+  readonly missed: bigint | 'unknown'
+  /** The event id that was gone on from. */
+  readonly from: string
+  /** The position behind the gap. */
+  readonly to: string
+}
+
+/** An event of a pattern's subscription. */
+export interface TopicEvent<Data = unknown> {
+  readonly topic: string
+  readonly data: Data
+}
+
+export interface SubscriptionOptions extends Omit<CallOptions, 'upload'> {
+  /** What happens to an event when this subscription's queue is full; default: what the topic says. */
+  readonly overflow?: Overflow
+  /** Events that waited longer at the hub are dropped, and counted. Default: they wait. */
+  readonly maxAgeMs?: number
+  /** Of the subscriptions with this group, among peers of one type, one gets each event, once at most. */
+  readonly group?: string
+  /** Goes on after this event: what the hub kept of later ones comes first. See {@link Subscription.lastEventId}. */
+  readonly lastEventId?: string | undefined
+  /** Told when events after `lastEventId` are not kept any more. */
+  readonly onGap?: (gap: EventGap) => void
+}
+
 export interface Subscription<Data = unknown> extends AsyncIterable<Data> {
   /** Settles when the hub has registered the subscription. */
   readonly ready: Promise<void>
+  /**
+   * Where to go on from: the id of the event that was yielded last or, before the first, of the position where the
+   * subscription began. Undefined until the hub has registered it.
+   */
+  readonly lastEventId: string | undefined
   /** What the hub said of the event that was yielded last. */
   readonly last: EventInfo | undefined
   /** Events dropped on this subscription until now. */
@@ -99,7 +136,9 @@ export interface Caller {
 
 export interface Publisher {
   publish(topic: Method, data: unknown, options?: { key?: string }): boolean
-  subscribe(topic: Method, options?: CallOptions): Subscription
+  subscribe(topic: Method, options?: SubscriptionOptions): Subscription
+  /** All topics that a pattern matches, `pages.*` or `*`, as far as this peer may subscribe to them. */
+  subscribeAll(pattern: string, options?: SubscriptionOptions): Subscription<TopicEvent>
 }
 
 export interface WithdrawOptions {

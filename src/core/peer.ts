@@ -15,6 +15,7 @@ import { Assembly, isCut } from './assembly.ts'
 import type {
   Caller,
   CallOptions,
+  EventInfo,
   Handler,
   ItemStream,
   PeerInfo,
@@ -22,7 +23,9 @@ import type {
   Server,
   Serving,
   Subscription,
+  SubscriptionOptions,
   Target,
+  TopicEvent,
 } from './call.ts'
 import { Callee } from './callee.ts'
 import { Calls } from './caller.ts'
@@ -31,13 +34,13 @@ import type { Served } from './incoming.ts'
 import { InRoutes } from './inRoutes.ts'
 import { type CloseReason, isOptional, Link, type LinkEvents } from './link.ts'
 import { Message } from './message.ts'
-import type { Method } from './method.ts'
+import { type Method, untyped } from './method.ts'
 import { Outgoing } from './outgoing.ts'
 import { Output } from './output.ts'
 import { OutRoutes } from './outRoutes.ts'
 import { type Route, targetKey } from './route.ts'
 import { serving } from './serving.ts'
-import { TopicSubscription } from './streams.ts'
+import { TopicSubscription } from './subscription.ts'
 import { Sweep } from './sweep.ts'
 import type { Transport } from './transport.ts'
 
@@ -200,21 +203,47 @@ export class PeerCore implements Caller, Publisher, Server {
 
   /** Publishes an event on the hub. False when the outbox is full and the event was not taken. */
   publish(topic: Method, data: unknown, options?: { readonly key?: string }): boolean {
-    return this.#calls.notify(this.#outRoutes.to({ topics: true }), topic, data, options?.key)
+    const route = this.#outRoutes.to({ topics: true })
+    const taken = this.#calls.notify(route, topic, data, options?.key)
+    if (taken) this.#outRoutes.sent(route, topic)
+    return taken
+  }
+
+  /** Called once for each topic that was published here although no rule allows it. */
+  set onRefused(listener: ((topic: string) => void) | undefined) {
+    this.#outRoutes.onRefused = listener
   }
 
   /** Subscribes to a topic on the hub; sent at once, `ready` settles when the hub has it. */
-  subscribe(topic: Method, options: CallOptions = {}): Subscription {
-    return new TopicSubscription((onProgress) => {
-      const wish = { overflow: topic.overflow }
-      return this.#calls.stream(
-        this.#outRoutes.to({ topics: true }),
-        topic,
-        wish,
-        { ...options, onProgress },
-        true,
-      )
-    })
+  subscribe(topic: Method, options: SubscriptionOptions = {}): Subscription {
+    return this.#subscribe(topic, options, (data) => data)
+  }
+
+  /** Subscribes to all topics that a pattern matches and this peer may subscribe to. */
+  subscribeAll(pattern: string, options: SubscriptionOptions = {}): Subscription<TopicEvent> {
+    return this.#subscribe(untyped(pattern, 'topic'), options, (data, event) => ({
+      topic: event?.topic ?? pattern,
+      data,
+    }))
+  }
+
+  #subscribe<Yielded>(
+    topic: Method,
+    options: SubscriptionOptions,
+    yielded: (data: unknown, event: EventInfo | undefined) => Yielded,
+  ): TopicSubscription<Yielded> {
+    const { overflow = topic.overflow, maxAgeMs, group, lastEventId, onGap, ...call } = options
+    const wish = {
+      overflow,
+      ...(maxAgeMs === undefined ? {} : { maxAgeMs }),
+      ...(group === undefined ? {} : { group }),
+      ...(lastEventId === undefined ? {} : { lastEventId }),
+    }
+    const route = this.#outRoutes.to({ topics: true })
+    return new TopicSubscription(
+      (onProgress) => this.#calls.stream(route, topic, wish, { ...call, onProgress }, true),
+      { topic: topic.name, from: lastEventId, onGap, yielded },
+    )
   }
 
   /** Makes several calls whose frames leave in one write; each settles by itself. */

@@ -3,15 +3,16 @@ import type { Client, ClientOptions } from '../contract/client.ts'
 import type { ContractOf } from '../contract/contract.ts'
 import { Peer } from '../contract/peer.ts'
 import type { Handlers, ServeOptions } from '../contract/serve.ts'
-import type { ContractSubscription, SubscribeOptions, Topic } from '../contract/topics.ts'
+import type { ContractEvent, ContractSubscription, SubscribeOptions, Topic } from '../contract/topics.ts'
 import type { PeerWatch, WatchOptions } from '../contract/watch.ts'
-import type { Serving, Target } from '../core/call.ts'
+import type { Serving, Target, TopicEvent } from '../core/call.ts'
 import { systemClock } from '../core/clock.ts'
 import { isCloseReason } from '../core/link.ts'
 import { PeerCore } from '../core/peer.ts'
 import type { HubStats, PeerStatus } from '../hub/answers.ts'
 import { HubCore } from '../hub/core.ts'
 import type { Rules } from '../hub/manifest.ts'
+import type { ReplayRules } from '../hub/replayRules.ts'
 import { memoryTransports } from '../transports/memory.ts'
 import { socketTransport } from '../transports/socket.ts'
 import { stdioTransport } from '../transports/stdio.ts'
@@ -44,6 +45,8 @@ export interface ListenOptions {
   readonly type?: string
   /** Without one, see {@link Rules}: deny by default. */
   readonly manifest?: Rules
+  /** What is kept of topics for subscribers that come back. Default: of each 100 events, for a minute. */
+  readonly replay?: ReplayRules
   /** Stands in for the system's folder for temporary files. */
   readonly base?: string
   /** Told what an operator should know. Default: a line on stderr. */
@@ -119,6 +122,15 @@ export class Hub {
     options?: SubscribeOptions,
   ): ContractSubscription<Received> {
     return this.peer.subscribe(topic, options)
+  }
+
+  /** Subscribes to all topics of a contract, or to all that a pattern matches. */
+  subscribeAll<E>(topics: ContractOf<E>, options?: SubscribeOptions): ContractSubscription<ContractEvent<E>>
+  subscribeAll(pattern: string, options?: SubscribeOptions): ContractSubscription<TopicEvent>
+  subscribeAll(topics: ContractOf | string, options?: SubscribeOptions): ContractSubscription<TopicEvent> {
+    return typeof topics === 'string'
+      ? this.peer.subscribeAll(topics, options)
+      : this.peer.subscribeAll(topics, options)
   }
 
   /**
@@ -219,6 +231,7 @@ export class EmbeddedHub implements HubControl {
       clock: systemClock,
       crypto: nodeCrypto,
       rules: options.manifest,
+      replay: options.replay,
       pair: () => memoryTransports(),
       makePeer: (transport, peerOptions) => new PeerCore(transport, peerOptions),
       credential: (asked) => {

@@ -106,6 +106,8 @@ export interface HubStats {
   readonly queuedBytes: number
   readonly peers: readonly PeerStatus[]
   readonly traffic: readonly TrafficRow[]
+  /** What is kept of topics for subscribers that come back. */
+  readonly kept: { readonly events: number; readonly bytes: number }
   readonly subscriptions: readonly {
     readonly topic: string
     readonly subscriber: string

@@ -10,6 +10,7 @@ import { Manifest, manifest, type Rules, type Subject } from './manifest.ts'
 import { type Budget, Port, type PortLimits } from './port.ts'
 import { Presence } from './presence.ts'
 import { Registry, type ServedMethod } from './registry.ts'
+import { DEFAULT_REPLAY, type ReplayRules, replayRules } from './replayRules.ts'
 import { Routes } from './routes.ts'
 import { HubService } from './service.ts'
 import { Switch } from './switch.ts'
@@ -31,6 +32,8 @@ export interface HubOptions {
   readonly clock: Clock
   readonly crypto: AdmissionCrypto
   readonly rules?: Rules | undefined
+  /** What is kept of topics for subscribers that come back. */
+  readonly replay?: ReplayRules | undefined
   /** Two ends within this process, for the hub's own service and local peers. */
   pair(): [Transport, Transport]
   makePeer(transport: Transport, options: PeerOptions): PeerCore
@@ -88,6 +91,9 @@ export class HubCore {
     this.session = hex(options.crypto.random(16))
     this.manifest = new Manifest(options.rules && manifest(options.rules))
     this.topics = new Topics({
+      clock: this.clock,
+      session: this.session,
+      replay: replayRules(options.replay ?? DEFAULT_REPLAY),
       budget: this.#budget,
       manifest: this.manifest,
       traffic: this.traffic,

@@ -1,6 +1,6 @@
 import type { Link } from '../core/link.ts'
 import { BodyEncoder } from '../wire/body.ts'
-import { AT, readU32 } from '../wire/frame.ts'
+import { AT, FLAG, readU32, writeHeader } from '../wire/frame.ts'
 import { HEADER_BYTES, HUB_BODY_BYTES } from '../wire/limits.ts'
 import { linkFrameBytes, readLinkBody, writeLinkFrame } from '../wire/linkBody.ts'
 
@@ -28,6 +28,17 @@ export function sendLines(
   const frameBytes = linkFrameBytes(body)
   const at = outbox.room(frameBytes)
   writeLinkFrame(outbox.slab, at, kind, route, body)
+  outbox.commit(at, at + frameBytes, 0, false)
+}
+
+/** Answers an exchange with what the hub itself has to say, in the control lane: a PROGRESS, an ERROR. */
+export function sendAnswer(link: Link, kind: number, id: number, value: object): void {
+  const body = encoder.encode(value)
+  const frameBytes = linkFrameBytes(body)
+  const { outbox } = link
+  const at = outbox.room(frameBytes)
+  writeLinkFrame(outbox.slab, at, kind, 0, body)
+  writeHeader(outbox.slab, at, frameBytes, kind, FLAG.ANSWER, 0, id, 0, 0, 0, body.length, 0, 0)
   outbox.commit(at, at + frameBytes, 0, false)
 }
 

@@ -1,4 +1,5 @@
 import { MAX_SLOTS } from '../core/exchange.ts'
+import { isPattern, matches, overlap } from '../core/pattern.ts'
 import { ViaductError } from '../wire/errors.ts'
 import {
   MAX_EXCHANGES,
@@ -131,7 +132,10 @@ export class Manifest {
   }
 
   mayPublish(subject: Subject, topic: string): boolean {
+    if (isPattern(topic)) return false
     if (subject.zone === 'hub') return true
+    // Such names are the hub's own.
+    if (topic.startsWith('$')) return false
     return this.open
       ? isFree(subject)
       : this.#some(
@@ -141,6 +145,7 @@ export class Manifest {
         )
   }
 
+  /** Of a pattern: whether there may be a topic that it matches and `subject` may subscribe to. */
   maySubscribe(subject: Subject, topic: string): boolean {
     if (subject.zone === 'hub') return true
     if (topic.startsWith('$hub.'))
@@ -150,7 +155,7 @@ export class Manifest {
       : this.#some(
           subject,
           (peer) => peer.subscribe,
-          (rule) => matches(rule, topic),
+          (rule) => (isPattern(topic) ? overlap(rule, topic) : matches(rule, topic)),
         )
   }
 
@@ -185,13 +190,6 @@ export class Manifest {
 
 function isFree(subject: Subject): boolean {
   return subject.zone === 'trusted' || (subject.supervised && subject.zone === 'semi')
-}
-
-/** `pages.analyze` and `pages.*` match `pages.analyze`; `*` matches everything. */
-function matches(rule: string, name: string): boolean {
-  if (rule === '*') return true
-  if (rule.endsWith('.*')) return name.startsWith(rule.slice(0, -1))
-  return rule === name
 }
 
 /**

@@ -153,7 +153,11 @@ export class Routes {
   #line(port: Port, route: HubRoute, index: number): RouteLine {
     const status = route.methods[index]?.status ?? REASONS.METHOD_NOT_FOUND.number
     const { messageBytes } = port.limits
-    if (status !== 0 || route.gathering) return [index, status, false, messageBytes]
+    if (route.gathering && status === 0) {
+      const mayPublish = this.#manifest.mayPublish(this.#subjectOf(port), route.methods[index]?.name ?? '')
+      return [index, status, false, mayPublish ? messageBytes : 0]
+    }
+    if (status !== 0) return [index, status, false, messageBytes]
     const serving = route.bindings.filter((binding) => binding.serves[index])
     if (route.bindings.length === 0) return [index, REASONS.TARGET_UNAVAILABLE.number, false, messageBytes]
     if (serving.length === 0) return [index, REASONS.METHOD_NOT_FOUND.number, false, messageBytes]

@@ -217,6 +217,7 @@ export class HubService {
           p99Ms: row.latency.percentile(0.99),
           maxMs: row.latency.maxMs,
         })),
+      kept: this.#hub.topics.kept,
       subscriptions: this.#hub.topics.stats(),
     }
   }

@@ -1,34 +1,47 @@
-import { Assembly } from '../core/assembly.ts'
+import type { Clock } from '../core/clock.ts'
+import { type EventPosition, eventId } from '../core/eventId.ts'
 import { slotOf } from '../core/exchange.ts'
+import { isNameOrPattern, isPattern } from '../core/pattern.ts'
 import { Sender } from '../core/sender.ts'
-import { AT, creditOf, FLAG, KIND, padded, readU16, readU32, writeHeader } from '../wire/frame.ts'
-import { EVENT_BYTES, MAX_KEY_BYTES, TAG, textEntry, textOf, writeEvent } from '../wire/head.ts'
-import {
-  FRAGMENT_BYTES,
-  HEADER_BYTES,
-  HUB_QUEUE_BYTES,
-  QUEUE_CAPACITY,
-  SUBSCRIPTION_QUEUE_BYTES,
-} from '../wire/limits.ts'
+import { AT, FLAG, KIND, padded, readU16, readU32 } from '../wire/frame.ts'
+import { boundedTextOf, MAX_KEY_BYTES, TAG, textEntry } from '../wire/head.ts'
+import { HEADER_BYTES } from '../wire/limits.ts'
 import type { ReasonName } from '../wire/reasons.ts'
-import { readBody } from './linkBody.ts'
+import { Delivery } from './delivery.ts'
+import { EventQueue } from './eventQueue.ts'
+import { readBody, sendAnswer } from './linkBody.ts'
 import type { Manifest, Subject } from './manifest.ts'
 import type { Budget, Gathering, HubRoute, Port } from './port.ts'
-import { isHigh, isLow, overflowFor, type Publication, type Subscriber, type Topic } from './subscriber.ts'
+import type { Publication } from './publication.ts'
+import { ReplayLog } from './replayLog.ts'
+import type { ReplayRules } from './replayRules.ts'
+import type { Subscriber } from './subscriber.ts'
+import { readWish, type WishFault } from './subscriptionWish.ts'
 import type { Taps } from './tap.ts'
+import { TopicIndex } from './topicIndex.ts'
 import type { TrafficLog } from './traffic.ts'
-
-/** Topics without subscribers whose sequences are kept. */
-const MAX_IDLE_TOPICS = 1024
+import { Unfinished } from './unfinished.ts'
 
 const NOBODY: readonly Subscriber[] = []
 
 export interface TopicsHost {
+  readonly clock: Clock
+  readonly session: string
+  readonly replay: ReplayRules
   readonly budget: Budget
   readonly manifest: Manifest
   readonly traffic: TrafficLog
   subjectOf(port: Port): Subject
   bare(port: Port, id: number, reason: ReasonName, fate: 'not-sent' | 'unknown', method?: string): void
+}
+
+/** What a subscription has waiting, and has lost. */
+export interface SubscriptionStats {
+  readonly topic: string
+  readonly subscriber: string
+  readonly queued: number
+  readonly queuedBytes: number
+  readonly dropped: number
 }
 
 /**
@@ -38,21 +51,32 @@ export interface TopicsHost {
  */
 export class Topics implements Gathering {
   readonly #host: TopicsHost
-  readonly #topics = new Map<string, Topic>()
-  /** Topics without subscribers, the one used longest ago first. */
-  readonly #idle = new Set<Topic>()
-  /** The highest sequence of a topic that was forgotten: new ones go on from it, so that none ever goes back. */
-  #forgotten = 0
+  readonly #log: ReplayLog
+  readonly #index: TopicIndex
+  readonly #delivery: Delivery
   readonly #subscribers = new Map<Port, Map<number, Subscriber>>()
-  readonly #assemblies = new Map<Port, Assembly>()
-  readonly #unfinished = new Map<Port, Map<number, HubRoute>>()
-  /** Events published since the hub began. */
+  readonly #unfinished = new Unfinished()
+  /** Events published since the hub began: the number of the newest. */
   published = 0
-  /** Who watches the traffic; nobody, as a rule. */
-  tap: Taps | undefined
+  #tap: Taps | undefined
 
   constructor(host: TopicsHost) {
     this.#host = host
+    this.#log = new ReplayLog(host.replay)
+    this.#index = new TopicIndex(this.#log, ({ port }, topic) =>
+      host.manifest.maySubscribe(host.subjectOf(port), topic),
+    )
+    this.#delivery = new Delivery({
+      budget: host.budget,
+      now: () => host.clock.now(),
+      overflow: (subscriber) => this.#end(subscriber, 'OVERFLOW'),
+    })
+  }
+
+  /** Who watches the traffic; nobody, as a rule. */
+  set tap(tap: Taps | undefined) {
+    this.#tap = tap
+    this.#delivery.tap = tap
   }
 
   call(from: Port, route: HubRoute, index: number, bytes: Uint8Array, at: number, length: number): void {
@@ -66,54 +90,37 @@ export class Topics implements Gathering {
     }
     if (!this.#host.manifest.mayPublish(this.#host.subjectOf(from), name)) {
       from.refused++
-      this.tap?.emit('refused', from.info.id, 'topics', name, flags, 0, 'PERMISSION_DENIED')
+      this.#tap?.emit('refused', from.info.id, 'topics', name, flags, 0, 'PERMISSION_DENIED')
       return
     }
     if ((flags & FLAG.MORE) === 0) {
-      const end = at + HEADER_BYTES + readU32(bytes, at + AT.payloadBytes)
+      const payloadBytes = readU32(bytes, at + AT.payloadBytes)
       // A copy, so that a waiting event does not pin the chunk that it came in.
-      this.#publish(from, name, bytes, at, bytes.slice(at + HEADER_BYTES, end))
+      const payload = new Uint8Array(bytes.subarray(at + HEADER_BYTES, at + HEADER_BYTES + payloadBytes))
+      this.#publish(from, name, bytes, at, payload)
       return
     }
-    let assembly = this.#assemblies.get(from)
-    if (!assembly) {
-      assembly = new Assembly()
-      this.#assemblies.set(from, assembly)
+    if (this.#unfinished.begin(from, name, bytes, at, length)) {
+      const slot = slotOf(id)
+      from.madeIds[slot] = id
+      from.madeTo[slot] = this
     }
-    const total = readU32(bytes, at + AT.payloadBytes)
-    if (assembly.bytes + total > from.limits.queueBytes / 2) {
-      // Too many large ones at once: this one is dropped, and the rest of it is late.
-      from.refused++
-      return
-    }
-    if (!assembly.begin(bytes, at, length)) {
-      from.link.violation()
-      return
-    }
-    const slot = slotOf(id)
-    from.madeIds[slot] = id
-    from.madeTo[slot] = this
-    let unfinished = this.#unfinished.get(from)
-    if (!unfinished) {
-      unfinished = new Map()
-      this.#unfinished.set(from, unfinished)
-    }
-    unfinished.set(id, route)
   }
 
   frame(from: Port, kind: number, id: number, bytes: Uint8Array, at: number): void {
     if (kind === KIND.FRAGMENT) {
-      this.#fragment(from, id, bytes, at)
+      const whole = this.#unfinished.add(from, id, bytes, at)
+      if (whole) this.#publish(from, whole.name, whole.header, 0, whole.payload)
       return
     }
     const subscriber = this.#subscribers.get(from)?.get(id)
     if (!subscriber) {
-      if (kind === KIND.CANCEL) this.#cutShort(from, id)
+      if (kind === KIND.CANCEL) this.#unfinished.drop(from, id)
       return
     }
     if (kind === KIND.CREDIT) {
       subscriber.sender.grant(readU32(bytes, at + AT.window))
-      this.#pump(subscriber)
+      this.#delivery.pump(subscriber)
     } else if (kind === KIND.CANCEL) {
       this.#end(subscriber, 'CANCELLED')
     }
@@ -121,318 +128,202 @@ export class Topics implements Gathering {
 
   lost(from: Port, id: number): void {
     const subscriber = this.#subscribers.get(from)?.get(id)
-    if (subscriber) this.#forget(subscriber)
-    this.#assemblies.delete(from)
-    this.#unfinished.delete(from)
+    if (subscriber) this.#forget([subscriber])
+    this.#unfinished.remove(from)
   }
 
   /** The peer's outbox takes more: what waited for that, and not for credit, goes on. */
   drained(port: Port): void {
     for (const subscriber of this.#subscribers.get(port)?.values() ?? NOBODY) {
-      if (subscriber.queue.length > 0) this.#pump(subscriber)
+      if (subscriber.queue.length > 0) this.#delivery.pump(subscriber)
     }
   }
 
   /** A port has gone; holds on its reading mean nothing any more. */
   remove(port: Port): void {
-    for (const subscriber of [...(this.#subscribers.get(port)?.values() ?? [])]) this.#forget(subscriber)
-    this.#assemblies.delete(port)
-    this.#unfinished.delete(port)
-    for (const topic of this.#topics.values()) {
-      for (const subscriber of topic.subscriptions) subscriber.held.delete(port)
-    }
-  }
-
-  /** A publication in fragments is called off by its publisher. */
-  #cutShort(from: Port, id: number): void {
-    if (!this.#assemblies.get(from)?.drop(id, false)) return
-    this.#unfinished.get(from)?.delete(id)
-    from.madeTo[slotOf(id)] = undefined
-  }
-
-  #fragment(from: Port, id: number, bytes: Uint8Array, at: number): void {
-    const assembled = this.#assemblies.get(from)?.add(bytes, at, readU32(bytes, at + AT.bytes))
-    if (assembled === 'bad') from.link.violation()
-    if (!assembled || typeof assembled === 'string') return
-    const route = this.#unfinished.get(from)?.get(id)
-    this.#unfinished.get(from)?.delete(id)
-    from.madeTo[slotOf(id)] = undefined
-    const name = route?.methods[readU16(assembled.header, AT.method)]?.name
-    if (name !== undefined) this.#publish(from, name, assembled.header, 0, assembled.payload)
-  }
-
-  #topic(name: string): Topic {
-    let topic = this.#topics.get(name)
-    if (!topic) {
-      topic = { name, sequence: this.#forgotten, subscriptions: new Set() }
-      this.#topics.set(name, topic)
-    }
-    if (topic.subscriptions.size === 0) this.#idleNow(topic)
-    return topic
-  }
-
-  /** Nobody subscribes to a topic now; of such only those are kept that were used last. */
-  #idleNow(topic: Topic): void {
-    this.#idle.delete(topic)
-    this.#idle.add(topic)
-    if (this.#idle.size <= MAX_IDLE_TOPICS) return
-    for (const oldest of this.#idle) {
-      this.#idle.delete(oldest)
-      this.#topics.delete(oldest.name)
-      this.#forgotten = Math.max(this.#forgotten, oldest.sequence)
-      return
+    this.#forget([...(this.#subscribers.get(port)?.values() ?? NOBODY)])
+    this.#unfinished.remove(port)
+    for (const own of this.#subscribers.values()) {
+      for (const subscriber of own.values()) subscriber.held.delete(port)
     }
   }
 
   #subscribe(from: Port, id: number, name: string, lane: number, bytes: Uint8Array, at: number): void {
-    const slot = slotOf(id)
-    from.madeIds[slot] = id
-    from.madeTo[slot] = this
-    const isEmpty = readU32(bytes, at + AT.payloadBytes) === 0
-    const body = isEmpty ? {} : readBody(bytes, at)
-    if (!body || !this.#host.manifest.maySubscribe(this.#host.subjectOf(from), name)) {
+    const { manifest, subjectOf } = this.#host
+    if (!manifest.maySubscribe(subjectOf(from), name)) {
       from.refused++
-      from.madeTo[slot] = undefined
       this.#host.bare(from, id, 'PERMISSION_DENIED', 'not-sent', name)
       return
     }
-    const topic = this.#topic(name)
-    const sender = new Sender(from.link.outbox, lane, id, readU32(bytes, at + AT.window))
+    const isEmpty = readU32(bytes, at + AT.payloadBytes) === 0
+    const body = isEmpty ? {} : readBody(bytes, at)
+    const wish = body ? readWish(from, body) : { path: '', wanted: 'an object that fits one frame' }
+    if ('wanted' in wish) return this.#refuse(from, id, name, wish)
+    if (!isNameOrPattern(name))
+      return this.#refuse(from, id, name, { path: '', wanted: 'a name or a pattern' })
+    const { overflow, maxAgeMs, group, after } = wish
+    if (after?.session === this.#host.session && after.number > this.published) {
+      const wanted = 'the id of an event that was published'
+      return this.#refuse(from, id, name, { path: 'lastEventId', wanted })
+    }
+    const window = readU32(bytes, at + AT.window)
+    const sender = new Sender(from.link.outbox, lane, id, window)
     const subscriber: Subscriber = {
       port: from,
       id,
-      topic,
+      name,
+      topic: isPattern(name) ? undefined : this.#index.get(name, this.published),
+      group,
       lane,
-      overflow: overflowFor(from, 'overflow' in body ? body.overflow : undefined),
+      overflow,
+      maxAgeMs,
       sender,
+      window,
       traffic: this.#host.traffic.row('topics', from.info.id, name),
-      queue: [],
-      queuedBytes: 0,
+      queue: new EventQueue(),
       dropped: 0,
       held: new Set(),
       pumping: false,
+      ended: false,
     }
-    sender.onidle = () => this.#pump(subscriber)
-    topic.subscriptions.add(subscriber)
-    this.#idle.delete(topic)
+    sender.onidle = () => this.#delivery.pump(subscriber)
+    this.#index.add(subscriber)
     let own = this.#subscribers.get(from)
     if (!own) {
       own = new Map()
       this.#subscribers.set(from, own)
     }
     own.set(id, subscriber)
-    from.link.control(KIND.PROGRESS, 0, id, 0, 0, FLAG.ANSWER)
-    this.tap?.emit('subscribe', from.info.id, 'topics', name, lane, 0)
+    const slot = slotOf(id)
+    from.madeIds[slot] = id
+    from.madeTo[slot] = this
+    this.#tap?.emit('subscribe', from.info.id, 'topics', name, lane, 0)
+    this.#begin(subscriber, after)
+  }
+
+  /** Says where a subscription begins, and gives it what is kept after the event that it goes on from. */
+  #begin(subscriber: Subscriber, after: EventPosition | undefined): void {
+    const { session, clock } = this.#host
+    const { topic, port, id } = subscriber
+    if (!after) {
+      const here = eventId(session, this.published, topic?.sequence ?? 0)
+      sendAnswer(port.link, KIND.PROGRESS, id, { at: here })
+      return
+    }
+    const isOurs = after.session === session
+    const number = isOurs ? after.number : 0
+    const topics = topic ? [topic] : this.#visible(subscriber)
+    const events = topics.flatMap(({ kept }) => this.#log.after(kept, number, clock.now()))
+    if (!topic) events.sort((one, other) => one.number - other.number)
+    const isGap =
+      !isOurs ||
+      topics.some(({ kept }) => kept.lost > number) ||
+      (!topic && this.#index.forgottenNumber > number)
+    let { sequence } = after
+    let missed: number | undefined
+    if (isGap && topic) {
+      const first = events[0]
+      const reached = first ? first.sequence - 1 : topic.sequence
+      if (isOurs && number >= topic.since) missed = Math.max(0, reached - sequence)
+      sequence = reached
+    } else if (!isOurs) sequence = 0
+    const behind = isGap && topic ? Math.max(number, topic.kept.lost) : number
+    sendAnswer(port.link, KIND.PROGRESS, id, {
+      at: eventId(session, behind, sequence),
+      ...(isGap ? { gap: missed === undefined ? {} : { missed } } : {}),
+    })
+    for (const event of events) if (!subscriber.ended) this.#delivery.one(subscriber, event, undefined)
+  }
+
+  /** The topics of a pattern that its subscriber may subscribe to. */
+  #visible({ name, port }: Subscriber) {
+    const subject = this.#host.subjectOf(port)
+    return [...this.#index.matching(name)].filter((topic) =>
+      this.#host.manifest.maySubscribe(subject, topic.name),
+    )
+  }
+
+  #refuse(from: Port, id: number, name: string, { path, wanted }: WishFault): void {
+    from.refused++
+    const place = path === '' ? 'its body' : path
+    sendAnswer(from.link, KIND.ERROR, id, {
+      code: 'INVALID_ARGUMENT',
+      reason: 'BAD_SUBSCRIPTION',
+      message: `subscribe ${name}: ${place} has to be ${wanted}`,
+      path,
+    })
+    this.#tap?.emit('refused', from.info.id, 'topics', name, 0, 0, 'BAD_SUBSCRIPTION')
   }
 
   #publish(from: Port, name: string, header: Uint8Array, at: number, payload: Uint8Array): void {
     const headBytes = padded(readU16(header, at + AT.headBytes))
     if (headBytes > payload.length) return
-    const topic = this.#topic(name)
+    const topic = this.#index.get(name, this.published)
     const row = this.#host.traffic.row(from.info.id, 'topics', name)
     row.oneWay++
     row.bytes += payload.length
-    if (this.tap !== undefined) {
+    if (this.#tap !== undefined) {
       const flags = header[at + AT.flags] as number
-      this.tap.emit('publish', from.info.id, 'topics', name, flags, payload.length)
+      this.#tap.emit('publish', from.info.id, 'topics', name, flags, payload.length)
     }
-    const publication: Publication = {
+    const event: Publication = {
+      topic,
       payload: headBytes === 0 ? payload : payload.subarray(headBytes),
       segments: readU16(header, at + AT.segments),
       source: sourceEntry(from),
-      id: ++this.published,
+      number: ++this.published,
       sequence: ++topic.sequence,
-      key: headBytes === 0 ? undefined : keyOf(payload.subarray(0, headBytes)),
+      // One that is too long, or no text, conflates nothing.
+      key:
+        headBytes === 0 ? undefined : boundedTextOf(payload.subarray(0, headBytes), TAG.KEY, MAX_KEY_BYTES),
       bytes: payload.length,
+      at: this.#host.clock.now(),
     }
-    for (const subscriber of topic.subscriptions) this.#deliver(subscriber, publication, from)
-  }
-
-  #deliver(subscriber: Subscriber, event: Publication, from: Port): void {
-    if (subscriber.queue.length > 0) this.#pump(subscriber)
-    if (subscriber.queue.length === 0 && this.#send(subscriber, event)) return
-    const size = event.bytes
-    const { overflow } = subscriber
-    if (overflow === 'conflate' && event.key !== undefined) {
-      const at = subscriber.queue.findIndex((waiting) => waiting.key === event.key)
-      if (at >= 0) {
-        const old = subscriber.queue.splice(at, 1)[0]
-        this.#queued(subscriber, -(old?.bytes ?? 0))
-        this.#drop(subscriber)
-      }
-    }
-    const full = this.#isFull(subscriber, size)
-    if (full && overflow === 'error') {
-      this.#end(subscriber, 'OVERFLOW')
-      return
-    }
-    if (full && (overflow === 'drop-newest' || overflow === 'block')) {
-      this.#drop(subscriber)
-      return
-    }
-    while (subscriber.queue.length > 0 && this.#isFull(subscriber, size)) {
-      this.#shift(subscriber)
-      this.#drop(subscriber)
-    }
-    if (this.#isOverBudget(subscriber, size)) {
-      this.#drop(subscriber)
-      return
-    }
-    subscriber.queue.push(event)
-    this.#queued(subscriber, size)
-    if (
-      overflow === 'block' &&
-      isHigh(subscriber) &&
-      !subscriber.held.has(from) &&
-      from !== subscriber.port
-    ) {
-      subscriber.held.add(from)
-      from.hold()
-    }
-  }
-
-  #isFull(subscriber: Subscriber, size: number): boolean {
-    const { queue, queuedBytes } = subscriber
-    return (
-      queue.length >= QUEUE_CAPACITY ||
-      queuedBytes + size > SUBSCRIPTION_QUEUE_BYTES ||
-      this.#isOverBudget(subscriber, size)
-    )
-  }
-
-  /** Whether all subscriptions of the peer together, or all that waits in the hub, would be too much. */
-  #isOverBudget({ port }: Subscriber, size: number): boolean {
-    return (
-      port.eventBytes + size > port.limits.queueBytes / 2 ||
-      this.#host.budget.queuedBytes + size > HUB_QUEUE_BYTES
-    )
-  }
-
-  #shift(subscriber: Subscriber): void {
-    this.#queued(subscriber, -(subscriber.queue.shift()?.payload.length ?? 0))
-  }
-
-  #queued(subscriber: Subscriber, bytes: number): void {
-    subscriber.queuedBytes += bytes
-    subscriber.port.eventBytes += bytes
-    this.#host.budget.queuedBytes += bytes
-  }
-
-  #drop(subscriber: Subscriber): void {
-    subscriber.dropped++
-    subscriber.traffic.dropped++
-  }
-
-  /** Sends what waits, as far as credit goes. */
-  #pump(subscriber: Subscriber): void {
-    // Writing an event may empty the outbox, which asks for the next.
-    if (subscriber.pumping) return
-    subscriber.pumping = true
-    while (subscriber.queue.length > 0) {
-      const event = subscriber.queue[0]
-      if (!event || !this.#send(subscriber, event)) break
-      this.#shift(subscriber)
-    }
-    subscriber.pumping = false
-    if (subscriber.held.size > 0 && isLow(subscriber)) this.#unhold(subscriber)
-  }
-
-  /** Reads the publishers again; what they send at once may hold them once more. */
-  #unhold(subscriber: Subscriber): void {
-    const held = [...subscriber.held]
-    subscriber.held.clear()
-    for (const port of held) port.unhold()
-  }
-
-  /** Writes an event to a subscriber, or says that it has to wait. */
-  #send(subscriber: Subscriber, event: Publication): boolean {
-    const { port, sender } = subscriber
-    const { outbox } = port.link
-    const headBytes = EVENT_BYTES + event.source.length
-    const payloadBytes = headBytes + event.payload.length
-    if (sender.busy || port.full) return false
-    const flags = FLAG.ANSWER | subscriber.lane
-    if (payloadBytes > FRAGMENT_BYTES) {
-      if (sender.credit <= 0) return false
-      const head = new Uint8Array(headBytes)
-      writeHead(head, 0, subscriber, event)
-      const parts = [head, event.payload]
-      sender.add({
-        kind: KIND.ITEM,
-        flags,
-        method: 0,
-        route: 0,
-        timeLeft: 0,
-        window: 0,
-        headBytes,
-        segments: event.segments,
-        parts,
-        payloadBytes,
-      })
-    } else {
-      if (sender.credit < creditOf(payloadBytes)) return false
-      sender.credit -= creditOf(payloadBytes)
-      const frameBytes = HEADER_BYTES + padded(payloadBytes)
-      const at = outbox.room(frameBytes)
-      const { slab } = outbox
-      writeHeader(
-        slab,
-        at,
-        frameBytes,
-        KIND.ITEM,
-        flags,
-        0,
-        subscriber.id,
-        0,
-        0,
-        0,
-        payloadBytes,
-        headBytes,
-        event.segments,
-      )
-      writeHead(slab, at + HEADER_BYTES, subscriber, event)
-      slab.set(event.payload, at + HEADER_BYTES + headBytes)
-      slab.fill(0, at + HEADER_BYTES + payloadBytes, at + frameBytes)
-      outbox.commit(at, at + frameBytes, subscriber.lane, false)
-    }
-    subscriber.traffic.items++
-    subscriber.traffic.bytes += payloadBytes
-    if (this.tap !== undefined) {
-      this.tap.emit('event', 'topics', port.info.id, subscriber.topic.name, subscriber.lane, payloadBytes)
-    }
-    return true
+    this.#log.keep(event, from)
+    const { each, groups } = this.#index.audience(topic)
+    this.#delivery.all(event, each, groups, from)
   }
 
   #end(subscriber: Subscriber, reason: ReasonName): void {
-    this.#forget(subscriber)
+    this.#forget([subscriber])
     subscriber.port.madeTo[slotOf(subscriber.id)] = undefined
-    this.#host.bare(subscriber.port, subscriber.id, reason, 'unknown', subscriber.topic.name)
+    this.#host.bare(subscriber.port, subscriber.id, reason, 'unknown', subscriber.name)
   }
 
-  #forget(subscriber: Subscriber): void {
-    const { topic } = subscriber
-    topic.subscriptions.delete(subscriber)
-    if (topic.subscriptions.size === 0) this.#idleNow(topic)
-    const own = this.#subscribers.get(subscriber.port)
-    own?.delete(subscriber.id)
-    if (own?.size === 0) this.#subscribers.delete(subscriber.port)
-    subscriber.sender.clear()
-    this.#queued(subscriber, -subscriber.queuedBytes)
-    subscriber.queue = []
-    this.#unhold(subscriber)
+  /** Subscriptions have ended: all of them leave before what waited for one goes to others of its group. */
+  #forget(subscribers: readonly Subscriber[]): void {
+    const waiting = subscribers.map((subscriber) => {
+      this.#index.delete(subscriber, this.published)
+      const own = this.#subscribers.get(subscriber.port)
+      own?.delete(subscriber.id)
+      if (own?.size === 0) this.#subscribers.delete(subscriber.port)
+      return this.#delivery.end(subscriber)
+    })
+    subscribers.forEach((subscriber, at) => {
+      const { group } = subscriber
+      if (group === undefined) return
+      this.#delivery.handOver(subscriber, waiting[at] ?? [], ({ topic }) =>
+        this.#index.audience(topic).groups.find(({ name }) => name === group),
+      )
+    })
   }
 
   /** What each subscription has waiting and has lost. */
-  stats(): { topic: string; subscriber: string; queued: number; queuedBytes: number; dropped: number }[] {
-    return [...this.#topics.values()].flatMap((topic) =>
-      [...topic.subscriptions].map(({ port, queue, queuedBytes, dropped }) => ({
-        topic: topic.name,
+  stats(): SubscriptionStats[] {
+    return [...this.#subscribers.values()].flatMap((own) =>
+      [...own.values()].map(({ name, port, queue, dropped }) => ({
+        topic: name,
         subscriber: port.info.id,
         queued: queue.length,
-        queuedBytes,
+        queuedBytes: queue.bytes,
         dropped,
       })),
     )
+  }
+
+  /** What is kept for subscribers that come back. */
+  get kept(): { readonly events: number; readonly bytes: number } {
+    return this.#log.size
   }
 }
 
@@ -445,15 +336,4 @@ function sourceEntry(port: Port): Uint8Array {
     sources.set(port, entry)
   }
   return entry
-}
-
-function writeHead(bytes: Uint8Array, at: number, subscriber: Subscriber, event: Publication): void {
-  writeEvent(bytes, at, event.id, event.sequence, subscriber.dropped)
-  bytes.set(event.source, at + EVENT_BYTES)
-}
-
-/** The conflation key of a publication; one that is too long conflates nothing. */
-function keyOf(head: Uint8Array): string | undefined {
-  const key = textOf(head, TAG.KEY)
-  return key !== undefined && key.length <= MAX_KEY_BYTES ? key : undefined
 }

@@ -4,6 +4,7 @@ import { PeerCore } from '../core/peer.ts'
 import { nodeCrypto } from '../host/join.ts'
 import { HubCore } from '../hub/core.ts'
 import type { Rules } from '../hub/manifest.ts'
+import type { ReplayRules } from '../hub/replayRules.ts'
 import { memoryTransports } from '../transports/memory.ts'
 
 export interface MemoryHubOptions {
@@ -12,6 +13,8 @@ export interface MemoryHubOptions {
    * (`main`, `network`, `ai`, `worker`, …) may do everything, all others nothing.
    */
   readonly manifest?: Rules
+  /** What is kept of topics for subscribers that come back, as `Hub.listen` takes it. */
+  readonly replay?: ReplayRules
   readonly clock?: Clock
   /** Told what an operator should know. Default: nobody. */
   readonly log?: (text: string) => void
@@ -33,11 +36,12 @@ export interface MemoryHub {
 
 /** An in-memory hub for tests. */
 export function memoryHub(options: MemoryHubOptions = {}): MemoryHub {
-  const { clock = systemClock, manifest, log } = options
+  const { clock = systemClock, manifest, replay, log } = options
   const core = new HubCore({
     clock,
     crypto: nodeCrypto,
     rules: manifest,
+    replay,
     pair: () => memoryTransports(clock),
     makePeer: (transport, peerOptions) => new PeerCore(transport, peerOptions),
     ...(log ? { log } : {}),

@@ -2,7 +2,7 @@
 
 import { padded, readU16, readU32, writeU16, writeU32 } from './frame.ts'
 
-export const TAG = { EVENT: 1, SOURCE: 2, KEY: 3 } as const
+export const TAG = { EVENT: 1, SOURCE: 2, KEY: 3, TOPIC: 8 } as const
 
 /** Bytes of an EVENT entry. */
 export const EVENT_BYTES = 32
@@ -52,8 +52,22 @@ export function eventOf(head: Uint8Array): EventNumbers | undefined {
 /** The text of the first entry with this tag; undefined when there is none. */
 export function textOf(head: Uint8Array, tag: number): string | undefined {
   const value = entryOf(head, tag)
-  return value && new TextDecoder().decode(value)
+  return value && lenient.decode(value)
 }
+
+/** The text of an entry, if it has at most so many bytes and they are UTF-8. */
+export function boundedTextOf(head: Uint8Array, tag: number, maxBytes: number): string | undefined {
+  const value = entryOf(head, tag)
+  if (!value || value.length > maxBytes) return undefined
+  try {
+    return strict.decode(value)
+  } catch {
+    return undefined
+  }
+}
+
+const lenient = new TextDecoder()
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function entryOf(head: Uint8Array, tag: number): Uint8Array | undefined {
   for (let at = 0; at + 4 <= head.length; ) {

@@ -58,3 +58,5 @@ export const LOW_WATER_SHARE = 0.2
 export const SUBSCRIPTION_QUEUE_BYTES = 1024 * 1024
 /** The longest silence that a peer may declare at once, milliseconds; it may declare it again. */
 export const MAX_BUSY_MS = 60 * 60 * 1000
+/** Events that a hub keeps for subscribers that come back, over all topics: bytes. */
+export const HUB_REPLAY_BYTES = 16 * 1024 * 1024

@@ -8,6 +8,7 @@ import type {
   Server,
   Serving,
   Subscription,
+  TopicEvent,
 } from '../../src/core/call.ts'
 import type { Method } from '../../src/core/method.ts'
 import { serving } from '../../src/core/serving.ts'
@@ -21,6 +22,7 @@ export class DirectLink implements Caller, Server, Publisher {
   readonly progress: unknown[] = []
   readonly signals: AbortSignal[] = []
   readonly events: unknown[] = []
+  readonly patterns: string[] = []
   lastOptions: CallOptions | undefined
 
   handle(method: Method, handler: Handler): Serving {
@@ -85,9 +87,19 @@ export class DirectLink implements Caller, Server, Publisher {
   }
 
   subscribe(): Subscription {
-    const events = this.events[Symbol.iterator]()
+    return this.#subscription(this.events)
+  }
+
+  subscribeAll(pattern: string): Subscription<TopicEvent> {
+    this.patterns.push(pattern)
+    return this.#subscription(this.published.map(([topic, data]) => ({ topic, data })))
+  }
+
+  #subscription<Event>(list: readonly Event[]): Subscription<Event> {
+    const events = list[Symbol.iterator]()
     return {
       ready: Promise.resolve(),
+      lastEventId: undefined,
       last: undefined,
       dropped: 7n,
       cancel: () => undefined,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { contract, topic } from '../../src/contract/contract.ts'
-import { publish, subscribe } from '../../src/contract/topics.ts'
+import { publish, subscribe, subscribeAll } from '../../src/contract/topics.ts'
 import type { ViaductError } from '../../src/wire/errors.ts'
 import { collect, DirectLink } from './directLink.ts'
 import { pages } from './samples.ts'
@@ -47,5 +47,40 @@ describe('topics', () => {
       undefined,
       undefined,
     ])
+  })
+})
+
+describe('all topics of a contract', () => {
+  const made = contract('a', {
+    count: topic({ data: z.number() }),
+    length: topic({ data: z.string().transform((text) => text.length) }),
+  })
+
+  it('come with their key, each as its schema makes it; others are left out', async () => {
+    const link = new DirectLink()
+    const errors: ViaductError[] = []
+    publish(link, made.count, 1)
+    publish(link, made.length, 'four')
+    const other = contract('a', { count: topic({ data: z.string() }), added: topic({ data: z.string() }) })
+    publish(link, other.count, 'no number')
+    publish(link, other.added, 'of a later version')
+    const subscription = subscribeAll(link, made, { onInvalid: (error) => errors.push(error) })
+    expect(await collect(subscription)).toEqual([
+      { key: 'count', topic: 'a.count', data: 1 },
+      { key: 'length', topic: 'a.length', data: 4 },
+    ])
+    expect(link.patterns).toEqual(['a.*'])
+    expect(subscription.invalid).toBe(2)
+    expect(errors).toMatchObject([{ reason: 'INVALID_DATA', path: 'data' }, { reason: 'SKEW' }])
+    expect(await collect(subscribeAll(link, made, { validate: false }))).toHaveLength(3)
+  })
+
+  it('of a pattern come as they are, and a pattern that is none is refused', async () => {
+    const link = new DirectLink()
+    publish(link, made.count, 1)
+    expect(await collect(subscribeAll(link, '*'))).toEqual([{ topic: 'a.count', data: 1 }])
+    for (const pattern of ['', 'a*', '*.a', 'a.*.b']) {
+      expect(() => subscribeAll(link, pattern)).toThrow(/"pages\.\*" or "\*"/)
+    }
   })
 })

@@ -7,8 +7,8 @@ import { client, notify } from '../../src/contract/client.ts'
 import { contract, method, stream, topic } from '../../src/contract/contract.ts'
 import { isError } from '../../src/contract/declaredErrors.ts'
 import { serve } from '../../src/contract/serve.ts'
-import { type ContractSubscription, publish, subscribe } from '../../src/contract/topics.ts'
-import type { ItemStream } from '../../src/core/call.ts'
+import { type ContractSubscription, publish, subscribe, subscribeAll } from '../../src/contract/topics.ts'
+import type { ItemStream, TopicEvent } from '../../src/core/call.ts'
 import type { Method } from '../../src/core/method.ts'
 import { DirectLink, from } from './directLink.ts'
 import { pages, three } from './samples.ts'
@@ -150,6 +150,20 @@ expectTypeOf(subscribe(link, pages.opened)).toEqualTypeOf<
 >()
 publish(link, mixed.shout, 'text')
 expectTypeOf(subscribe(link, mixed.shout)).toEqualTypeOf<ContractSubscription<number>>()
+const board = contract('board', {
+  shout: mixed.shout,
+  opened: pages.opened,
+  call: method({ input: z.string() }),
+})
+expectTypeOf(subscribeAll(link, board)).toEqualTypeOf<
+  ContractSubscription<
+    | { readonly key: 'shout'; readonly topic: string; readonly data: number }
+    | { readonly key: 'opened'; readonly topic: string; readonly data: { tabId: number; url: string } }
+  >
+>()
+expectTypeOf(subscribeAll(link, 'pages.*')).toEqualTypeOf<ContractSubscription<TopicEvent>>()
+// @ts-expect-error a topic is no contract
+subscribeAll(link, pages.opened)
 // @ts-expect-error wrong data
 publish(link, pages.opened, { tabId: '', url: '' })
 // @ts-expect-error too much

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { EventInfo } from '../../src/core/call.ts'
 import type { Overflow } from '../../src/core/method.ts'
 import { untyped } from '../../src/core/method.ts'
-import { readEvent } from '../../src/core/streams.ts'
+import { readEvent } from '../../src/core/subscription.ts'
 import { BodyEncoder, decodeBody } from '../../src/wire/body.ts'
 import { FLAG, KIND } from '../../src/wire/frame.ts'
 import { MAX_KEY_BYTES } from '../../src/wire/head.ts'
@@ -156,6 +156,7 @@ describe('topics', () => {
     sub.send(GRANT)
     await rig.settle()
     expect(events(sub.take()).at(-1)?.value).toBe('last')
+    expect(rig.port('sub-1').eventBytes).toBe(0)
   })
 
   it('block: an untrusted subscriber holds nobody up; what it does not take is dropped and counted', async () => {

@@ -6,6 +6,7 @@ import type { Transport } from '../../src/core/transport.ts'
 import { HubCore } from '../../src/hub/core.ts'
 import type { Rules } from '../../src/hub/manifest.ts'
 import type { Port } from '../../src/hub/port.ts'
+import type { ReplayRules } from '../../src/hub/replayRules.ts'
 import { memoryTransports } from '../../src/transports/memory.ts'
 import { FLAG, KIND } from '../../src/wire/frame.ts'
 import { TurnClock } from './clock.ts'
@@ -80,6 +81,7 @@ export class RawPeer {
 
 export interface RigOptions {
   readonly rules?: Rules
+  readonly replay?: ReplayRules
   readonly keys?: Readonly<Record<string, { readonly type: string; readonly key: Uint8Array }>>
   readonly log?: (text: string) => void
 }
@@ -94,6 +96,7 @@ export class HubRig {
       clock: this.clock,
       crypto: testCrypto,
       rules: options.rules,
+      replay: options.replay,
       pair: () => memoryTransports(this.clock),
       makePeer: (transport, given) => new PeerCore(transport, given),
       credential: (id) => {

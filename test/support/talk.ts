@@ -1,6 +1,13 @@
 /** Plays a talk of vectors/talks.json against a peer; the notation is in vectors/README.md. */
 import { type AdmissionCrypto, Admitting, Joining } from '../../src/core/admission.ts'
-import type { CallContext, CallOptions, ItemStream, Target } from '../../src/core/call.ts'
+import type {
+  CallContext,
+  CallOptions,
+  ItemStream,
+  Subscription,
+  SubscriptionOptions,
+  Target,
+} from '../../src/core/call.ts'
 import { Link } from '../../src/core/link.ts'
 import { type Method, untyped } from '../../src/core/method.ts'
 import { PeerCore, type PeerOptions, TRUSTED_LIMITS } from '../../src/core/peer.ts'
@@ -64,6 +71,7 @@ interface Asked {
   readonly upload: Pipe | undefined
   readonly stream: ItemStream | undefined
   readonly items: AsyncIterator<unknown> | undefined
+  readonly subscription: Subscription | undefined
 }
 
 interface Answered {
@@ -166,6 +174,7 @@ export class TalkPlayer {
     const core: PeerCore = new PeerCore(this.#transport, options)
     this.#core = core
     void core.closed.then((reason) => this.#seen.push({ see: 'closed', reason }))
+    core.onRefused = (topic) => this.#seen.push({ see: 'refused', topic })
     joining?.begin(core.link)
     for (const described of [...listOf(methods), ...listOf(serves)]) {
       const given = objectOf(described)
@@ -313,7 +322,13 @@ export class TalkPlayer {
         })
         return
       case 'read':
-        return this.#read(of, asked?.items ?? answered?.uploads ?? fail(`nothing to read of ${of}`))
+        return this.#read(
+          of,
+          asked?.items ?? answered?.uploads ?? fail(`nothing to read of ${of}`),
+          asked?.subscription,
+        )
+      case 'where':
+        return this.#note({ see: 'where', of, lastEventId: asked?.subscription?.lastEventId ?? null })
       case 'leave':
         void asked?.items?.return?.()
         return
@@ -383,30 +398,47 @@ export class TalkPlayer {
     }
     const target = targetOf(step.target)
     const to = target ? peer.to(target) : peer
-    const method = this.#method(step.method)
+    let subscription: Subscription | undefined
     let output: Promise<unknown>
     let stream: ItemStream | undefined
     let items: AsyncIterator<unknown> | undefined
-    if (step.do === 'call') output = to.call(method, valueFrom(step.input), options)
+    if (step.do === 'call') output = to.call(this.#method(step.method), valueFrom(step.input), options)
     else if (step.do === 'stream') {
-      stream = to.stream(method, valueFrom(step.input), options)
+      stream = to.stream(this.#method(step.method), valueFrom(step.input), options)
       output = stream.output
       items = stream[Symbol.asyncIterator]()
     } else {
-      const subscription = peer.subscribe(method, options)
+      const wanted: SubscriptionOptions = { ...options, ...this.#wish(label, step) }
+      subscription =
+        typeof step.pattern === 'string'
+          ? peer.subscribeAll(step.pattern, wanted)
+          : peer.subscribe(this.#method(step.method), wanted)
       output = subscription.ready.then(() => 'ready')
       items = subscription[Symbol.asyncIterator]()
     }
-    this.#asked.set(label, { abort, upload, stream, items })
+    this.#asked.set(label, { abort, upload, stream, items, subscription })
     output.then(
       (value) => this.#note({ see: 'value', of: label, value }),
       (error: unknown) => this.#note({ see: 'error', of: label, ...fateOf(error) }),
     )
   }
 
-  #read(of: string, items: AsyncIterator<unknown>): void {
+  #wish(of: string, { overflow, maxAgeMs, group, lastEventId }: Json): SubscriptionOptions {
+    return {
+      ...(overflow === 'error' || overflow === 'conflate' ? { overflow } : {}),
+      ...(typeof maxAgeMs === 'number' ? { maxAgeMs } : {}),
+      ...(typeof group === 'string' ? { group } : {}),
+      ...(typeof lastEventId === 'string' ? { lastEventId } : {}),
+      onGap: ({ missed, from, to }) => this.#note({ see: 'gap', of, missed: String(missed), from, to }),
+    }
+  }
+
+  #read(of: string, items: AsyncIterator<unknown>, subscription?: Subscription): void {
     items.next().then(
-      ({ done, value }) => this.#note(done ? { see: 'done', of } : { see: 'item', of, value }),
+      ({ done, value }) => {
+        const { topic, eventId } = subscription?.last ?? {}
+        this.#note(done ? { see: 'done', of } : { see: 'item', of, value, topic, eventId })
+      },
       (error: unknown) => this.#note({ see: 'failed', of, ...fateOf(error) }),
     )
   }
