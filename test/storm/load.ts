@@ -6,6 +6,7 @@ import type { Random } from './random.ts'
 
 /** The deadline of most calls, and the longest silence of a stream. */
 const TIMEOUT_MS = 2_000
+const PATIENCE_MS = 15_000
 /** Items of the longest streams and uploads: with their headers more than one window. */
 const ITEMS = 9_000
 const BYTES = 120_000
@@ -36,10 +37,10 @@ export class Load {
     for (let caller = 0; caller < options.callers; caller++) this.#running.push(this.#run())
   }
 
-  /** Settles when every call has. */
+  /** Settles when every call has, or after a time that no call may take: the ledger knows which those are. */
   async stop(): Promise<void> {
     this.#stopped = true
-    await Promise.all(this.#running)
+    await Promise.race([Promise.all(this.#running), sleep(PATIENCE_MS)])
   }
 
   async #run(): Promise<void> {

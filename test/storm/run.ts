@@ -1,5 +1,5 @@
 /** The long storm, with its figures: `npm run test:storm`. */
-import { killStorm } from './killStorm.ts'
+import { killStorm, type Outcome, suspension } from './killStorm.ts'
 import { table } from './verdict.ts'
 
 const number = (name: string, otherwise: number): number => {
@@ -16,7 +16,16 @@ const options = {
   hubShare: 4,
 }
 console.log(`kill storm: VIADUCT_SEED=${options.seed}, ${options.kills} kills, ${options.seconds} s at most`)
-const { report, verdict } = await killStorm(options)
-console.log(table(report, verdict))
-for (const fault of verdict.faults.slice(0, 50)) console.error(`VIOLATION ${fault}`)
-process.exitCode = verdict.faults.length === 0 ? 0 : 1
+if (options.kills > 0) tell(await killStorm(options))
+
+const suspendSeconds = number('VIADUCT_SUSPEND_SECONDS', 60)
+if (suspendSeconds > 0) {
+  console.log(`the whole tree suspended for ${suspendSeconds} s`)
+  tell(await suspension(options.seed, suspendSeconds))
+}
+
+function tell({ report, verdict }: Outcome): void {
+  console.log(table(report, verdict))
+  for (const fault of verdict.faults.slice(0, 50)) console.error(`VIOLATION ${fault}`)
+  if (verdict.faults.length > 0) process.exitCode = 1
+}

@@ -24,7 +24,7 @@ const DID_RUN = /^ok$|^[A-Z_]+\/none$/
 const DID_NOT_RUN = /\/not-sent$|^refused$/
 
 /** Compares what callers were told with what handlers wrote down. */
-export async function judge(folder: string, report: DriverReport): Promise<Verdict> {
+export async function judge(folder: string, report: DriverReport, slackMs = SLACK_MS): Promise<Verdict> {
   const faults: string[] = []
   const ran = new Map<string, number>()
   const names = readdirSync(folder)
@@ -54,19 +54,19 @@ export async function judge(folder: string, report: DriverReport): Promise<Verdi
   const keepers = [report, ...report.steady]
   const made = keepers.reduce((sum, keeper) => sum + keeper.made, 0)
   if (entries !== made) faults.push(`${made} calls were made, ${entries} stand in the ledgers`)
-  for (const keeper of keepers) faults.push(...faultsOf(keeper))
+  for (const keeper of keepers) faults.push(...faultsOf(keeper, slackMs))
   faults.push(...openedBy('main', report.bareFds, 'all'))
   for (const orphan of report.orphans) faults.push(`left behind: ${orphan}`)
   for (const file of report.leftFiles) faults.push(`left in the runtime folder: ${file}`)
   return { outcomes, runs, faults }
 }
 
-function faultsOf(keeper: SteadyReport): string[] {
+function faultsOf(keeper: SteadyReport, slackMs: number): string[] {
   const { id, made, settled, open, lateMs, wrong, topicFaults, fds, warm, end } = keeper
   const faults = [...wrong, ...topicFaults].map((fault) => `${id}: ${fault}`)
   if (made !== settled)
     faults.push(`${id}: ${made} calls made, ${settled} settled; open: ${open.slice(0, 5)}`)
-  if (lateMs > SLACK_MS) faults.push(`${id}: a call settled ${Math.round(lateMs)} ms after its deadline`)
+  if (lateMs > slackMs) faults.push(`${id}: a call settled ${Math.round(lateMs)} ms after its deadline`)
   if (!keeper.connected) faults.push(`${id}: has not come back`)
   if (keeper.ticks === 0) faults.push(`${id}: heard nothing`)
   faults.push(...openedBy(id, fds, 'the storm'))

@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join as path } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Hub, type Rules, type Target } from 'viaduct'
+import { type ChildStatus, Hub, type Rules, type Target } from 'viaduct'
 import type { DriverReport, SteadyReport } from '../figures.ts'
 import { Histogram, Ledger } from '../ledger.ts'
 import { Load, Watch } from '../load.ts'
@@ -24,6 +24,8 @@ export interface Orders {
   readonly seconds: number
   /** Of a hundred kills so many are of the hub. */
   readonly hubShare: number
+  /** Nobody is killed: says `whole` when all stand, and goes on until it is told that it is over. */
+  readonly calm?: boolean
 }
 
 const orders: Orders = JSON.parse(process.argv[2] ?? '{}')
@@ -156,6 +158,12 @@ async function endOfHub(): Promise<void> {
   told = 0
 }
 
+async function tellRestarts(): Promise<ChildStatus[]> {
+  const children = await hub.children()
+  told = children.reduce((sum, { restarts }) => sum + restarts, 0)
+  return children
+}
+
 /** One kill, or none when nobody stands who may fall. */
 async function killOne(): Promise<void> {
   const die = chance.below(100)
@@ -166,8 +174,7 @@ async function killOne(): Promise<void> {
     if (outsiders.get(id)?.kill('SIGKILL')) kills.outsiders++
     return
   }
-  const children = await hub.children()
-  told = children.reduce((sum, { restarts }) => sum + restarts, 0)
+  const children = await tellRestarts()
   // Most kills wait until half of them are up, so that there is work to be killed; some come in the middle of a start.
   if (die % 10 > 0 && children.filter(({ state }) => state === 'ready').length * 2 <= WORKERS.length) return
   const id = WORKERS[chance.below(WORKERS.length)] ?? ''
@@ -236,6 +243,10 @@ async function main(): Promise<DriverReport> {
   let warm = memoryNow()
   let warmed = false
   let shown = 0
+  if (orders.calm) {
+    process.send?.('whole')
+    await once(process, 'message')
+  }
   while (killed() < orders.kills && seconds() < orders.seconds) {
     await sleep(chance.below(GAP_MS))
     await killOne().catch(() => {})
@@ -254,6 +265,7 @@ async function main(): Promise<DriverReport> {
   await whole()
   await load.stop()
   const steady = await Promise.all(STEADY.map(stopSteady))
+  await tellRestarts()
   await whole()
   ledger.flush()
   // Timers of the last cancelled calls, and links that were let go of, have gone a moment later.
@@ -301,3 +313,5 @@ async function main(): Promise<DriverReport> {
 
 const report = await main()
 writeFileSync(path(folder, 'report.json'), JSON.stringify(report))
+// Whoever started this may hold a channel to it.
+if (process.connected) process.disconnect()
