@@ -1,10 +1,10 @@
 /**
  * The built package on every runtime that it is said to run on: `npm run test:nodes [-- NAME…]`, where a name
- * is `node`, `node-22`, `bun` or `deno`. Prints a table, and keeps it for the README when all of them ran.
+ * is `node`, `node-22`, `bun` or `deno`. Prints a table, and keeps its rows for the README.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -84,14 +84,22 @@ const failed = results.some(
   ({ checks, tests }) =>
     Object.values(checks).some((check) => check !== 'yes') || (tests?.failed.length ?? 0) > 0,
 )
-if (names.length === 0 && !missing) {
+if (results.length > 0) keep(results)
+// Without a registry there is nothing to say of those that could not be had; where all must run, that is a failure.
+process.exitCode = failed || (missing && process.env.CI) ? 1 : 0
+
+/** Puts rows in place of the old ones of the same runtimes; those that are tested no more go. */
+function keep(rows) {
+  const old = existsSync(RESULTS) ? JSON.parse(readFileSync(RESULTS, 'utf8')).results : []
+  const results = RUNTIMES.flatMap(({ name, version }) => {
+    const row = [...rows, ...old].find((one) => one.name === name && one.version === version)
+    return row ? [row] : []
+  })
   const { platform, arch } = process
   const kept = { platform: `${platform} ${arch}`, date: new Date().toISOString().slice(0, 10), results }
   writeFileSync(RESULTS, `${JSON.stringify(kept, null, 2)}\n`)
   say('written: test/nodes/results.json; the README takes it with `node scripts/docs.js`')
 }
-// Without a registry there is nothing to say of those that could not be had; where all must run, that is a failure.
-process.exitCode = failed || (missing && process.env.CI) ? 1 : 0
 
 /** @param {string} text */
 function say(text) {

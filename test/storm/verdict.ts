@@ -7,7 +7,7 @@ import type { BeforeAfter, DriverReport, SteadyReport } from './figures.ts'
 export const HEAP_BOUND_BYTES = 8 * 2 ** 20
 export const RSS_BOUND_BYTES = 64 * 2 ** 20
 /** What a call may take beyond its deadline, on a machine that starts processes all the time. */
-export const SLACK_MS = 1_000
+export const SLACK_MS = 2_000
 
 export interface Verdict {
   /** How often each outcome stands in the ledgers. */

@@ -34,6 +34,8 @@ const APP = 'storm'
 const WORKERS = ['worker-1', 'worker-2', 'worker-3', 'worker-4']
 const STEADY = ['steady-1', 'steady-2']
 const DRIFTERS = ['drifter-1', 'drifter-2']
+/** A process is warm when it has seen so many, and a tenth of all. */
+const WARM_KILLS = 30
 /** Longest wait between two kills. */
 const GAP_MS = 40
 const all = { call: ['storm.*'], publish: ['storm.*'], subscribe: ['storm.*'] }
@@ -250,7 +252,7 @@ async function main(): Promise<DriverReport> {
   while (killed() < orders.kills && seconds() < orders.seconds) {
     await sleep(chance.below(GAP_MS))
     await killOne().catch(() => {})
-    if (!warmed && killed() > orders.kills / 10) {
+    if (!warmed && killed() > Math.max(orders.kills / 10, WARM_KILLS)) {
       warmed = true
       warm = memoryNow()
       for (const id of STEADY) outsiders.get(id)?.send('warm')
