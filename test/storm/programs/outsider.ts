@@ -16,6 +16,9 @@ import { publishTicks, runLog, serveStorm } from '../service.ts'
 const [folder = '.', app = '', base = '', id = '', seed = '1'] = process.argv.slice(2)
 const steady = id.startsWith('steady')
 
+// Whoever started it has gone, or wants it to go: whatever it is doing.
+process.on('disconnect', () => process.exit(0))
+
 async function dial(): Promise<Peer> {
   for (;;) {
     try {
@@ -77,4 +80,3 @@ process.on('message', async (word) => {
   }
   process.send?.(report)
 })
-process.on('disconnect', () => process.exit(0))
