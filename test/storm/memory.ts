@@ -1,23 +1,14 @@
 import { readdirSync, readlinkSync } from 'node:fs'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { collectGarbage } from '../support/garbage.ts'
 
 export interface Memory {
   readonly heapBytes: number
   readonly rssBytes: number
 }
 
-let collect: (() => void) | undefined
-
 /** What this process holds when its garbage is gone. */
 export function memoryNow(): Memory {
-  if (!collect) {
-    setFlagsFromString('--expose-gc')
-    collect = runInNewContext('gc')
-  }
-  // Twice: what finalizers let go of is garbage of the second round.
-  collect?.()
-  collect?.()
+  collectGarbage()
   const { heapUsed, rss, arrayBuffers } = process.memoryUsage()
   return { heapBytes: heapUsed + arrayBuffers, rssBytes: rss }
 }
