@@ -1,5 +1,5 @@
 /**
- * Writes the parts of the documents that are made of the code: the limits and the measurements in README.md, and
+ * Writes the parts of the documents that are made of the code: the limits, measurements and runtimes in README.md, and
  * docs/reference/errors.md. `node scripts/docs.js` after a build; test/docs fails while they are stale.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -160,6 +160,29 @@ function fixed(value) {
   return value === undefined ? '–' : value.toFixed(2)
 }
 
+/**
+ * The table of runtimes: what each of them does with the built package, and how many of our own tests passed.
+ *
+ * @param {any} kept what `npm run test:nodes` wrote
+ */
+export function runtimesTable({ platform, date, results }) {
+  const checks = Object.keys(results[0].checks)
+  const rows = results.map(({ name, version, checks: found, tests }) => {
+    const cells = checks.map((check) => markdown(found[check]))
+    const own = tests
+      ? `${tests.passed} of ${tests.passed + tests.failed.length} passed`
+      : 'not run: vitest wants Node'
+    return `| ${name === 'node' ? 'Node' : name === 'bun' ? 'Bun' : 'Deno'} ${version} | ${cells.join(' | ')} | ${own} |`
+  })
+  return [
+    `${platform}, ${date}. Of our own tests, those that depend on the runtime.`,
+    '',
+    `| | ${checks.join(' | ')} | own tests |`,
+    `| --- | ${checks.map(() => '---').join(' | ')} | --- |`,
+    ...rows,
+  ].join('\n')
+}
+
 /** The text with what stands between `<!-- name -->` and `<!-- /name -->` replaced. */
 export function between(text, name, part) {
   const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
@@ -177,6 +200,11 @@ export function readSources(root = ROOT) {
     .join('\n')
 }
 
+/** What was seen on each runtime. */
+export function readRuntimes(root = ROOT) {
+  return JSON.parse(readFileSync(join(root, 'test/nodes/results.json'), 'utf8'))
+}
+
 /** The measurement that the README quotes. */
 export function readResult(root = ROOT) {
   return JSON.parse(readFileSync(join(root, 'bench/results/latest.json'), 'utf8'))
@@ -189,7 +217,8 @@ async function main() {
   const { EXIT } = await import('../dist/cli/failure.js')
   const readme = join(ROOT, 'README.md')
   const text = between(readFileSync(readme, 'utf8'), 'limits', limitsTable(limits, readSources()))
-  writeFileSync(readme, between(text, 'bench', benchTable(readResult())))
+  const measured = between(text, 'bench', benchTable(readResult()))
+  writeFileSync(readme, between(measured, 'runtimes', runtimesTable(readRuntimes())))
   writeFileSync(join(ROOT, 'docs/reference/errors.md'), errorsPage(EXPLANATIONS, CODES, EXIT.CALL))
 }
 

@@ -1,4 +1,4 @@
-import { createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import type { Client, ClientOptions } from '../contract/client.ts'
 import type { ContractOf } from '../contract/contract.ts'
 import { Peer } from '../contract/peer.ts'
@@ -9,6 +9,7 @@ import type { Serving, Target, TopicEvent } from '../core/call.ts'
 import { systemClock } from '../core/clock.ts'
 import { isCloseReason } from '../core/link.ts'
 import { PeerCore } from '../core/peer.ts'
+import type { Transport } from '../core/transport.ts'
 import type { HubStats, PeerStatus } from '../hub/answers.ts'
 import { HubCore } from '../hub/core.ts'
 import type { Rules } from '../hub/manifest.ts'
@@ -303,9 +304,9 @@ export class EmbeddedHub implements HubControl {
   }
 
   /** A link that is its own proof: of a supervised child, or of the launcher. */
-  accept(socket: Socket, identity: { id: string; type: string; pid: number }): Promise<string> {
+  accept(transport: Transport, identity: { id: string; type: string; pid: number }): Promise<string> {
     return new Promise((resolve) => {
-      this.core.accept(socketTransport(socket), { identity, supervised: true, onClosed: resolve })
+      this.core.accept(transport, { identity, supervised: true, onClosed: resolve })
     })
   }
 

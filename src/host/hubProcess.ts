@@ -2,9 +2,9 @@
  * The program of `Hub.launch`: a hub alone in its process. Its options come over stdin, its launcher's link
  * is the inherited descriptor 3, and the end of that link is its signal to stop its children and go.
  */
-import { Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { errorValue } from '../core/errorValue.ts'
+import { openSocket } from '../transports/socket.ts'
 import { EmbeddedHub, type ListenOptions } from './hub.ts'
 
 const LINK_FD = 3
@@ -21,10 +21,10 @@ async function main(): Promise<void> {
   const order: unknown = JSON.parse(await text(process.stdin))
   if (!isOrder(order)) throw new Error('the launcher gave no order')
   const { pid, id = 'main', type = 'main', ...options } = order
-  const socket = new Socket({ fd: LINK_FD, readable: true, writable: true })
+  const { transport } = openSocket({ fd: LINK_FD })
   const hub = await EmbeddedHub.open(options)
   hub.core.operators.add(id)
-  const launcherGone = hub.accept(socket, { id, type, pid })
+  const launcherGone = hub.accept(transport, { id, type, pid })
   process.send?.({ started: true })
   process.disconnect?.()
   // Signals come from whoever started the launcher's group as well: the launcher decides what they mean.

@@ -2,7 +2,16 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { benchTable, between, errorsPage, limitsTable, readResult, readSources } from '../../scripts/docs.js'
+import {
+  benchTable,
+  between,
+  errorsPage,
+  limitsTable,
+  readResult,
+  readRuntimes,
+  readSources,
+  runtimesTable,
+} from '../../scripts/docs.js'
 import { EXPLANATIONS } from '../../src/cli/explanations.ts'
 import { EXIT } from '../../src/cli/failure.ts'
 import { generalHelp, VERBS, verbHelp } from '../../src/cli/help.ts'
@@ -105,6 +114,11 @@ describe('parts made of the code', () => {
   it('the measurements in the README', () => {
     const { text } = pageOf('README.md')
     expect(text, MEND).toBe(between(text, 'bench', benchTable(readResult())))
+  })
+
+  it('the runtimes in the README', () => {
+    const { text } = pageOf('README.md')
+    expect(text, MEND).toBe(between(text, 'runtimes', runtimesTable(readRuntimes())))
   })
 
   it('the page of errors', () => {

@@ -10,6 +10,7 @@ import { MAX_KEY_BYTES } from '../../src/wire/head.ts'
 import { QUEUE_CAPACITY, SUBSCRIPTION_QUEUE_BYTES } from '../../src/wire/limits.ts'
 import { REASONS } from '../../src/wire/reasons.ts'
 import { frameFrom, type ReadFrame } from '../support/frames.ts'
+import { collectGarbage } from '../support/garbage.ts'
 import { HubRig, type RawPeer, refusal } from '../support/hubRig.ts'
 
 const RULES = {
@@ -225,6 +226,7 @@ describe('topics', () => {
     sub.transport.full = true
     const encoder = new BodyEncoder()
     const payload = encoder.encode('x'.repeat(20_000)).slice()
+    collectGarbage()
     const before = process.memoryUsage().arrayBuffers
     let published = 0
     for (; published < 5000; published++) {
@@ -236,6 +238,7 @@ describe('topics', () => {
     const [stats] = rig.hub.topics.stats()
     expect(port.link.outbox.queuedBytes).toBeLessThanOrEqual(port.limits.queueBytes / 2 + 40_000)
     expect(stats?.queuedBytes).toBeLessThanOrEqual(SUBSCRIPTION_QUEUE_BYTES)
+    collectGarbage()
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(60 * 2 ** 20)
     sub.transport.drain()
     await rig.settle()
