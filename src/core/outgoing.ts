@@ -1,8 +1,10 @@
 import { type Fate, ViaductError } from '../wire/errors.ts'
 import { AT, KIND } from '../wire/frame.ts'
+import { LEASE_GRACE_MS } from '../wire/limits.ts'
 import { FATE, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
 import type { CallOptions } from './call.ts'
 import { EFFECT, EVENT, effectOf, nextState, Slots, STATE, slotOf, step } from './exchange.ts'
+import type { Functions } from './functions.ts'
 import type { Items } from './items.ts'
 import type { Link } from './link.ts'
 import type { Method } from './method.ts'
@@ -33,6 +35,8 @@ export interface OutCall {
   items: Items | undefined
   sender: Sender | undefined
   onProgress: ((value: unknown) => void) | undefined
+  /** The functions that the input refers to. */
+  functions: Functions | undefined
   /** Where the CALL waits if it had to, so that it can be called off. */
   entry: Entry | undefined
   at: number
@@ -51,6 +55,8 @@ export class Outgoing {
   readonly #states: number[] = []
   readonly #ids: number[] = []
   readonly #sweep: Sweep
+  /** Exchanges that are answered and outlive it. */
+  #kept = 0
 
   constructor(link: Link, limit: number, sweep: Sweep) {
     this.#link = link
@@ -59,7 +65,7 @@ export class Outgoing {
   }
 
   get open(): number {
-    return this.#slots.open
+    return this.#slots.open - this.#kept
   }
 
   /** The far end takes fewer calls at once than we would make. */
@@ -112,6 +118,32 @@ export class Outgoing {
       this.#states[slot] = nextState(step(this.#states[slot] ?? STATE.idle, EVENT.endUp))
   }
 
+  /** The callee has answered, and keeps functions for so long after each use: the call, which is settled. */
+  keep(id: number, leaseMs: number): OutCall | undefined {
+    const call = this.get(id)
+    if (!call?.functions) return undefined
+    this.#kept++
+    call.release?.()
+    call.release = call.onProgress = call.sender = call.entry = undefined
+    call.functions.leaseMs = leaseMs
+    call.idleAt = Number.POSITIVE_INFINITY
+    this.used(call)
+    return call
+  }
+
+  /** A kept function was used: its lease begins anew. */
+  used(call: OutCall): void {
+    const leaseMs = call.functions?.leaseMs ?? 0
+    if (leaseMs === 0) return
+    call.deadline = this.#link.clock.now() + leaseMs + LEASE_GRACE_MS
+    this.#sweep.expect(call.deadline)
+  }
+
+  /** Whether the callee of this call still takes what the caller says. */
+  isOpen(call: OutCall): boolean {
+    return this.get(call.id) === call && this.#states[slotOf(call.id)] !== STATE.cancelled
+  }
+
   /** The callee has ended an exchange that somebody waits for: its call, whose slot is free from here on. */
   settle(id: number): OutCall | undefined {
     const call = this.#calls[slotOf(id)]
@@ -124,6 +156,7 @@ export class Outgoing {
   free(id: number): void {
     const slot = slotOf(id)
     const call = this.#calls[slot]
+    if (this.#states[slot] === STATE.kept) this.#kept--
     this.#calls[slot] = undefined
     this.#ids[slot] = -1
     this.#states[slot] = STATE.idle
@@ -142,6 +175,11 @@ export class Outgoing {
     const slot = slotOf(call.id)
     if (this.#ids[slot] !== call.id || this.#states[slot] === STATE.idle) return
     if (this.#states[slot] === STATE.cancelled) return
+    // It is settled: only its lease ends it, not a reader that leaves.
+    if (this.#states[slot] === STATE.kept) {
+      if (reason !== 'LEASE_ENDED') return
+      this.#kept--
+    }
     const unsent = callOff(call)
     const fate = unsent ? 'not-sent' : 'unknown'
     const error =
@@ -167,7 +205,7 @@ export class Outgoing {
       // The reader is slow, not the far side: the idle bound rests until it has taken what waits.
       if (call.idleAt <= now && call.items && call.items.waiting > 0) call.idleAt = Number.POSITIVE_INFINITY
       const due = Math.min(call.deadline, call.idleAt)
-      if (due <= now) this.abandon(call, 'DEADLINE_EXCEEDED')
+      if (due <= now) this.abandon(call, call.functions?.leaseMs ? 'LEASE_ENDED' : 'DEADLINE_EXCEEDED')
       else if (due < earliest) earliest = due
     }
     return earliest
