@@ -107,7 +107,7 @@ export class Outgoing {
     const slot = slotOf(id)
     if (this.#ids[slot] !== id) return EFFECT.late
     const result = step(this.#states[slot] ?? STATE.idle, event)
-    this.#states[slot] = nextState(result)
+    this.#become(slot, nextState(result))
     return effectOf(result)
   }
 
@@ -118,11 +118,16 @@ export class Outgoing {
       this.#states[slot] = nextState(step(this.#states[slot] ?? STATE.idle, EVENT.endUp))
   }
 
+  #become(slot: number, state: number): void {
+    if (this.#states[slot] === STATE.kept) this.#kept--
+    if (state === STATE.kept) this.#kept++
+    this.#states[slot] = state
+  }
+
   /** The callee has answered, and keeps functions for so long after each use: the call, which is settled. */
   keep(id: number, leaseMs: number): OutCall | undefined {
     const call = this.get(id)
     if (!call?.functions) return undefined
-    this.#kept++
     call.release?.()
     call.release = call.onProgress = call.sender = call.entry = undefined
     call.functions.leaseMs = leaseMs
@@ -156,10 +161,9 @@ export class Outgoing {
   free(id: number): void {
     const slot = slotOf(id)
     const call = this.#calls[slot]
-    if (this.#states[slot] === STATE.kept) this.#kept--
     this.#calls[slot] = undefined
     this.#ids[slot] = -1
-    this.#states[slot] = STATE.idle
+    this.#become(slot, STATE.idle)
     this.#slots.free(id)
     call?.release?.()
   }
@@ -176,10 +180,7 @@ export class Outgoing {
     if (this.#ids[slot] !== call.id || this.#states[slot] === STATE.idle) return
     if (this.#states[slot] === STATE.cancelled) return
     // It is settled: only its lease ends it, not a reader that leaves.
-    if (this.#states[slot] === STATE.kept) {
-      if (reason !== 'LEASE_ENDED') return
-      this.#kept--
-    }
+    if (this.#states[slot] === STATE.kept && reason !== 'LEASE_ENDED') return
     const unsent = callOff(call)
     const fate = unsent ? 'not-sent' : 'unknown'
     const error =
@@ -188,7 +189,7 @@ export class Outgoing {
     if (unsent) {
       this.free(call.id)
     } else {
-      this.#states[slot] = nextState(step(this.#states[slot] ?? STATE.idle, EVENT.cancel))
+      this.#become(slot, nextState(step(this.#states[slot] ?? STATE.idle, EVENT.cancel)))
       call.release?.()
       call.release = undefined
       this.#link.control(KIND.CANCEL, 0, call.id)
