@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import type { CallContext } from '../../src/core/call.ts'
 import { untyped } from '../../src/core/method.ts'
@@ -304,6 +306,20 @@ describe('how it ends', () => {
     const kinds = made.sent.map(({ kind }) => kind)
     expect(kinds.indexOf(KIND.RELEASE)).toBeGreaterThan(kinds.lastIndexOf(KIND.FRAGMENT))
     expect(kinds.lastIndexOf(KIND.FRAGMENT)).toBeGreaterThan(0)
+  })
+
+  it('kept: forgotten, it is released when the host collects it', async () => {
+    const { near, far, of, clock } = rig()
+    far.handle(echo, (input) => only(input).keep())
+    await near.call(echo, () => 1)
+    setFlagsFromString('--expose-gc')
+    const collect: unknown = runInNewContext('gc')
+    for (let round = 0; round < 100 && of(KIND.RELEASE).length === 0; round++) {
+      if (typeof collect === 'function') collect()
+      await new Promise((resolve) => setImmediate(resolve))
+      await clock.advance(1)
+    }
+    expect(of(KIND.RELEASE).length).toBe(1)
   })
 
   it('no drain waits for what is kept, and the end of the link ends it', async () => {
