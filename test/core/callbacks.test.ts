@@ -234,12 +234,21 @@ describe('how it ends', () => {
     const made = rig()
     const { near, of, clock } = made
     const { callback } = held(made, (input) => input.keep())
-    await near.call(echo, () => 'here')
+    let answer: (value: unknown) => void = () => {}
+    let calls = 0
+    await near.call(echo, () => (++calls === 4 ? new Promise((resolve) => (answer = resolve)) : 'here'))
     const back = await callback
     for (let round = 0; round < 3; round++) {
       await clock.advance(LEASE_MS - 10)
       expect(await back()).toBe('here')
     }
+    // An answer is a use as well.
+    const slow = back()
+    await clock.advance(LEASE_MS - 10)
+    answer('there')
+    expect(await slow).toBe('there')
+    await clock.advance(LEASE_MS - 10)
+    expect(await outcome(back())).not.toBe('!LEASE_ENDED')
     await clock.advance(LEASE_MS + 10)
     expect(of(KIND.RELEASE).length).toBe(1)
     expect(of(KIND.CANCEL).length).toBe(0)
@@ -289,18 +298,22 @@ describe('how it ends', () => {
   })
 
   it('kept: with an answer in many frames, and released before they have left', async () => {
-    const made = rig()
+    const made = rig({ highWaterBytes: 64 * 1024 })
     const { near, of, clock } = made
     const { callback } = held(made, (input) => {
       input.keep()
       return 'x'.repeat(500_000)
     })
+    await clock.advance(1)
+    made.link.stall('right')
     const call = near.call(echo, () => 1)
     const back = await callback
-    while (of(KIND.END).length === 0) await Promise.resolve()
+    while (of(KIND.END).length === 0) await clock.advance(1)
+    expect(of(KIND.FRAGMENT).length).toBeLessThan(15)
     back.release()
-    expect(await call).toHaveLength(500_000)
+    made.link.resume('right')
     await clock.advance(1)
+    expect(await call).toHaveLength(500_000)
     expect(of(KIND.RELEASE).length).toBe(1)
     // Behind the last fragment of the answer: before it, it would be late.
     const kinds = made.sent.map(({ kind }) => kind)
@@ -320,6 +333,24 @@ describe('how it ends', () => {
       await clock.advance(1)
     }
     expect(of(KIND.RELEASE).length).toBe(1)
+  })
+
+  it('kept: though the reader of its stream leaves before the last item', async () => {
+    const { near, far, of, clock } = rig()
+    const kept: Callback[] = []
+    far.handle(list, async function* (input) {
+      only(input).keep()
+      kept.push(only(input))
+      yield 1
+      yield 2
+    })
+    const stream = near.stream(list, () => 'here')
+    await stream.output
+    for await (const item of stream) if (item === 1) break
+    stream.cancel()
+    await clock.advance(1)
+    expect(of(KIND.CANCEL).length).toBe(0)
+    expect(await kept[0]?.()).toBe('here')
   })
 
   it('no drain waits for what is kept, and the end of the link ends it', async () => {
