@@ -1,5 +1,6 @@
 /** Viaduct in browsers and workers: peers over message ports, with contracts. Imports nothing of Node. */
 
+export { asCallback, type Callbacks } from './contract/callbacks.ts'
 export { type Client, type ClientOptions, client } from './contract/client.ts'
 export { type Contract, type ContractCall, contract, method, stream, topic } from './contract/contract.ts'
 export { isError } from './contract/declaredErrors.ts'
@@ -32,6 +33,7 @@ export type {
   TopicEvent,
   WithdrawOptions,
 } from './core/call.ts'
+export type { Callback, KeepOptions } from './core/references.ts'
 export type { Transport, TransportEvents } from './core/transport.ts'
 export { connectPeers, type LinkOptions, peerOver } from './transports/direct.ts'
 export { type PortLike, portTransport } from './transports/port.ts'

@@ -1,5 +1,6 @@
 /** Viaduct: one typed way across every process boundary. This is the whole public surface for Node. */
 
+export { asCallback, type Callbacks } from './contract/callbacks.ts'
 export { type Client, type ClientOptions, client } from './contract/client.ts'
 export { type Compatibility, compareContract } from './contract/compatibility.ts'
 export {
@@ -45,6 +46,7 @@ export type {
 } from './core/call.ts'
 export type { Lane, Method, Overflow } from './core/method.ts'
 export { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from './core/peer.ts'
+export type { Callback, KeepOptions } from './core/references.ts'
 export type { Transport, TransportEvents } from './core/transport.ts'
 export type { HangEvidence, StackFrame } from './host/evidence.ts'
 export { type ChildChange, Hub, type ListenOptions } from './host/hub.ts'

@@ -254,6 +254,15 @@ const REASON_TEXTS: Record<string, Text> = {
     ['the process that served it has put other handlers in place, or has given the method up'],
     ['the handler may have run: send it again only if that does no harm', 'viaduct describe PEER'],
   ],
+  LEASE_ENDED: [
+    'FAILED_PRECONDITION',
+    'A handler called a function of its caller after the call was answered, the function was released or its lease was over.',
+    [
+      'a callback is called after the handler has returned',
+      'a kept callback stayed unused for longer than its lease',
+    ],
+    ['await the callback before the handler returns', 'keep it: onChange.keep({ leaseMs: 600_000 })'],
+  ],
   MOCK_HAS_NO_HANDLER: [
     'UNIMPLEMENTED',
     'A mock of the test kit was called, and the test gave it no answer for this method.',

@@ -1,5 +1,7 @@
 import type { Caller, CallOptions, Target } from '../core/call.ts'
 import { type Method, untyped } from '../core/method.ts'
+import { named } from '../core/named.ts'
+import { BodyEncoder } from '../wire/body.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
 import { linkError } from '../wire/reasons.ts'
 
@@ -73,7 +75,7 @@ const MAX_NAMES = 100
  * Calls a method on every peer that serves it and passes the filter, but this one. Each answer settles by itself, in
  * the order in which the hub named the peers; one that fails or dies is an answer too. Nobody there: no answers.
  *
- * @throws ViaductError PERMISSION_DENIED when the method may be called on none of them; what the hub answers
+ * @throws ViaductError INVALID_ARGUMENT / UNSENDABLE for what cannot be sent, functions too; PERMISSION_DENIED when the method may be called on none of them; what the hub answers
  * when it cannot be asked.
  */
 export async function callAll(
@@ -83,6 +85,7 @@ export async function callAll(
   filter: PeerSelection,
   { concurrency = CONCURRENCY, onAnswer, ...options }: CallAllOptions,
 ): Promise<Answer<unknown>[]> {
+  refuseUnsendable(method, input)
   const { peers, denied } = await whom(from, method, filter, options)
   const answers = denied.map((peer): Answer<unknown> => ({ peer, ok: false, error: denial(method, peer.id) }))
   for (const answer of answers) onAnswer?.(answer)
@@ -99,6 +102,15 @@ export async function callAll(
   }
   await Promise.all(Array.from({ length: Math.min(Math.max(1, concurrency), peers.length) }, work))
   return answers
+}
+
+/** A function belongs to one exchange: it is called back by one peer. */
+function refuseUnsendable(method: Method, input: unknown): void {
+  try {
+    new BodyEncoder().encode(input)
+  } catch (error) {
+    throw named(error, method, 'input')
+  }
 }
 
 async function one(

@@ -24,9 +24,10 @@ export interface SchemaIssue {
 
 /**
  * A schema that accepts everything: a type for the compiler and no check at run time. For first steps, and
- * for values that need no check; handlers then get whatever a caller sends.
+ * for values that need no check; handlers then get whatever a caller sends. `Out` is what they see of it, where
+ * that is another type: `unchecked<Input, Callbacks<Input>>()` for functions.
  */
-export function unchecked<T = unknown>(): StandardSchema<T> {
+export function unchecked<T = unknown, Out = T>(): StandardSchema<T, Out> {
   return accepting
 }
 

@@ -1,19 +1,20 @@
 import type { BodyLimits } from '../wire/body.ts'
 import type { Dictionary } from '../wire/dictionary.ts'
-import { CODES } from '../wire/errors.ts'
+import { CODES, ViaductError } from '../wire/errors.ts'
 import { FLAG, KIND } from '../wire/frame.ts'
-import { MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
+import { MAX_REFERENCES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
 import { FATE, isReasonName, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
 import { boundsFor } from './bounds.ts'
-import { type ErrorValue, errorValue, UNREADABLE } from './errorValue.ts'
+import { type ErrorValue, errorFrom, sendError } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
 import { InCall, Incoming, type Served } from './incoming.ts'
 import type { InRoutes } from './inRoutes.ts'
 import { Items } from './items.ts'
 import type { Message } from './message.ts'
-import { named } from './named.ts'
+import { labelled, named } from './named.ts'
 import type { Output } from './output.ts'
 import { pump } from './pump.ts'
+import { References, type ReferencesHost } from './references.ts'
 import { Sender } from './sender.ts'
 import type { Sweep } from './sweep.ts'
 
@@ -33,6 +34,11 @@ export class Callee {
   readonly table: Incoming
   /** Takes no further calls. */
   draining = false
+  readonly #references: ReferencesHost = {
+    now: () => this.#output.link.clock.now(),
+    back: (references, index, number, args) => this.#back(references, index, number, args),
+    release: (references) => this.#release(references),
+  }
 
   constructor(output: Output, routes: InRoutes, sweep: Sweep, options: CalleeOptions) {
     this.#output = output
@@ -81,6 +87,7 @@ export class Callee {
       input = message.read(
         same ? served.method.input : undefined,
         boundsFor(route.source, this.#options.limits),
+        isOneWay ? undefined : this.#referred(call, message),
       )
     } catch (error) {
       if (isOneWay) return
@@ -95,6 +102,63 @@ export class Callee {
     if (message.hasUpload) this.#acceptUpload(call)
     this.table.set(call)
     this.#run(call, input)
+  }
+
+  /** What the functions of a CALL become for its handler. */
+  #referred(call: InCall, message: Message): readonly unknown[] | undefined {
+    const count = message.references
+    if (count === 0) return undefined
+    if (count > MAX_REFERENCES) {
+      throw new ViaductError('INVALID_ARGUMENT', `over ${MAX_REFERENCES} functions`, {
+        reason: 'MALFORMED_BODY',
+      })
+    }
+    const { id, lane, peer, served } = call
+    call.references = new References(this.#references, id, lane, peer, served.method.name, count)
+    return call.references.proxies()
+  }
+
+  /** Calls a function of the caller. */
+  #back({ id, lane, name }: References, index: number, number: number, args: unknown[]): void {
+    const what = `${name}: callbacks[${index}]`
+    if (this.#output.full) throw linkError('QUEUE_FULL', what, 'not-sent')
+    const flags = FLAG.ANSWER | lane
+    try {
+      this.#output.write(KIND.BACK, flags, id, args, undefined, undefined, index, 0, number)
+    } catch (error) {
+      throw labelled(error, name, `callbacks[${index}].arguments`)
+    }
+  }
+
+  /** BACK of the caller: what a function of its gave. */
+  back(message: Message): void {
+    const { id } = message
+    if (this.table.receive(id, EVENT.back) !== EFFECT.back) return
+    const references = this.table.references(id)
+    const pending = references?.take(message.window)
+    if (!references || !pending) return
+    const what = `${references.name}: callbacks[${pending.index}]`
+    try {
+      const value = message.read(undefined, boundsFor(references.peer, this.#options.limits))
+      if (message.method === 0) pending.resolve(value)
+      else pending.reject(errorFrom(value, what))
+    } catch (error) {
+      pending.reject(labelled(error, references.name, `callbacks[${pending.index}].result`))
+    }
+  }
+
+  /** Nothing that was kept is held any more, or its lease is over. @param reason of those who hold it yet. */
+  #release(references: References, reason?: unknown): void {
+    const { id, lane, sender } = references
+    references.end(reason)
+    this.#output.write(KIND.RELEASE, FLAG.ANSWER | lane, id, undefined, undefined, sender)
+    this.table.end(id)
+    this.#options.onEnded(id)
+  }
+
+  /** Ends what has expired; returns the earliest deadline left. */
+  sweep(now: number): number {
+    return this.table.sweep(now, (references) => this.#release(references))
   }
 
   #refuse(message: Message, reason: ReasonName): void {
@@ -174,33 +238,29 @@ export class Callee {
   #end(call: InCall, output: unknown): void {
     if (this.table.get(call.id) !== call) return
     const { method } = call.served
+    const { references } = call
+    const leaseMs = references?.leaseMs ?? 0
+    if (leaseMs > 0) call.sender ??= new Sender(this.#output.link.outbox, call.lane, call.id, 0)
     try {
-      this.#answer(call, KIND.END, output, call.dictionary ? method.output : undefined)
+      this.#answer(call, KIND.END, output, call.dictionary ? method.output : undefined, leaseMs)
     } catch (error) {
       this.#fail(call, named(error, method, 'output', true))
       return
     }
-    this.#finish(call)
+    if (!references || leaseMs === 0) {
+      this.#finish(call)
+      return
+    }
+    references.sender = call.sender
+    references.answered()
+    this.table.keep(call.id, references)
+    this.#left(call)
   }
 
   #fail(call: InCall, thrown: unknown): void {
     if (this.table.get(call.id) !== call) return
-    try {
-      this.#answerError(call, errorValue(thrown, this.#options.debug))
-    } catch {
-      this.#failPlainly(call, thrown)
-    }
+    sendError(thrown, this.#options.debug, (value) => this.#answerError(call, value))
     this.#finish(call)
-  }
-
-  /** Its declared data cannot be sent: the error goes without, or as one that cannot be read. */
-  #failPlainly(call: InCall, thrown: unknown): void {
-    try {
-      const { code, reason, message } = errorValue(thrown, false)
-      this.#answerError(call, { code, reason, message })
-    } catch {
-      this.#answerError(call, UNREADABLE)
-    }
   }
 
   #answerError(call: InCall, value: ErrorValue): void {
@@ -209,9 +269,9 @@ export class Callee {
     this.#output.write(KIND.ERROR, flags, call.id, value, undefined, call.sender, CODES[value.code], reason)
   }
 
-  #answer(call: InCall, kind: number, value: unknown, dictionary: Dictionary | undefined): void {
+  #answer(call: InCall, kind: number, value: unknown, dictionary: Dictionary | undefined, leaseMs = 0): void {
     const flags = FLAG.ANSWER | call.lane | (dictionary ? FLAG.DICTIONARY : 0)
-    this.#output.write(kind, flags, call.id, value, dictionary, call.sender)
+    this.#output.write(kind, flags, call.id, value, dictionary, call.sender, 0, 0, leaseMs)
   }
 
   /**
@@ -247,6 +307,11 @@ export class Callee {
 
   #finish(call: InCall): void {
     this.table.end(call.id)
+    call.references?.end()
+    this.#left(call)
+  }
+
+  #left(call: InCall): void {
     left(call.served)
     call.items?.end()
     this.#options.onEnded(call.id)
@@ -283,7 +348,9 @@ export class Callee {
   cancel(id: number, unfinished: boolean): void {
     if (this.table.receive(id, EVENT.cancel) !== EFFECT.abort) return
     const call = this.table.get(id)
-    if (unfinished && !call) this.bare(id, 'CANCELLED')
+    const kept = call ? undefined : this.table.references(id)
+    if (kept) this.#release(kept, linkError('CANCELLED', kept.name, 'unknown'))
+    else if (unfinished && !call) this.bare(id, 'CANCELLED')
     else call?.abort(linkError('CANCELLED', call.served.method.name, 'unknown'))
   }
 

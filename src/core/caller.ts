@@ -8,6 +8,7 @@ import { boundsFor } from './bounds.ts'
 import type { CallOptions } from './call.ts'
 import { errorFrom } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
+import { Functions } from './functions.ts'
 import { Items } from './items.ts'
 import type { Message } from './message.ts'
 import { LANES, type Method } from './method.ts'
@@ -43,6 +44,7 @@ export class Calls {
   readonly #sweep: Sweep
   /** Called whenever an exchange has ended. */
   readonly #onEnded: () => void
+  readonly #debug: boolean
   /** The far end takes no further calls. */
   farDraining = false
 
@@ -53,6 +55,7 @@ export class Calls {
     limits: BodyLimits,
     sweep: Sweep,
     onEnded: () => void,
+    debug: boolean,
   ) {
     this.#output = output
     this.#routes = routes
@@ -60,6 +63,7 @@ export class Calls {
     this.#limits = limits
     this.#sweep = sweep
     this.#onEnded = onEnded
+    this.#debug = debug
   }
 
   get #now(): number {
@@ -193,6 +197,7 @@ export class Calls {
       items,
       sender: undefined,
       onProgress: options?.onProgress,
+      functions: undefined,
       entry: undefined,
       at: 0,
       headed: settling.headed,
@@ -212,7 +217,12 @@ export class Calls {
         input,
         dictionary,
         eager,
+        undefined,
+        undefined,
+        true,
       )
+      const functions = writer.takeReferences()
+      if (functions.length > 0) call.functions = this.#functions(call, lane, functions)
       if (cut) {
         if (this.#output.isTooLarge(cut)) {
           this.#table.giveBack(id)
@@ -232,6 +242,32 @@ export class Calls {
     if (items && idleMs > 0) items.onempty = () => this.#alive(call)
     if (signal || upload) this.#hang(call, lane, signal, upload)
     return call
+  }
+
+  #functions(call: OutCall, lane: number, functions: readonly CallableFunction[]): Functions {
+    const host = {
+      output: this.#output,
+      debug: this.#debug,
+      used: () => this.#table.used(call),
+      isOpen: () => this.#table.isOpen(call),
+    }
+    return new Functions(host, call.method, call.id, lane, functions)
+  }
+
+  /** BACK of the callee: it calls a function of ours. */
+  back(message: Message): void {
+    if (this.#table.receive(message.id, EVENT.back) !== EFFECT.back) return
+    const call = this.#table.get(message.id)
+    if (!call) return
+    this.#alive(call)
+    if (!call.functions?.back(message, this.#bounds(call))) this.#output.link.violation()
+  }
+
+  /** RELEASE of the callee: it keeps nothing any more. */
+  released(id: number): void {
+    if (this.#table.receive(id, EVENT.release) !== EFFECT.free) return
+    this.#table.free(id)
+    this.#onEnded()
   }
 
   /** Connects a call with its signal and its upload. */
@@ -310,7 +346,7 @@ export class Calls {
 
   /** END of the callee. */
   end(message: Message): void {
-    const call = this.#settle(message.id)
+    const call = message.window > 0 ? this.#keep(message) : this.#settle(message.id)
     if (!call) return
     try {
       const output = message.read(message.usesDictionary ? call.method.output : undefined, this.#bounds(call))
@@ -321,6 +357,19 @@ export class Calls {
       call.items?.fail(refused)
       call.reject(refused)
     }
+  }
+
+  /** The call that an END settles with which functions are kept. */
+  #keep({ id, window }: Message): OutCall | undefined {
+    const open = this.#table.get(id)
+    if (open && !open.functions) {
+      this.#output.link.violation()
+      return undefined
+    }
+    if (this.#table.receive(id, EVENT.endKept) !== EFFECT.keep) return undefined
+    const call = this.#table.keep(id, window)
+    this.#onEnded()
+    return call
   }
 
   /** ERROR of the callee, or of a hub or link on the way to it. */
@@ -397,13 +446,17 @@ export class Calls {
     this.#alive(call)
   }
 
-  /** An answer is over the limit: its call fails, and what follows of it is late. */
-  tooLarge(id: number, isItem: boolean): void {
+  /**
+   * An answer is over the limit: its call fails, and what follows of it is late.
+   *
+   * @param goesOn the exchange does not end with it: it is an item, or functions are kept.
+   */
+  tooLarge(id: number, goesOn: boolean): void {
     const call = this.#table.get(id)
     if (!call) return
     const error = linkError('MESSAGE_TOO_LARGE', `${call.method.name}: its answer`, 'unknown')
     this.#table.abandon(call, 'MESSAGE_TOO_LARGE', error)
-    if (isItem) return
+    if (goesOn) return
     this.#table.free(id)
     this.#onEnded()
   }

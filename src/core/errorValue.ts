@@ -31,6 +31,24 @@ export const UNREADABLE: ErrorValue = {
   message: 'handler threw something that cannot be read',
 }
 
+/**
+ * Sends an error: with its declared data, else without, else as one that cannot be read.
+ *
+ * @param write throws when the value cannot be sent.
+ */
+export function sendError(thrown: unknown, debug: boolean, write: (value: ErrorValue) => void): void {
+  try {
+    write(errorValue(thrown, debug))
+  } catch {
+    try {
+      const { code, reason, message } = errorValue(thrown, false)
+      write({ code, reason, message })
+    } catch {
+      write(UNREADABLE)
+    }
+  }
+}
+
 function read(thrown: unknown, debug: boolean): ErrorValue {
   if (isViaductError(thrown)) {
     return {

@@ -2,7 +2,7 @@
  * The exchange as a table (PROTOCOL.md, section 4). Caller, callee and hub all run it; nothing here does
  * input or output. `vectors/talks.json` replays it in every language.
  */
-export const STATE = { idle: 0, open: 1, asked: 2, cancelled: 3 } as const
+export const STATE = { idle: 0, open: 1, asked: 2, cancelled: 3, kept: 4 } as const
 
 export const EVENT = {
   call: 0,
@@ -14,6 +14,9 @@ export const EVENT = {
   endDown: 6,
   credit: 7,
   lost: 8,
+  endKept: 9,
+  back: 10,
+  release: 11,
 } as const
 
 export const EFFECT = {
@@ -28,10 +31,12 @@ export const EFFECT = {
   free: 8,
   late: 9,
   violation: 10,
+  keep: 11,
+  back: 12,
 } as const
 
-const EVENTS = 9
-const TABLE = new Uint8Array(4 * EVENTS)
+const EVENTS = 12
+const TABLE = new Uint8Array(5 * EVENTS)
 
 function row(state: number, cells: string): void {
   const states: Record<string, number> = STATE
@@ -43,22 +48,26 @@ function row(state: number, cells: string): void {
   })
 }
 
-//                  CALL         | CALL+UPLOAD | ITEM↑        | END↑         | CANCEL         | ITEM↓        | END↓ ERROR↓ | CREDIT       | link lost
+//                  CALL         | CALL+UPLOAD | ITEM↑        | END↑         | CANCEL         | ITEM↓        | END↓ ERROR↓ | CREDIT       | link lost | END↓ with a lease | BACK | RELEASE↓
 row(
   STATE.idle,
-  '   asked start  | open start  | idle late    | idle late    | idle late      | idle late    | idle late   | idle late    | idle none',
+  '   asked start  | open start  | idle late    | idle late    | idle late      | idle late    | idle late   | idle late    | idle none | idle late | idle late | idle late',
 )
 row(
   STATE.open,
-  '   - violation  | - violation | open deliver | asked finish | cancelled abort | open deliver | idle settle | open credit  | idle fail',
+  '   - violation  | - violation | open deliver | asked finish | cancelled abort | open deliver | idle settle | open credit  | idle fail | kept keep | open back | open late',
 )
 row(
   STATE.asked,
-  '  - violation  | - violation | - violation  | - violation  | cancelled abort | asked deliver | idle settle | asked credit | idle fail',
+  '  - violation  | - violation | - violation  | - violation  | cancelled abort | asked deliver | idle settle | asked credit | idle fail | kept keep | asked back | asked late',
 )
 row(
   STATE.cancelled,
-  '- violation | - violation | cancelled late | cancelled late | cancelled late | cancelled late | idle free | cancelled late | idle free',
+  '- violation | - violation | cancelled late | cancelled late | cancelled late | cancelled late | idle free | cancelled late | idle free | cancelled late | cancelled late | idle free',
+)
+row(
+  STATE.kept,
+  '  - violation  | - violation | kept late    | kept late    | cancelled abort | kept late   | idle free   | kept late    | idle free | kept late | kept back | idle free',
 )
 
 /** One step: the low four bits are the next state, the rest the effect. */

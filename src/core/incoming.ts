@@ -3,6 +3,7 @@ import type { CallContext, Handler, PeerInfo } from './call.ts'
 import { EFFECT, EVENT, effectOf, nextState, STATE, slotOf, step } from './exchange.ts'
 import { Items } from './items.ts'
 import type { Method } from './method.ts'
+import type { References } from './references.ts'
 import type { Sender } from './sender.ts'
 import type { Sweep } from './sweep.ts'
 
@@ -33,6 +34,8 @@ export class InCall implements CallContext {
   #isAborted = false
   items: Items | undefined
   sender: Sender | undefined
+  /** The caller's functions that its input refers to. */
+  references: References | undefined
   /** Set while an item or end is being produced, so that a cancel can stop the generator. */
   onAbort: ((reason: unknown) => void) | undefined
 
@@ -84,6 +87,7 @@ export class InCall implements CallContext {
     this.#isAborted = true
     this.#aborted = reason
     this.items?.fail(reason)
+    this.references?.end(reason)
     this.#controller?.abort(reason)
     this.onAbort?.(reason)
   }
@@ -105,6 +109,8 @@ export class Incoming {
   readonly #ids: number[] = []
   readonly #states: number[] = []
   readonly #calls: (InCall | undefined)[] = []
+  /** What outlives its answer, by id. */
+  readonly #kept = new Map<number, References>()
   readonly now: () => number
   readonly progress: (call: InCall, value: unknown) => void
   /** Calls whose handlers have not ended. */
@@ -153,6 +159,24 @@ export class Incoming {
     return this.#ids[slot] === id ? this.#calls[slot] : undefined
   }
 
+  /** The functions that may be called on this exchange. */
+  references(id: number): References | undefined {
+    return this.get(id)?.references ?? this.#kept.get(id)
+  }
+
+  /** The answer has been written, and functions are kept beyond it. */
+  keep(id: number, references: References): void {
+    if (this.receive(id, EVENT.endKept) !== EFFECT.keep) return
+    this.#calls[slotOf(id)] = undefined
+    this.#kept.set(id, references)
+    this.open--
+    this.expectKept(references)
+  }
+
+  expectKept(references: References): void {
+    this.#sweep.expect(references.expires)
+  }
+
   /** The calls that a served method answers now. */
   of(served: Served): InCall[] {
     return this.#calls.filter((call): call is InCall => call?.served === served)
@@ -164,12 +188,20 @@ export class Incoming {
     if (this.#ids[slot] !== id || this.#states[slot] === STATE.idle) return
     this.#states[slot] = STATE.idle
     this.#calls[slot] = undefined
-    this.open--
+    if (!this.#kept.delete(id)) this.open--
   }
 
-  /** Aborts handlers whose time is up; returns the earliest deadline left. */
-  sweep(now: number): number {
+  /**
+   * Aborts handlers whose time is up; returns the earliest deadline left.
+   *
+   * @param over ends a lease.
+   */
+  sweep(now: number, over: (references: References) => void): number {
     let earliest = Number.POSITIVE_INFINITY
+    for (const references of this.#kept.values()) {
+      if (references.expires <= now) over(references)
+      else if (references.expires < earliest) earliest = references.expires
+    }
     for (const call of this.#calls) {
       if (!call || call.aborted) continue
       if (call.deadline > now) {
@@ -184,6 +216,8 @@ export class Incoming {
   /** The link has ended: handlers are told. */
   fail(reason: unknown): void {
     for (const call of this.#calls) call?.abort(reason)
+    for (const references of this.#kept.values()) references.end(reason)
+    this.#kept.clear()
     this.#calls.length = 0
     this.#ids.length = 0
     this.#states.length = 0

@@ -2,10 +2,10 @@ import { type BodyLimits, decodeBody } from '../wire/body.ts'
 import type { Dictionary } from '../wire/dictionary.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { AT, creditOf, FLAG, padded, readU16, readU32 } from '../wire/frame.ts'
+import { END_TO_END_BYTES, referencesOf } from '../wire/head.ts'
 import { HEADER_BYTES } from '../wire/limits.ts'
 import { readLinkBody } from '../wire/linkBody.ts'
 
-const END_TO_END_BYTES = 32
 const NOTHING = new Uint8Array(HEADER_BYTES)
 
 /**
@@ -105,6 +105,19 @@ export class Message {
     return readU32(this.#header, this.#at + AT.window)
   }
 
+  /** How many functions the body refers to. */
+  get references(): number {
+    const headBytes = readU16(this.#header, this.#at + AT.headBytes)
+    if (headBytes === 0) return 0
+    const from = this.#bodyStart()
+    return referencesOf(this.#payload.subarray(from, Math.min(from + headBytes, this.#end)))
+  }
+
+  /** Where head, segments and body begin, behind the section of a sealed payload. */
+  #bodyStart(): number {
+    return this.#start + ((this.flags & FLAG.SEALED) === 0 ? 0 : END_TO_END_BYTES)
+  }
+
   /** A copy of the head. */
   head(): Uint8Array {
     return this.#payload.slice(this.#start, this.#start + readU16(this.#header, this.#at + AT.headBytes))
@@ -113,16 +126,20 @@ export class Message {
   /**
    * Decodes the body; a body of no bytes is `undefined`.
    *
+   * @param functions what its references become, by their numbers.
    * @throws ViaductError INVALID_ARGUMENT / MALFORMED_BODY
    */
-  read(dictionary: Dictionary | undefined, limits: BodyLimits): unknown {
+  read(dictionary: Dictionary | undefined, limits: BodyLimits, functions?: readonly unknown[]): unknown {
     const payload = this.#payload
     const end = this.#end
-    let from = this.#start + ((this.flags & FLAG.SEALED) === 0 ? 0 : END_TO_END_BYTES)
+    let from = this.#bodyStart()
     from += padded(readU16(this.#header, this.#at + AT.headBytes))
     const count = readU16(this.#header, this.#at + AT.segments)
     if (from > end) throw malformed('the head is longer than the payload')
-    if (count === 0) return from === end ? undefined : decodeBody(payload, from, end, limits, dictionary)
+    if (count === 0) {
+      if (from === end) return undefined
+      return decodeBody(payload, from, end, limits, dictionary, undefined, functions)
+    }
     const table = from
     from += padded(count * 4)
     if (from > end) throw malformed('the segment table is longer than the payload')
@@ -135,7 +152,7 @@ export class Message {
       from += padded(length)
       if (from > end) throw malformed('the segments are longer than the payload')
     }
-    return decodeBody(payload, from, end, limits, dictionary, segments)
+    return decodeBody(payload, from, end, limits, dictionary, segments, functions)
   }
 
   /** Reads the body of a link frame; undefined when it is no object within the bounds of such. */

@@ -1,8 +1,10 @@
 import { type Fate, ViaductError } from '../wire/errors.ts'
 import { AT, KIND } from '../wire/frame.ts'
+import { LEASE_GRACE_MS } from '../wire/limits.ts'
 import { FATE, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
 import type { CallOptions } from './call.ts'
 import { EFFECT, EVENT, effectOf, nextState, Slots, STATE, slotOf, step } from './exchange.ts'
+import type { Functions } from './functions.ts'
 import type { Items } from './items.ts'
 import type { Link } from './link.ts'
 import type { Method } from './method.ts'
@@ -33,6 +35,8 @@ export interface OutCall {
   items: Items | undefined
   sender: Sender | undefined
   onProgress: ((value: unknown) => void) | undefined
+  /** The functions that the input refers to. */
+  functions: Functions | undefined
   /** Where the CALL waits if it had to, so that it can be called off. */
   entry: Entry | undefined
   at: number
@@ -51,6 +55,8 @@ export class Outgoing {
   readonly #states: number[] = []
   readonly #ids: number[] = []
   readonly #sweep: Sweep
+  /** Exchanges that are answered and outlive it. */
+  #kept = 0
 
   constructor(link: Link, limit: number, sweep: Sweep) {
     this.#link = link
@@ -59,7 +65,7 @@ export class Outgoing {
   }
 
   get open(): number {
-    return this.#slots.open
+    return this.#slots.open - this.#kept
   }
 
   /** The far end takes fewer calls at once than we would make. */
@@ -101,7 +107,7 @@ export class Outgoing {
     const slot = slotOf(id)
     if (this.#ids[slot] !== id) return EFFECT.late
     const result = step(this.#states[slot] ?? STATE.idle, event)
-    this.#states[slot] = nextState(result)
+    this.#become(slot, nextState(result))
     return effectOf(result)
   }
 
@@ -110,6 +116,37 @@ export class Outgoing {
     const slot = slotOf(id)
     if (this.#ids[slot] === id)
       this.#states[slot] = nextState(step(this.#states[slot] ?? STATE.idle, EVENT.endUp))
+  }
+
+  #become(slot: number, state: number): void {
+    if (this.#states[slot] === STATE.kept) this.#kept--
+    if (state === STATE.kept) this.#kept++
+    this.#states[slot] = state
+  }
+
+  /** The callee has answered, and keeps functions for so long after each use: the call, which is settled. */
+  keep(id: number, leaseMs: number): OutCall | undefined {
+    const call = this.get(id)
+    if (!call?.functions) return undefined
+    call.release?.()
+    call.release = call.onProgress = call.sender = call.entry = undefined
+    call.functions.leaseMs = leaseMs
+    call.idleAt = Number.POSITIVE_INFINITY
+    this.used(call)
+    return call
+  }
+
+  /** A kept function was used: its lease begins anew. */
+  used(call: OutCall): void {
+    const leaseMs = call.functions?.leaseMs ?? 0
+    if (leaseMs === 0) return
+    call.deadline = this.#link.clock.now() + leaseMs + LEASE_GRACE_MS
+    this.#sweep.expect(call.deadline)
+  }
+
+  /** Whether the callee of this call still takes what the caller says. */
+  isOpen(call: OutCall): boolean {
+    return this.get(call.id) === call && this.#states[slotOf(call.id)] !== STATE.cancelled
   }
 
   /** The callee has ended an exchange that somebody waits for: its call, whose slot is free from here on. */
@@ -126,7 +163,7 @@ export class Outgoing {
     const call = this.#calls[slot]
     this.#calls[slot] = undefined
     this.#ids[slot] = -1
-    this.#states[slot] = STATE.idle
+    this.#become(slot, STATE.idle)
     this.#slots.free(id)
     call?.release?.()
   }
@@ -142,6 +179,8 @@ export class Outgoing {
     const slot = slotOf(call.id)
     if (this.#ids[slot] !== call.id || this.#states[slot] === STATE.idle) return
     if (this.#states[slot] === STATE.cancelled) return
+    // It is settled: only its lease ends it, not a reader that leaves.
+    if (this.#states[slot] === STATE.kept && reason !== 'LEASE_ENDED') return
     const unsent = callOff(call)
     const fate = unsent ? 'not-sent' : 'unknown'
     const error =
@@ -150,7 +189,7 @@ export class Outgoing {
     if (unsent) {
       this.free(call.id)
     } else {
-      this.#states[slot] = nextState(step(this.#states[slot] ?? STATE.idle, EVENT.cancel))
+      this.#become(slot, nextState(step(this.#states[slot] ?? STATE.idle, EVENT.cancel)))
       call.release?.()
       call.release = undefined
       this.#link.control(KIND.CANCEL, 0, call.id)
@@ -167,7 +206,7 @@ export class Outgoing {
       // The reader is slow, not the far side: the idle bound rests until it has taken what waits.
       if (call.idleAt <= now && call.items && call.items.waiting > 0) call.idleAt = Number.POSITIVE_INFINITY
       const due = Math.min(call.deadline, call.idleAt)
-      if (due <= now) this.abandon(call, 'DEADLINE_EXCEEDED')
+      if (due <= now) this.abandon(call, call.functions?.leaseMs ? 'LEASE_ENDED' : 'DEADLINE_EXCEEDED')
       else if (due < earliest) earliest = due
     }
     return earliest

@@ -62,9 +62,10 @@ export class Output {
   }
 
   /**
-   * Writes an item, an end, an error or progress, behind what its sender still has.
+   * Writes an item, an end, an error, progress or what goes to and fro for a callback, behind what its sender still has.
    *
    * @param code of an error, with the number of its reason: they stand in the header for those who read no bodies.
+   * @param window of an END the lease of what is kept, of a BACK its number.
    * @throws ViaductError of what cannot be sent, or RESOURCE_EXHAUSTED / MESSAGE_TOO_LARGE
    */
   write(
@@ -76,6 +77,7 @@ export class Output {
     sender: Sender | undefined,
     code = 0,
     reason = 0,
+    window = 0,
   ): void {
     const isItem = kind === KIND.ITEM
     const credit = sender?.busy ? -1 : isItem && sender ? sender.credit - HEADER_BYTES : undefined
@@ -86,14 +88,15 @@ export class Output {
       id,
       reason,
       0,
-      0,
+      window,
       value,
       dictionary,
       this.eager && !isItem,
       credit,
     )
     if (cut) {
-      if (kind === KIND.PROGRESS || this.isTooLarge(cut)) {
+      const isWhole = kind === KIND.PROGRESS || kind === KIND.BACK
+      if (isWhole || this.isTooLarge(cut)) {
         throw linkError('MESSAGE_TOO_LARGE', kind === KIND.PROGRESS ? 'progress' : 'value', 'unknown')
       }
       const large = sender ?? new Sender(this.link.outbox, flags & FLAG.LANE, id, 0)

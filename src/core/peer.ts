@@ -122,13 +122,10 @@ export class PeerCore implements Caller, Publisher, Server {
     this.#output = new Output(this.link, limits, () => this.openCalls)
     this.#outRoutes = new OutRoutes(this.#output)
     this.#inRoutes = new InRoutes(this.#output, limits.messageBytes, hub, far)
-    this.#sweep = new Sweep(this.clock, (now) =>
-      Math.min(this.#outgoing.sweep(now), this.#callee.table.sweep(now)),
-    )
+    this.#sweep = new Sweep(this.clock, (now) => Math.min(this.#outgoing.sweep(now), this.#callee.sweep(now)))
     this.#outgoing = new Outgoing(this.link, limits.exchanges, this.#sweep)
-    this.#calls = new Calls(this.#output, this.#outRoutes, this.#outgoing, limits, this.#sweep, () =>
-      this.#checkDrained(),
-    )
+    const ended = () => this.#checkDrained()
+    this.#calls = new Calls(this.#output, this.#outRoutes, this.#outgoing, limits, this.#sweep, ended, debug)
     this.#callee = new Callee(this.#output, this.#inRoutes, this.#sweep, {
       limits,
       debug,
@@ -359,7 +356,11 @@ export class PeerCore implements Caller, Publisher, Server {
         this.#inRoutes.drop(message.route)
         return
       case KIND.BACK:
+        if (isAnswer) this.#calls.back(message)
+        else this.#callee.back(message)
+        return
       case KIND.RELEASE:
+        if (isAnswer) this.#calls.released(id)
         return
       default:
         if (!isOptional(message.kind)) this.link.violation()
@@ -374,7 +375,7 @@ export class PeerCore implements Caller, Publisher, Server {
     const id = readU32(bytes, at + AT.id)
     const side = (flags & FLAG.ANSWER) === 0 ? this.#callee : this.#calls
     if (kind !== KIND.FRAGMENT) {
-      if (!this.#admits(kind, flags, id, size)) return
+      if (!this.#admits(kind, flags, id, size, readU32(bytes, at + AT.window))) return
       if (!this.#assembly.begin(bytes, at, length)) this.link.violation()
       else if (kind === KIND.ITEM) side.owe(id, length)
       return
@@ -387,7 +388,7 @@ export class PeerCore implements Caller, Publisher, Server {
   }
 
   /** Whether a message of which the first fragment has come is put together. */
-  #admits(kind: number, flags: number, id: number, total: number): boolean {
+  #admits(kind: number, flags: number, id: number, total: number, window: number): boolean {
     const isAnswer = (flags & FLAG.ANSWER) !== 0
     const isOneWay = (flags & FLAG.ONE_WAY) !== 0
     // Of an exchange that is not open it is late, and so are the fragments after it.
@@ -397,7 +398,7 @@ export class PeerCore implements Caller, Publisher, Server {
     const { messageBytes, queueBytes } = this.limits
     if (total > messageBytes || this.#assembly.bytes + total > queueBytes) {
       // Its call fails, the link lives, its fragments are dropped as late.
-      if (isAnswer) this.#calls.tooLarge(id, kind === KIND.ITEM)
+      if (isAnswer) this.#calls.tooLarge(id, kind === KIND.ITEM || (kind === KIND.END && window > 0))
       else if (kind !== KIND.CALL) this.#callee.tooLarge(id)
       else if (!isOneWay) this.#callee.bare(id, 'MESSAGE_TOO_LARGE')
       return false

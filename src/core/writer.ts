@@ -1,6 +1,7 @@
 import { BodyEncoder } from '../wire/body.ts'
 import type { Dictionary } from '../wire/dictionary.ts'
 import { padded, writeHeader, writeU32 } from '../wire/frame.ts'
+import { referencesHead } from '../wire/head.ts'
 import { FRAGMENT_BYTES, HEADER_BYTES } from '../wire/limits.ts'
 import { type Entry, FRAME_ROOM, type Outbox } from './outbox.ts'
 import type { Cut } from './sender.ts'
@@ -8,6 +9,7 @@ import type { Cut } from './sender.ts'
 /** Room that is asked for at first; most messages are smaller. */
 const USUAL_BYTES = 1024
 const ZEROS = new Uint8Array(8)
+const NONE: readonly CallableFunction[] = []
 
 /**
  * Turns values into frames in an outbox's slab: the body is encoded in place, behind the room left for the
@@ -19,6 +21,7 @@ export class Writer {
   /** Payload bytes of the frame written last, and the entry it waits in if it has to. */
   payloadBytes = 0
   entry: Entry | undefined
+  #references: readonly CallableFunction[] = NONE
   /** Offset of that frame's header within its slab. */
   at = 0
 
@@ -26,9 +29,17 @@ export class Writer {
     this.#outbox = outbox
   }
 
+  /** The functions that the message written last refers to, once. */
+  takeReferences(): readonly CallableFunction[] {
+    const references = this.#references
+    this.#references = NONE
+    return references
+  }
+
   /**
    * Writes a message, if it fits into one frame of at most `creditBytes` payload.
    *
+   * @param collects functions in the value become references; see {@link takeReferences}.
    * @returns undefined when written, otherwise the message made ready for a sender.
    * @throws ViaductError INVALID_ARGUMENT / UNSENDABLE with the path of what cannot be sent.
    */
@@ -45,9 +56,11 @@ export class Writer {
     eager: boolean,
     creditBytes: number = FRAGMENT_BYTES,
     head?: Uint8Array,
+    collects = false,
   ): Cut | undefined {
     const outbox = this.#outbox
     const encoder = this.#encoder
+    encoder.collects = collects
     const headBytes = head ? padded(head.length) : 0
     let at = outbox.room(HEADER_BYTES + headBytes + USUAL_BYTES)
     let start = at + HEADER_BYTES + headBytes
@@ -57,6 +70,30 @@ export class Writer {
       start = at + HEADER_BYTES + headBytes
       end = encoder.encodeInto(outbox.slab, start, value, dictionary)
     }
+    const large = end < 0 ? encoder.encode(value, dictionary).slice() : undefined
+    const met = collects && value !== undefined ? encoder.references : NONE
+    if (met.length > 0 && !head) {
+      // How many there are stands in front of them, so it is known only now.
+      const counted = referencesHead(met.length)
+      return this.write(
+        kind,
+        flags,
+        method,
+        id,
+        route,
+        timeLeft,
+        window,
+        value,
+        dictionary,
+        eager,
+        creditBytes,
+        counted,
+        true,
+      )
+    }
+    // The encoder would keep the caller's functions alive until its next message.
+    if (met.length > 0) encoder.references = []
+    this.#references = met
     const lifted = value === undefined ? 0 : encoder.segments.length
     const payloadBytes = headBytes + end - start
     if (end >= 0 && lifted === 0 && payloadBytes <= FRAGMENT_BYTES && payloadBytes <= creditBytes) {
@@ -85,7 +122,7 @@ export class Writer {
       this.entry = outbox.commit(at, frameEnd, flags & 3, eager)
       return undefined
     }
-    const body = end >= 0 ? outbox.slab.slice(start, end) : encoder.encode(value, dictionary).slice()
+    const body = large ?? outbox.slab.slice(start, end)
     const parts: Uint8Array[] = []
     if (head) parts.push(head, ZEROS.subarray(0, headBytes - head.length))
     const segments = encoder.segments.length

@@ -78,6 +78,13 @@ export class Forwarded {
   /** The kind of the fragmented message under way, by direction. */
   readonly kindDown: number[] = []
   readonly kindUp: number[] = []
+  /** How many functions of the caller the call refers to, and how many calls of them are under way. */
+  readonly references: number[] = []
+  readonly backs: number[] = []
+  /** The lease in the callee's END; 0 when it ends the exchange. */
+  readonly leases: number[] = []
+  /** Exchanges that are answered, and outlive it because functions are kept. */
+  kept = 0
   /** The code in the head of the callee's ERROR. */
   readonly codes: number[] = []
   /** Called when the last of them has ended. */
@@ -93,7 +100,24 @@ export class Forwarded {
     return this.ids[slot] === id && this.states[slot] !== STATE.idle ? slot : -1
   }
 
+  /** The exchange is answered and goes on: for what is kept of it there are no items any more. */
+  keep(slot: number): void {
+    const caller = this.callers[slot]
+    if (caller) caller.granted -= this.creditDown[slot] as number
+    this.creditDown[slot] = 0
+    this.restUp[slot] = 0
+    this.deadlines[slot] = Number.POSITIVE_INFINITY
+    this.states[slot] = STATE.kept
+    this.kept++
+    this.#emptied()
+  }
+
+  #emptied(): void {
+    if (this.slots.open === this.kept) this.onempty?.()
+  }
+
   free(slot: number): void {
+    if (this.states[slot] === STATE.kept) this.kept--
     const id = this.ids[slot] as number
     const caller = this.callers[slot]
     if (caller) caller.granted -= this.creditDown[slot] as number
@@ -102,7 +126,7 @@ export class Forwarded {
     this.traffic[slot] = undefined
     this.ids[slot] = -1
     this.slots.free(id)
-    if (this.slots.open === 0) this.onempty?.()
+    this.#emptied()
   }
 }
 
@@ -166,7 +190,7 @@ export class Port {
 
   /** Calls forwarded to this peer that it has not ended. */
   get load(): number {
-    return this.forwarded.slots.open
+    return this.forwarded.slots.open - this.forwarded.kept
   }
 
   /** Calls back once, when this peer answers nothing: now, if it is so. */

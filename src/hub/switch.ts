@@ -11,7 +11,8 @@ import type { Entry } from '../core/outbox.ts'
 import { Sweep } from '../core/sweep.ts'
 import { CODES } from '../wire/errors.ts'
 import { AT, creditOf, FLAG, KIND, padded, readU16, readU32, writeHeader, writeU32 } from '../wire/frame.ts'
-import { HEADER_BYTES, MIN_WINDOW_BYTES } from '../wire/limits.ts'
+import { referencesIn } from '../wire/head.ts'
+import { HEADER_BYTES, MAX_BACKS, MAX_REFERENCES, MIN_WINDOW_BYTES } from '../wire/limits.ts'
 import { FATE, REASONS, type ReasonName, reasonName } from '../wire/reasons.ts'
 import type { Binding, HubRoute } from './port.ts'
 import { Port } from './port.ts'
@@ -167,6 +168,9 @@ export class Switch {
     table.restUp[farSlot] = (flags & FLAG.MORE) !== 0 ? payloadBytes - (length - HEADER_BYTES) : 0
     table.kindUp[farSlot] = oneWay ? KIND.NOOP : KIND.CALL
     table.codes[farSlot] = 0
+    table.references[farSlot] = oneWay ? 0 : Math.min(MAX_REFERENCES, referencesIn(bytes, at, length))
+    table.backs[farSlot] = 0
+    table.leases[farSlot] = 0
     const now = this.clock.now()
     table.startedAt[farSlot] = now
     table.deadlines[farSlot] = Number.POSITIVE_INFINITY
@@ -212,8 +216,9 @@ export class Switch {
     // there would be late, and the rest of it without an end.
     const lane = table.lanes[far] as number
     if (kind === KIND.FRAGMENT) {
-      if (table.states[far] === STATE.cancelled && table.kindUp[far] !== KIND.NOOP) {
-        // The hub has cancelled it when its time was up; what its caller still says of it is late.
+      const state = table.states[far]
+      if (state === STATE.kept || (state === STATE.cancelled && table.kindUp[far] !== KIND.NOOP)) {
+        // It was answered, or cancelled by the hub when its time was up; what its caller still says of it is late.
         from.late++
         return
       }
@@ -238,7 +243,7 @@ export class Switch {
     }
     const event = upEvent(kind)
     if (event < 0) {
-      if (kind !== KIND.BACK && kind !== KIND.RELEASE && !isOptional(kind)) from.link.violation()
+      if (!isOptional(kind)) from.link.violation()
       else this.#forward(from, to, lane, bytes, at, length, farId, 0)
       return
     }
@@ -246,11 +251,15 @@ export class Switch {
     const effect = effectOf(result)
     if (
       effect === EFFECT.violation ||
-      (event !== EVENT.cancel && event !== EVENT.credit && (table.restUp[far] as number) > 0)
+      (kind !== KIND.CANCEL &&
+        kind !== KIND.CREDIT &&
+        kind !== KIND.BACK &&
+        (table.restUp[far] as number) > 0)
     ) {
       from.link.violation()
       return
     }
+    if (table.states[far] === STATE.kept && effect === EFFECT.abort) table.kept--
     table.states[far] = nextState(result)
     if (effect === EFFECT.late) return
     if (kind === KIND.ITEM || kind === KIND.END) {
@@ -273,6 +282,14 @@ export class Switch {
       from.granted += granted
     } else if (kind === KIND.CANCEL) {
       table.restUp[far] = 0
+    } else if (kind === KIND.BACK) {
+      const backs = (table.backs[far] as number) - 1
+      if (backs < 0) {
+        from.link.violation()
+        return
+      }
+      table.backs[far] = backs
+      this.#count(table.traffic[far], payloadBytes)
     }
     if (this.tap !== undefined) this.#tapUp(this.tap, from, to, far, kind, flags, payloadBytes)
     this.#forward(from, to, kind === KIND.CREDIT ? flags : lane, bytes, at, length, farId, 0)
@@ -316,10 +333,16 @@ export class Switch {
       if (!more && whole !== KIND.ITEM) this.#ended(from, far, whole)
       return
     }
-    const event = downEvent(kind)
+    const event = downEvent(kind, readU32(bytes, at + AT.window))
     if (event < 0) {
-      if (kind !== KIND.PROGRESS && kind !== KIND.BACK && !isOptional(kind)) from.link.violation()
-      else if (table.states[far] !== STATE.cancelled) this.#forward(from, to, flags, bytes, at, length, id, 0)
+      const state = table.states[far]
+      if (kind !== KIND.PROGRESS && !isOptional(kind)) from.link.violation()
+      else if (state === STATE.open || state === STATE.asked)
+        this.#forward(from, to, flags, bytes, at, length, id, 0)
+      return
+    }
+    if (kind === KIND.BACK || kind === KIND.RELEASE) {
+      this.#callback(from, to, far, event, flags, bytes, at, length, payloadBytes)
       return
     }
     if (event !== EVENT.credit && (table.restDown[far] as number) > 0) {
@@ -331,6 +354,10 @@ export class Switch {
     }
     const state = table.states[far] as number
     const effect = effectOf(step(state, event))
+    if (event === EVENT.endKept && (table.references[far] as number) === 0) {
+      from.link.violation()
+      return
+    }
     const here = more ? length - HEADER_BYTES : payloadBytes
     if (payloadBytes > from.limits.messageBytes) {
       from.link.violation()
@@ -351,6 +378,7 @@ export class Switch {
     if (kind !== KIND.CREDIT) {
       table.restDown[far] = payloadBytes - here
       table.kindDown[far] = kind
+      table.leases[far] = event === EVENT.endKept ? readU32(bytes, at + AT.window) : 0
       if (kind === KIND.ERROR) table.codes[far] = readU16(bytes, at + AT.method)
     }
     if (this.tap !== undefined && effect !== EFFECT.late) {
@@ -360,7 +388,44 @@ export class Switch {
     // In an error `route` is the number of its reason.
     const reason = kind === KIND.ERROR ? readU32(bytes, at + AT.route) : 0
     if (effect !== EFFECT.late) this.#forward(from, to, flags, bytes, at, length, id, reason)
-    if (event === EVENT.endDown && !more) this.#ended(from, far, kind)
+    if ((event === EVENT.endDown || event === EVENT.endKept) && !more) this.#ended(from, far, kind)
+  }
+
+  /**
+   * The callee calls a function of the caller, or keeps none any more. What its caller is handed is within
+   * bounds: this link closes for what is not.
+   */
+  #callback(
+    from: Port,
+    to: Port,
+    far: number,
+    event: number,
+    flags: number,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    payloadBytes: number,
+  ): void {
+    const table = from.forwarded
+    const effect = effectOf(step(table.states[far] as number, event))
+    const id = table.callerIds[far] as number
+    if (effect === EFFECT.back) {
+      const backs = (table.backs[far] as number) + 1
+      if (backs > MAX_BACKS || readU16(bytes, at + AT.method) >= (table.references[far] as number)) {
+        from.link.violation()
+        return
+      }
+      table.backs[far] = backs
+      this.#count(table.traffic[far], payloadBytes)
+    }
+    // RELEASE may not overtake the rest of the answer.
+    if (effect === EFFECT.free && (table.restDown[far] as number) > 0) {
+      from.link.violation()
+      return
+    }
+    if (effect === EFFECT.late) return
+    this.#forward(from, to, (flags & ~FLAG.LANE) | (table.lanes[far] as number), bytes, at, length, id, 0)
+    if (effect === EFFECT.free) this.#freed(from, far)
   }
 
   /** Item bytes of a callee: what its caller was granted is less by so much. */
@@ -387,15 +452,24 @@ export class Switch {
     if (traffic) traffic.bytes += bytes
   }
 
-  /** The callee has ended an exchange: both sides' slots are free. */
+  /** The callee has answered: both sides' slots are free, unless functions are kept. */
   #ended(callee: Port, slot: number, kind: number): void {
     const table = callee.forwarded
-    const caller = table.callers[slot]
     const traffic = table.traffic[slot]
-    if (traffic) {
+    const state = table.states[slot]
+    if (traffic && state !== STATE.kept) {
       traffic.latency.record(this.clock.now() - (table.startedAt[slot] as number))
       if (kind === KIND.ERROR) traffic.failed(table.codes[slot] as number)
     }
+    if (kind !== KIND.END || (table.leases[slot] as number) === 0) this.#freed(callee, slot)
+    // After a cancel its RELEASE is still to come.
+    else if (state !== STATE.cancelled && state !== STATE.kept) table.keep(slot)
+  }
+
+  /** The exchange has ended: both sides' slots are free. */
+  #freed(callee: Port, slot: number): void {
+    const table = callee.forwarded
+    const caller = table.callers[slot]
     if (caller) caller.madeTo[slotOf(table.callerIds[slot] as number)] = undefined
     table.free(slot)
   }
@@ -613,7 +687,10 @@ export class Switch {
     writeHeader(outbox.slab, at, HEADER_BYTES, KIND.CANCEL, 0, 0, id, 0, 0, 0, 0, 0, 0)
     outbox.commit(at, at + HEADER_BYTES, fifo ? (forwarded.lanes[slot] as number) : 0, false, undefined, fifo)
     if (forwarded.kindUp[slot] === KIND.NOOP) this.#cutShort(callee, slot)
-    else forwarded.states[slot] = STATE.cancelled
+    else {
+      if (forwarded.states[slot] === STATE.kept) forwarded.kept--
+      forwarded.states[slot] = STATE.cancelled
+    }
   }
 
   /** Nothing will answer a one-way message that was cut short. */
@@ -639,20 +716,27 @@ function upEvent(kind: number): number {
       return EVENT.cancel
     case KIND.CREDIT:
       return EVENT.credit
+    case KIND.BACK:
+      return EVENT.back
     default:
       return -1
   }
 }
 
-function downEvent(kind: number): number {
+function downEvent(kind: number, window: number): number {
   switch (kind) {
     case KIND.ITEM:
       return EVENT.itemDown
     case KIND.END:
+      return window > 0 ? EVENT.endKept : EVENT.endDown
     case KIND.ERROR:
       return EVENT.endDown
     case KIND.CREDIT:
       return EVENT.credit
+    case KIND.BACK:
+      return EVENT.back
+    case KIND.RELEASE:
+      return EVENT.release
     default:
       return -1
   }

@@ -32,6 +32,7 @@ const definitions: ({ readonly bytes: Uint8Array; readonly maker: Maker } | unde
 ).fill(undefined)
 const NO_BYTES = new Uint8Array(0)
 const NO_SEGMENTS: readonly Uint8Array[] = []
+const NO_REFERENCES: readonly unknown[] = []
 
 /** The body that is being read. Reading runs none of the program's code, so there is only ever one. */
 let bytes: Uint8Array = NO_BYTES
@@ -45,11 +46,13 @@ let textEnd = 0
 let shapes: readonly Maker[] = []
 let defined: Maker[] = []
 let segments = NO_SEGMENTS
+let references = NO_REFERENCES
 let segment = 0
 
 /**
  * Reads the body in `source` from `start` to `stop`. Binaries that travelled as segments become views of
- * the segments given, where their alignment allows, else copies; everything else is a copy. Throws
+ * the segments given, where their alignment allows, else copies; references become the `functions` of their
+ * numbers; everything else is a copy. Throws
  * INVALID_ARGUMENT, reason MALFORMED_BODY, on anything but one whole value within the limits.
  */
 export function decodeBody(
@@ -59,6 +62,7 @@ export function decodeBody(
   limits: BodyLimits,
   dictionary?: Dictionary,
   from: readonly Uint8Array[] = NO_SEGMENTS,
+  functions: readonly unknown[] = NO_REFERENCES,
 ): unknown {
   bytes = source
   at = start
@@ -69,6 +73,7 @@ export function decodeBody(
   textEnd = 0
   shapes = dictionary === undefined ? [] : dictionary.makers
   segments = from
+  references = functions
   segment = 0
   try {
     if (start < 0 || stop > source.length || start > stop) fail('the range lies outside the bytes')
@@ -83,6 +88,7 @@ export function decodeBody(
     bytes = NO_BYTES
     text = ''
     segments = NO_SEGMENTS
+    references = NO_REFERENCES
     if (defined.length > 0) defined = []
   }
 }
@@ -171,6 +177,8 @@ function rare(tag: number, depth: number): unknown {
       return inline()
     case TAG.SEGMENT:
       return lifted()
+    case TAG.REFERENCE:
+      return reference()
     default:
       at -= 1
       return fail(tag === TAG.ABSENT ? 'only a key of a shape may be absent' : `unknown tag ${tag}`)
@@ -389,6 +397,11 @@ function lifted(): object {
   if (content === undefined) return fail('a segment is missing')
   segment += 1
   return view(type, content)
+}
+
+function reference(): unknown {
+  const number = length()
+  return number < references.length ? references[number] : fail('a function is not among the references')
 }
 
 function view(type: number, content: Uint8Array): object {

@@ -13,7 +13,7 @@ import {
   TAG,
 } from './bodyTags.ts'
 import type { Dictionary } from './dictionary.ts'
-import { MAX_DEPTH, SEGMENT_BYTES, TRUSTED_MAX_KEYS } from './limits.ts'
+import { MAX_DEPTH, MAX_REFERENCES, SEGMENT_BYTES, TRUSTED_MAX_KEYS } from './limits.ts'
 import { type Layout, type ShapeNode, ShapeTree } from './shapes.ts'
 import { isLatin1, utf8Bytes, writeLatin1, writeUtf8, writeUtf16 } from './text.ts'
 
@@ -54,7 +54,7 @@ let bodies = 0
  * state between bodies but its scratch.
  *
  * A value that cannot be sent is refused with INVALID_ARGUMENT, reason UNSENDABLE and the path to it:
- * functions, symbols, symbol keys, class instances, accessors, holes, cycles, nesting over MAX_DEPTH.
+ * functions (unless they are collected), symbols, symbol keys, class instances, accessors, holes, cycles, nesting over MAX_DEPTH.
  * Objects whose keys a dictionary names are not searched for symbol keys, and their properties are read as
  * they are, accessor or not: the contract has said what they are, and the search costs more than the rest.
  */
@@ -64,6 +64,10 @@ export class BodyEncoder {
    * memory, which must not change until they are written. A fresh array for each body that has any.
    */
   segments: Uint8Array[] = []
+  /** Functions become references: set before an encode, for a message that may have them. */
+  collects = false
+  /** The functions that the last encode met, by their numbers. A fresh array for each body that has any. */
+  references: CallableFunction[] = []
   private scratch = new Uint8Array(FIRST_SCRATCH_BYTES)
   private target: Uint8Array = this.scratch
   /** The last place where SLACK_BYTES are free. Writes outside an array would be ignored, but are very slow. */
@@ -90,6 +94,7 @@ export class BodyEncoder {
     this.target = target
     this.room = target.length - SLACK_BYTES
     if (this.segments.length > 0) this.segments = []
+    if (this.references.length > 0) this.references = []
     this.tree = dictionary === undefined ? NO_SHAPES : dictionary.tree
     this.known = dictionary === undefined ? 0 : dictionary.shapes.length
     this.defined = 0
@@ -106,7 +111,7 @@ export class BodyEncoder {
       this.segments = []
       this.values.fill(undefined)
       if (cause === NO_ROOM) return -1
-      throw refusal(value, cause)
+      throw refusal(value, cause, this.collects)
     } finally {
       this.busy = false
     }
@@ -141,11 +146,25 @@ export class BodyEncoder {
         return at + 1
       case 'bigint':
         return this.bigint(at, value)
+      case 'function':
+        return this.reference(at, value)
       default:
         throw UNSENDABLE
     }
     this.target[at] = TAG.NULL
     return at + 1
+  }
+
+  private reference(at: number, value: CallableFunction): number {
+    if (!this.collects) throw UNSENDABLE
+    let number = this.references.indexOf(value)
+    if (number < 0) {
+      number = this.references.length
+      if (number === MAX_REFERENCES) throw UNSENDABLE
+      this.references.push(value)
+    }
+    this.target[at] = TAG.REFERENCE
+    return this.length(at + 1, number)
   }
 
   private number(at: number, value: number): number {

@@ -5,7 +5,7 @@
 import { binaryBytes, dateTime, errorFields, kindOf, mapEntries, setValues } from './bodyKinds.ts'
 import { BIGINT_BYTES, binaryType } from './bodyTags.ts'
 import { ViaductError } from './errors.ts'
-import { MAX_DEPTH } from './limits.ts'
+import { MAX_DEPTH, MAX_REFERENCES } from './limits.ts'
 
 /** Thrown inside the encoder, where neither path nor cause is known; made once, since stacks are dear. */
 export const UNSENDABLE = new Error('unsendable')
@@ -17,9 +17,13 @@ interface Fault {
   readonly what: string
 }
 
-/** The error for a value that the encoder gave up on. `cause` is what was thrown. */
-export function refusal(value: unknown, cause: unknown): ViaductError {
-  const fault = search(value)
+/**
+ * The error for a value that the encoder gave up on. `cause` is what was thrown.
+ *
+ * @param functions whether functions may be sent.
+ */
+export function refusal(value: unknown, cause: unknown, functions = false): ViaductError {
+  const fault = search(value, functions)
   const path = fault?.path ?? 'value'
   const what = fault?.what ?? 'it has too many keys and items, or it failed or changed while it was read'
   const details = { reason: 'UNSENDABLE', path }
@@ -30,9 +34,9 @@ export function refusal(value: unknown, cause: unknown): ViaductError {
   )
 }
 
-function search(value: unknown): Fault | undefined {
+function search(value: unknown, functions: boolean): Fault | undefined {
   try {
-    return new Search().visit(value, 'value', 0)
+    return new Search(functions).visit(value, 'value', 0)
   } catch {
     return undefined
   }
@@ -40,13 +44,19 @@ function search(value: unknown): Fault | undefined {
 
 class Search {
   private readonly open = new Set<object>()
+  private readonly met: Set<unknown> | undefined
+
+  constructor(functions: boolean) {
+    if (functions) this.met = new Set()
+  }
+
   /** The greatest depth at which a value was found to be in order. */
   private readonly passed = new Map<object, number>()
 
   visit(value: unknown, path: string, depth: number): Fault | undefined {
     switch (typeof value) {
       case 'function':
-        return { path, what: 'it is a function' }
+        return this.callable(value, path)
       case 'symbol':
         return { path, what: 'it is a symbol' }
       case 'bigint':
@@ -56,6 +66,14 @@ class Search {
       default:
         return undefined
     }
+  }
+
+  private callable(value: unknown, path: string): Fault | undefined {
+    if (!this.met) {
+      return { path, what: 'it is a function, which only the input of a call to one peer may hold' }
+    }
+    const fits = this.met.add(value).size <= MAX_REFERENCES
+    return fits ? undefined : { path, what: `it is one of more than ${MAX_REFERENCES} functions` }
   }
 
   private enter(value: object, path: string, depth: number): Fault | undefined {

@@ -30,6 +30,7 @@ export const TAG = {
   ERROR: 0xf6,
   BINARY: 0xf7,
   SEGMENT: 0xf8,
+  REFERENCE: 0xf9,
 } as const
 
 /** Strings below this many Latin-1 units have a one-byte header. */

@@ -1,11 +1,14 @@
 /** Entries of a head (PROTOCOL.md, section 1): `u16 tag, u16 length, value`, each padded to 8. */
 
-import { padded, readU16, readU32, writeU16, writeU32 } from './frame.ts'
+import { AT, FLAG, padded, readU16, readU32, writeU16, writeU32 } from './frame.ts'
+import { HEADER_BYTES } from './limits.ts'
 
-export const TAG = { EVENT: 1, SOURCE: 2, KEY: 3, TOPIC: 8 } as const
+export const TAG = { EVENT: 1, SOURCE: 2, KEY: 3, REFERENCES: 6, TOPIC: 8 } as const
 
 /** Bytes of an EVENT entry. */
 export const EVENT_BYTES = 32
+/** Bytes of the section that a sealed payload begins with. */
+export const END_TO_END_BYTES = 32
 /** Longest conflation key, as UTF-8. */
 export const MAX_KEY_BYTES = 4096
 
@@ -24,6 +27,30 @@ export function textEntry(tag: number, text: string): Uint8Array {
   writeU16(entry, 2, value.length)
   entry.set(value, 4)
   return entry
+}
+
+/** A head that says how many functions the body refers to. */
+export function referencesHead(count: number): Uint8Array {
+  const head = new Uint8Array(8)
+  writeU16(head, 0, TAG.REFERENCES)
+  writeU16(head, 2, 4)
+  writeU32(head, 4, count)
+  return head
+}
+
+/** How many functions the CALL refers to whose first frame this is. */
+export function referencesIn(bytes: Uint8Array, at: number, length: number): number {
+  const headBytes = readU16(bytes, at + AT.headBytes)
+  if (headBytes === 0) return 0
+  const sealed = ((bytes[at + AT.flags] as number) & FLAG.SEALED) !== 0
+  const start = at + HEADER_BYTES + (sealed ? END_TO_END_BYTES : 0)
+  return referencesOf(bytes.subarray(start, Math.min(start + headBytes, at + length)))
+}
+
+/** How many functions the body refers to that has this head. */
+export function referencesOf(head: Uint8Array): number {
+  const value = entryOf(head, TAG.REFERENCES)
+  return value && value.length >= 4 ? readU32(value, 0) : 0
 }
 
 /** Writes an EVENT. The caller has room for {@link EVENT_BYTES} at `at`. */

@@ -41,6 +41,14 @@ export const CALL_TIMEOUT_MS = 5_000
 /** How long, and with how many bytes, a link may stay without having proved who it is. */
 export const ADMISSION_TIMEOUT_MS = 2_000
 export const ADMISSION_BYTES = 4096
+/** Functions that the input of one call may refer to. */
+export const MAX_REFERENCES = 64
+/** Calls of a caller's functions that may be under way on one exchange. */
+export const MAX_BACKS = 256
+/** How long a kept function may stay unused when its keeper names no time. */
+export const LEASE_MS = 60_000
+/** So long after a lease the caller ends it, in case the callee has not. */
+export const LEASE_GRACE_MS = 1_000
 /** Gathered bytes that are written without waiting for the end of the tick. */
 export const GATHER_BYTES = 2048
 /** What a hub holds for one peer that is not trusted, in bytes and in messages. */

@@ -72,6 +72,11 @@ export const REASONS = {
     code: 'UNAVAILABLE',
     text: 'the method was withdrawn while the call ran, and its grace is over',
   },
+  LEASE_ENDED: {
+    number: 17,
+    code: 'FAILED_PRECONDITION',
+    text: 'the function was released, its call has ended or its lease is over; keep it while the handler runs',
+  },
 } as const satisfies Record<string, Reason>
 
 export type ReasonName = keyof typeof REASONS

@@ -146,7 +146,7 @@ describe('what handlers return', () => {
 
   test('input that cannot be sent: INVALID_ARGUMENT with the path, not sent', async () => {
     const { near } = rig()
-    const error = await errorOf(near.call(echo, { a: { b: () => {} } }))
+    const error = await errorOf(near.call(echo, { a: { b: Symbol('b') } }))
     expect(error).toMatchObject({ code: 'INVALID_ARGUMENT', path: 'input.a.b', fate: 'not-sent' })
     expect(near.openCalls).toBe(0)
   })

@@ -160,6 +160,7 @@ export function payloadOf(described: Json): { payload: Uint8Array; headBytes: nu
   let body = new Uint8Array(0)
   if ('body' in described) {
     const encoder = new BodyEncoder()
+    encoder.collects = true
     body = encoder.encode(valueFrom(described.body), dictionaryOf(described.shapes)).slice()
     segments = encoder.segments.length
     if (segments > 0) {

@@ -11,9 +11,10 @@ import type {
 import { Link } from '../../src/core/link.ts'
 import { type Method, untyped } from '../../src/core/method.ts'
 import { PeerCore, type PeerOptions, TRUSTED_LIMITS } from '../../src/core/peer.ts'
+import type { Callback } from '../../src/core/references.ts'
 import { decodeBody } from '../../src/wire/body.ts'
 import { CODES, isViaductError, ViaductError } from '../../src/wire/errors.ts'
-import { fromHex, same, valueFrom } from '../wire/notation.ts'
+import { fromHex, placeholder, same, valueFrom } from '../wire/notation.ts'
 import { TurnClock } from './clock.ts'
 import { dictionaryOf, frameFrom, isObject, listOf, objectOf, readFrame, show, textOf } from './frames.ts'
 import { ScriptedTransport } from './scriptedTransport.ts'
@@ -72,9 +73,13 @@ interface Asked {
   readonly stream: ItemStream | undefined
   readonly items: AsyncIterator<unknown> | undefined
   readonly subscription: Subscription | undefined
+  /** Calls of its functions that are not answered, oldest first. */
+  readonly called: { settle(value: unknown): void; fail(error: unknown): void }[]
 }
 
 interface Answered {
+  /** The functions in the input, by number. */
+  readonly functions: Callback[]
   readonly call: CallContext
   readonly items: Pipe
   readonly uploads: AsyncIterator<unknown>
@@ -229,6 +234,7 @@ export class TalkPlayer {
       })
       const streams = method.kind !== 'call'
       const answered: Answered = {
+        functions: functionsIn(input),
         call,
         items,
         uploads: call.upload[Symbol.asyncIterator](),
@@ -336,6 +342,30 @@ export class TalkPlayer {
         if (asked?.stream) asked.stream.cancel()
         else asked?.abort.abort()
         return
+      case 'return':
+        asked?.called.shift()?.settle(valueFrom(step.value))
+        return
+      case 'throw':
+        asked?.called.shift()?.fail(errorOf(step.error))
+        return
+      case 'back': {
+        const label = textOf(step.as)
+        const args = listOf(valueFrom(step.args))
+        functionOf(
+          answered,
+          step,
+        )(...args).then(
+          (value) => this.#note({ see: 'value', of: label, value }),
+          (error: unknown) => this.#note({ see: 'error', of: label, ...fateOf(error) }),
+        )
+        return
+      }
+      case 'keep':
+        return functionOf(answered, step).keep(
+          typeof step.leaseMs === 'number' ? { leaseMs: step.leaseMs } : {},
+        )
+      case 'release':
+        return functionOf(answered, step).release()
       case 'give':
         ;(asked?.upload ?? answered?.items)?.give(item)
         return
@@ -396,6 +426,13 @@ export class TalkPlayer {
         ? {}
         : { onProgress: (value: unknown) => this.#note({ see: 'progress', of: label, value }) }),
     }
+    const called: Asked['called'] = []
+    for (let number = 0; number < FUNCTIONS; number++) {
+      placeholder(number).run = (args) => {
+        this.#note({ see: 'called', of: label, function: number, value: args })
+        return new Promise((settle, reject) => called.push({ settle, fail: reject }))
+      }
+    }
     const target = targetOf(step.target)
     const to = target ? peer.to(target) : peer
     let subscription: Subscription | undefined
@@ -416,7 +453,7 @@ export class TalkPlayer {
       output = subscription.ready.then(() => 'ready')
       items = subscription[Symbol.asyncIterator]()
     }
-    this.#asked.set(label, { abort, upload, stream, items, subscription })
+    this.#asked.set(label, { abort, upload, stream, items, subscription, called })
     output.then(
       (value) => this.#note({ see: 'value', of: label, value }),
       (error: unknown) => this.#note({ see: 'error', of: label, ...fateOf(error) }),
@@ -450,6 +487,27 @@ function fateOf(error: unknown): Json {
   if (!isViaductError(error)) return { code: String(error) }
   const { code, reason, fate, path, retryAfterMs } = error
   return { code, reason, fate, path, retryAfterMs }
+}
+
+/** So many functions a talk may number. */
+const FUNCTIONS = 8
+
+function functionOf(answered: Answered | undefined, step: Json): Callback {
+  return answered?.functions[Number(step.function)] ?? fail(`there is no function ${String(step.function)}`)
+}
+
+function isCallback(value: unknown): value is Callback {
+  return typeof value === 'function' && 'keep' in value
+}
+
+/** The functions of an input, in the order in which they are met. */
+function functionsIn(value: unknown, found: Callback[] = []): Callback[] {
+  if (isCallback(value)) {
+    if (!found.includes(value)) found.push(value)
+  } else if (typeof value === 'object' && value !== null) {
+    for (const one of Object.values(value)) functionsIn(one, found)
+  }
+  return found
 }
 
 function errorOf(described: unknown): unknown {

@@ -107,6 +107,9 @@ describe('PROTOCOL.md', () => {
       [EVENT.endDown],
       [EVENT.credit],
       [EVENT.lost],
+      [EVENT.endKept],
+      [EVENT.back],
+      [EVENT.release],
     ]
     const states = new Map<string, number>(Object.entries(STATE))
     const effects = new Map<string, number>(Object.entries(EFFECT))

@@ -63,6 +63,26 @@ const CLASSES: Record<string, new (buffer: ArrayBuffer) => object> = {
   DataView,
 }
 
+/** A function of a script: what it does when it is called is said by whoever plays the script. */
+export interface Placeholder {
+  (...args: unknown[]): unknown
+  run: (args: unknown[]) => unknown
+}
+
+const placeholders = new Map<number, Placeholder>()
+
+export function placeholder(number: number): Placeholder {
+  let made = placeholders.get(number)
+  if (!made) {
+    const called: Placeholder = Object.assign((...args: unknown[]): unknown => called.run(args), {
+      run: (): unknown => undefined,
+    })
+    made = called
+    placeholders.set(number, made)
+  }
+  return made
+}
+
 /** The value that a description stands for. */
 export function valueFrom(described: unknown): unknown {
   if (Array.isArray(described)) return described.map(valueFrom)
@@ -83,6 +103,8 @@ export function valueFrom(described: unknown): unknown {
       return Array.from({ length: Number(described.times) }, () => valueFrom(content))
     case '$object':
       return object(pairs(content))
+    case '$function':
+      return placeholder(Number(content))
     case '$date':
       return new Date(content === null ? Number.NaN : Number(content))
     case '$map':
@@ -107,6 +129,7 @@ export function valueFrom(described: unknown): unknown {
 /** Whether two values are the same: types, bits, key order, hidden fields of errors; stacks are not looked at. */
 export function same(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true
+  if (typeof a === 'function' && typeof b === 'function') return true
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
   if (Object.prototype.toString.call(a) !== Object.prototype.toString.call(b)) return false
   if (a instanceof Date && b instanceof Date) return Object.is(a.getTime(), b.getTime())
