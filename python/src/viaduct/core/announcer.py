@@ -36,7 +36,7 @@ class Announcer:
         self._untold = []
         for start in range(0, len(methods), _LINES):
             some = methods[start : start + _LINES]
-            lines = [[method.name, method.fingerprint] for method in some]
+            lines = [_line(method) for method in some]
             if not self._caller.notify(self._hub, _SERVE, {"methods": lines}):
                 self._untold = methods[start:]
                 return
@@ -44,3 +44,9 @@ class Announcer:
     def withdraw(self, method: Method) -> None:
         """The method is served no more."""
         self._caller.notify(self._hub, _WITHDRAW, {"methods": [method.name]})
+
+
+def _line(method: Method) -> list[str]:
+    """Name, fingerprint, and that it is a stream where it is one."""
+    line = [method.name, method.fingerprint]
+    return [*line, "stream"] if method.kind == "stream" else line

@@ -10,7 +10,7 @@ from ..wire.frame import ANSWER, DICTIONARY, LANE, Kind
 from ..wire.limits import MIN_WINDOW_BYTES, WINDOW_BYTES
 from ..wire.reasons import FATES, REASONS, link_error
 from .clock import NEVER
-from .error_value import UNREADABLE, error_value, named, plain_error_value
+from .error_value import UNREADABLE, error_value, named, numbers_of, plain_error_value
 from .events import CallAborted, CallStarted, Event, ItemsChanged, SendReady
 from .exchange import Effect, Step
 from .in_call import InCall
@@ -276,6 +276,8 @@ class Callee:
     ) -> None:
         flags = ANSWER | call.lane | (DICTIONARY if dictionary is not None else 0)
         message = self._output.message(kind, flags, value, dictionary)
+        if kind == Kind.ERROR:
+            message.method, message.route = numbers_of(value)
         self._output.send(message, call.id, call.sender)
 
     def _finish(self, call: InCall) -> None:

@@ -242,6 +242,11 @@ class Caller:
         call = self.calls.get(message.id)
         if call is None or call.state == State.CANCELLED:
             return
+        # A subscription is open once it is registered, however late its first event.
+        if call.is_headed:
+            call.deadline = NEVER
+        if call.idle_ms:
+            call.deadline = self._link.clock() + call.idle_ms
         try:
             value = message.read(None, self._bounds(call))
         except ViaductError:

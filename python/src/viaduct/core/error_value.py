@@ -6,6 +6,7 @@ import traceback
 from typing import Final
 
 from ..wire.errors import CODES, Fate, ViaductError
+from ..wire.reasons import REASONS
 from .method import Method
 
 ErrorValue = dict[str, object]
@@ -111,3 +112,11 @@ def named(error: Exception, method: Method, part: str, ours: bool = False) -> Vi
 def _renamed(text: str, part: str) -> str:
     """Encoders call what they are given ``value``."""
     return part + text[len("value") :] if text.startswith("value") else text
+
+
+def numbers_of(value: object) -> tuple[int, int]:
+    """Code and reason of an error value as an ERROR's header names them; 0 for what has no number."""
+    if not isinstance(value, dict):
+        return 0, 0
+    reason = REASONS.get(str(value.get("reason")))
+    return CODES.get(str(value.get("code")), 0), reason.number if reason else 0

@@ -17,13 +17,21 @@ _PRIME: Final = 0x100000001B3
 _MASK: Final = 2**64 - 1
 
 
+UNDECLARED: Final = "undeclared"
+"""Stands for a schema that has no member in the canonical form at all."""
+
+
 class Schemas(NamedTuple):
-    """JSON Schemas of what travels, ``None`` where there is none. A topic's data stands under ``input``."""
+    """JSON Schemas of what travels, ``None`` where there is none. A topic's data stands under ``input``.
+
+    ``progress`` has a member only where progress is declared, so that other fingerprints stay what they were.
+    """
 
     input: Json = None
     output: Json = None
     item: Json = None
     upload: Json = None
+    progress: Json = UNDECLARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +53,14 @@ class MethodShape:
 def fingerprint(shape: MethodShape) -> str:
     """16 hexadecimal digits."""
     errors: list[str] = sorted(shape.errors, key=utf16_order)
+    schemas = {key: value for key, value in shape.schemas._asdict().items() if value is not UNDECLARED}
     members: Json = {
         "name": shape.name,
         "kind": shape.kind,
         "upload": shape.upload,
         "errors": errors,
         "version": shape.version,
-        "schemas": shape.schemas._asdict(),
+        "schemas": schemas,
     }
     return fnv1a64(canonical_json(members))
 

@@ -47,6 +47,18 @@ ADMISSION_BYTES: Final = 4096
 """How long, and with how many bytes, a link may stay without having proved who it is."""
 GATHER_BYTES: Final = 2048
 """Gathered bytes that are written without waiting for the end of the tick."""
+MAX_REFERENCES: Final = 64
+"""Functions that the input of one call may refer to."""
+MAX_BACKS: Final = 256
+"""Calls of a caller's functions that may be under way on one exchange."""
+LEASE_MS: Final = 60_000
+"""How long a kept function may stay unused when its keeper names no time."""
+LEASE_GRACE_MS: Final = 1_000
+"""So long after a lease the caller ends it, in case the callee has not."""
+MAX_BUSY_MS: Final = 60 * 60 * 1000
+"""The longest silence that a peer may declare at once; it may declare it again."""
+HUB_REPLAY_BYTES: Final = 16 * 1024 * 1024
+"""Events that a hub keeps for subscribers that come back, over all topics."""
 TRUSTED_QUEUE_BYTES: Final = 64 * 1024 * 1024
 """What a peer holds for a link whose far end does not read."""
 

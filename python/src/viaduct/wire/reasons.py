@@ -56,6 +56,14 @@ REASONS: Final[dict[str, Reason]] = {
         14, "RESOURCE_EXHAUSTED", "every exchange slot of this link is taken"
     ),
     "HANDLER_ERROR": Reason(15, "UNKNOWN", "the handler threw"),
+    "WITHDRAWN": Reason(
+        16, "UNAVAILABLE", "the method was withdrawn while the call ran, and its grace is over"
+    ),
+    "LEASE_ENDED": Reason(
+        17,
+        "FAILED_PRECONDITION",
+        "the function was released, its call has ended or its lease is over; keep it while the handler runs",
+    ),
 }
 
 FATES: Final[dict[Fate, int]] = {"not-sent": 1, "unknown": 2}
