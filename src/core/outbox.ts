@@ -25,6 +25,8 @@ export interface Feed {
   deficit: number
   /** Whether it stands in a lane now; the outbox's own. */
   active: boolean
+  /** A made frame of its lane that has to leave before anything of it. */
+  behind?: Entry | undefined
 }
 
 /** Frames that came within so long of one another are written, and counted as held, together. */
@@ -44,10 +46,14 @@ export class Fifo implements Feed {
     this.#onTake = onTake
   }
 
+  get last(): Entry | undefined {
+    return this.#entries.length > this.#head ? this.#entries[this.#entries.length - 1] : undefined
+  }
+
   push(bytes: Uint8Array, tail: Uint8Array | undefined, now: number): Entry {
     this.bytes += bytes.length + (tail?.length ?? 0)
     this.messages++
-    const last = this.#entries.length > this.#head ? this.#entries[this.#entries.length - 1] : undefined
+    const { last } = this
     if (
       last &&
       last.tail === undefined &&
@@ -225,6 +231,11 @@ export class Outbox {
     if (this.#ready && !this.#draining) this.#drain()
   }
 
+  /** The made frame that waits in a lane and was made last. */
+  lastWaiting(lane: number): Entry | undefined {
+    return this.#lane(lane).fifo.last
+  }
+
   #line(feed: Feed, lane: Lane): void {
     feed.active = true
     feed.deficit = FRAGMENT_BYTES
@@ -316,6 +327,11 @@ export class Outbox {
     for (;;) {
       const feed = lane.feeds[0]
       if (!feed) return undefined
+      if (feed.behind?.sent === false && lane.feeds.length > 1) {
+        lane.feeds.shift()
+        lane.feeds.push(feed)
+        continue
+      }
       const entry = feed.take()
       if (!entry) {
         feed.active = false

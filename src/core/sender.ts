@@ -27,6 +27,7 @@ export class Sender implements Feed {
   credit: number
   /** Called when nothing is left to send and there is credit. */
   onidle: (() => void) | undefined
+  behind: Entry | undefined = undefined
   readonly #outbox: Outbox
   readonly #lane: number
   readonly #id: number
@@ -50,6 +51,8 @@ export class Sender implements Feed {
   }
 
   add(message: Cut): void {
+    // A small frame of the same exchange may wait there: nothing of an exchange overtakes what it said before.
+    if (!this.busy) this.behind = this.#outbox.lastWaiting(this.#lane)
     this.#messages.push(message)
     this.#hold(message, message.payloadBytes)
     if (message.timeLeft > 0) this.#heldSince = this.#outbox.clock.now()
