@@ -182,7 +182,12 @@ class Reference {
 }
 
 function proxyOf(reference: Reference): Callback {
-  const call = (...args: unknown[]): Promise<unknown> => reference.owner.call(reference.index, args, proxy)
+  const call = (...args: unknown[]): Promise<unknown> => {
+    const result = reference.owner.call(reference.index, args, proxy)
+    // A handler that does not wait for it is not ended by what the far end throws.
+    result.catch(() => {})
+    return result
+  }
   const release = (): void => {
     forgotten.unregister(reference)
     reference.release()

@@ -47,10 +47,13 @@ export function referencesIn(bytes: Uint8Array, at: number, length: number): num
   return referencesOf(bytes.subarray(start, Math.min(start + headBytes, at + length)))
 }
 
-/** How many functions the body refers to that has this head. */
+/**
+ * How many functions the body refers to that has this head. The count is its first entry or none: so a hub that
+ * sees the first fragment alone and a callee that sees all of it read the same.
+ */
 export function referencesOf(head: Uint8Array): number {
-  const value = entryOf(head, TAG.REFERENCES)
-  return value && value.length >= 4 ? readU32(value, 0) : 0
+  const isFirst = head.length >= 8 && readU16(head, 0) === TAG.REFERENCES && readU16(head, 2) >= 4
+  return isFirst ? readU32(head, 4) : 0
 }
 
 /** Writes an EVENT. The caller has room for {@link EVENT_BYTES} at `at`. */
