@@ -63,12 +63,3 @@ export class CheckedItems implements AsyncIterableIterator<unknown, unknown> {
     }
   }
 }
-
-export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown, unknown> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    Symbol.asyncIterator in value &&
-    typeof value[Symbol.asyncIterator] === 'function'
-  )
-}

@@ -18,7 +18,7 @@ import { NOBODY, type PeerCore } from '../core/peer.ts'
 import { targetKey } from '../core/route.ts'
 import { serving } from '../core/serving.ts'
 import { ResumingSubscription } from '../core/subscription.ts'
-import { isViaductError, ViaductError } from '../wire/errors.ts'
+import { ViaductError } from '../wire/errors.ts'
 import { MAX_BUSY_MS } from '../wire/limits.ts'
 import { type Client, type ClientOptions, client } from './client.ts'
 import type { ContractOf } from './contract.ts'
@@ -392,20 +392,20 @@ export class Peer implements Server {
 /** A caller over whatever link there is at the time of the call. */
 class PresentCaller implements Caller {
   readonly #present: () => PeerCore
-  readonly #target: Target | undefined
+  readonly target: Target | undefined
   #core: PeerCore | undefined
   #caller: Caller | undefined
 
   constructor(present: () => PeerCore, target: Target | undefined) {
     this.#present = present
-    this.#target = target
+    this.target = target
   }
 
   #bound(): Caller {
     const core = this.#present()
     if (this.#caller && core === this.#core) return this.#caller
     this.#core = core
-    this.#caller = this.#target ? core.to(this.#target) : core
+    this.#caller = this.target ? core.to(this.target) : core
     return this.#caller
   }
 

@@ -128,6 +128,8 @@ export type Handler = (input: unknown, call: CallContext) => unknown
 
 /** One end that makes calls: a peer, or a peer's view of one target. Contracts are clients over this. */
 export interface Caller {
+  /** Whom it calls; undefined: the far end of the link. */
+  readonly target?: Target | undefined
   call(method: Method, input: unknown, options?: CallOptions): Promise<unknown>
   stream(method: Method, input: unknown, options?: CallOptions): ItemStream
   /** One way. False when the outbox is full and the message was not taken. */

@@ -7,6 +7,7 @@ import { FATE, isReasonName, linkError, REASONS, type ReasonName } from '../wire
 import { boundsFor } from './bounds.ts'
 import { type ErrorValue, errorFrom, sendError } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
+import { isThenable } from './guards.ts'
 import { InCall, Incoming, type Served } from './incoming.ts'
 import type { InRoutes } from './inRoutes.ts'
 import { Items } from './items.ts'
@@ -389,10 +390,6 @@ function runOneWay(call: InCall, input: unknown): void {
     // Nobody waits for it.
     ended()
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 function isIterable(value: unknown): value is AsyncIterable<unknown> | Iterable<unknown> {

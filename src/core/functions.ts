@@ -3,6 +3,7 @@ import { CODES, ViaductError } from '../wire/errors.ts'
 import { KIND } from '../wire/frame.ts'
 import { MAX_BACKS } from '../wire/limits.ts'
 import { sendError } from './errorValue.ts'
+import { isThenable } from './guards.ts'
 import type { Message } from './message.ts'
 import type { Method } from './method.ts'
 import { named } from './named.ts'
@@ -97,8 +98,4 @@ export class Functions {
   #write(value: unknown, code: number, number: number): void {
     this.#host.output.write(KIND.BACK, this.#lane, this.#id, value, undefined, undefined, code, 0, number)
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
