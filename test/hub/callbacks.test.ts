@@ -5,20 +5,12 @@ import type { Callback } from '../../src/core/references.ts'
 import { FLAG, KIND } from '../../src/wire/frame.ts'
 import { referencesHead } from '../../src/wire/head.ts'
 import { LEASE_GRACE_MS, LEASE_MS, MAX_BACKS, MAX_REFERENCES } from '../../src/wire/limits.ts'
+import { isCallback, only } from '../support/callback.ts'
 import type { FrameFields } from '../support/frames.ts'
 import { HubRig, refusal } from '../support/hubRig.ts'
 
 const FREE = { main: { call: ['*'] }, worker: { call: [] } }
 const work = untyped('work')
-
-function isCallback(value: unknown): value is Callback {
-  return typeof value === 'function' && 'keep' in value
-}
-
-function only(input: unknown): Callback {
-  if (isCallback(input)) return input
-  throw new TypeError('the input is no function')
-}
 
 /** BACK as the callee sends it: no arguments. */
 function back(id: number, more: Partial<FrameFields> = {}): FrameFields {
