@@ -81,10 +81,7 @@ export class Output {
     window = 0,
   ): void {
     const isItem = kind === KIND.ITEM
-    // They stand where they come, between fragments too.
-    const isWhole = kind === KIND.PROGRESS || kind === KIND.BACK
-    const waits = sender?.busy === true && !isWhole
-    const credit = waits ? -1 : isItem && sender ? sender.credit - HEADER_BYTES : undefined
+    const credit = sender?.busy ? -1 : isItem && sender ? sender.credit - HEADER_BYTES : undefined
     const cut = this.writer.write(
       kind,
       flags,
@@ -99,6 +96,8 @@ export class Output {
       credit,
     )
     if (cut) {
+      // They stand where they come, between fragments too.
+      const isWhole = kind === KIND.PROGRESS || kind === KIND.BACK
       if (isWhole ? cut.payloadBytes > FRAGMENT_BYTES : this.isTooLarge(cut)) {
         throw linkError('MESSAGE_TOO_LARGE', kind === KIND.PROGRESS ? 'progress' : 'value', 'unknown')
       }
