@@ -1,3 +1,4 @@
+import { isThenable } from '../core/settled.ts'
 import { type Code, type Fate, ViaductError } from '../wire/errors.ts'
 
 /**
@@ -66,10 +67,6 @@ export function isSchema(value: unknown): value is StandardSchema {
     'validate' in standard &&
     typeof standard.validate === 'function'
   )
-}
-
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 /**

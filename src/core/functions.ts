@@ -7,6 +7,7 @@ import type { Message } from './message.ts'
 import type { Method } from './method.ts'
 import { named } from './named.ts'
 import type { Output } from './output.ts'
+import { whenSettled } from './settled.ts'
 
 /** What the functions of a call need of the side that made it. */
 export interface FunctionsHost {
@@ -53,9 +54,11 @@ export class Functions {
     const failed = (error: unknown): void => this.#answer(index, number, undefined, { error })
     try {
       const args = this.#arguments(message, index, limits)
-      const result: unknown = Reflect.apply(called, undefined, args)
-      if (isThenable(result)) result.then((value) => this.#answer(index, number, value), failed)
-      else this.#answer(index, number, result)
+      whenSettled(
+        Reflect.apply(called, undefined, args),
+        (value) => this.#answer(index, number, value),
+        failed,
+      )
     } catch (error) {
       failed(error)
     }
@@ -97,8 +100,4 @@ export class Functions {
   #write(value: unknown, code: number, number: number): void {
     this.#host.output.write(KIND.BACK, this.#lane, this.#id, value, undefined, undefined, code, 0, number)
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
