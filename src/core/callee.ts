@@ -3,7 +3,7 @@ import type { Dictionary } from '../wire/dictionary.ts'
 import { CODES, ViaductError } from '../wire/errors.ts'
 import { FLAG, KIND } from '../wire/frame.ts'
 import { MAX_REFERENCES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
-import { FATE, isReasonName, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
+import { FATE, isReasonName, linkError, REASONS, type ReasonName, reasonName } from '../wire/reasons.ts'
 import { boundsFor } from './bounds.ts'
 import { type ErrorValue, errorFrom, sendError } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
@@ -17,6 +17,7 @@ import type { Output } from './output.ts'
 import { pump } from './pump.ts'
 import { References, type ReferencesHost } from './references.ts'
 import { Sender } from './sender.ts'
+import { whenSettled } from './settled.ts'
 import type { Sweep } from './sweep.ts'
 
 export interface CalleeOptions {
@@ -142,7 +143,9 @@ export class Callee {
     try {
       const value = message.read(undefined, boundsFor(references.peer, this.#options.limits))
       if (message.method === 0) pending.resolve(value)
-      else pending.reject(errorFrom(value, what))
+      else if (message.isEmpty && message.route !== 0) {
+        pending.reject(linkError(reasonName(message.route), what, 'not-sent'))
+      } else pending.reject(errorFrom(value, what))
     } catch (error) {
       pending.reject(labelled(error, references.name, `callbacks[${pending.index}].result`))
     }
@@ -188,15 +191,11 @@ export class Callee {
     const { served } = call
     served.running++
     try {
-      const result = served.handler(input, call)
-      if (isThenable(result)) {
-        result.then(
-          (output) => this.#answered(call, output),
-          (error) => this.#fail(call, error),
-        )
-      } else {
-        this.#answered(call, result)
-      }
+      whenSettled(
+        served.handler(input, call),
+        (output) => this.#answered(call, output),
+        (error) => this.#fail(call, error),
+      )
     } catch (error) {
       this.#fail(call, error)
     }
@@ -253,7 +252,7 @@ export class Callee {
       return
     }
     references.sender = call.sender
-    references.answered()
+    references.answered(leaseMs)
     this.table.keep(call.id, references)
     this.#left(call)
   }
@@ -383,9 +382,7 @@ function runOneWay(call: InCall, input: unknown): void {
   const ended = (): void => left(served)
   served.running++
   try {
-    const result = served.handler(input, call)
-    if (isThenable(result)) result.then(ended, ended)
-    else ended()
+    whenSettled(served.handler(input, call), ended, ended)
   } catch {
     // Nobody waits for it.
     ended()

@@ -217,9 +217,6 @@ export class Calls {
         input,
         dictionary,
         eager,
-        undefined,
-        undefined,
-        true,
       )
       const functions = writer.takeReferences()
       if (functions.length > 0) call.functions = this.#functions(call, lane, functions)

@@ -8,6 +8,7 @@ import type { Message } from './message.ts'
 import type { Method } from './method.ts'
 import { named } from './named.ts'
 import type { Output } from './output.ts'
+import { whenSettled } from './settled.ts'
 
 /** What the functions of a call need of the side that made it. */
 export interface FunctionsHost {
@@ -54,9 +55,11 @@ export class Functions {
     const failed = (error: unknown): void => this.#answer(index, number, undefined, { error })
     try {
       const args = this.#arguments(message, index, limits)
-      const result: unknown = Reflect.apply(called, undefined, args)
-      if (isThenable(result)) result.then((value) => this.#answer(index, number, value), failed)
-      else this.#answer(index, number, result)
+      whenSettled(
+        Reflect.apply(called, undefined, args),
+        (value) => this.#answer(index, number, value),
+        failed,
+      )
     } catch (error) {
       failed(error)
     }

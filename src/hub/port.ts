@@ -148,10 +148,8 @@ export class Port {
   readonly madeAs: number[] = []
   draining = false
   ready = false
-  /** Until when it has declared that it may be silent, by the hub's clock. */
-  busyUntil = 0
-  /** Calls off the end of that. */
-  cancelBusy: (() => void) | undefined
+  /** It has declared that it may be silent until then, by the hub's clock; what ends that can be called off. */
+  busy: { readonly until: number; cancel(): void } | undefined
   /** It prints its stacks on stderr at SIGUSR2. */
   printsStack = false
   closed: CloseReason | undefined

@@ -415,6 +415,13 @@ export class Switch {
         from.link.violation()
         return
       }
+      if (to.full) {
+        from.refused++
+        const { number, code } = REASONS.QUEUE_FULL
+        const called = readU32(bytes, at + AT.window)
+        from.link.control(KIND.BACK, CODES[code], table.ids[far], number, called)
+        return
+      }
       table.backs[far] = backs
       this.#count(table.traffic[far], payloadBytes)
     }

@@ -6,17 +6,8 @@ import { untyped } from '../../src/core/method.ts'
 import type { Callback } from '../../src/core/references.ts'
 import { KIND } from '../../src/wire/frame.ts'
 import { LEASE_GRACE_MS, LEASE_MS, MAX_BACKS, MAX_REFERENCES } from '../../src/wire/limits.ts'
+import { only } from '../support/callback.ts'
 import { echo, errorOf, list, outcome, put, type Rig, rig } from './rig.ts'
-
-function isCallback(value: unknown): value is Callback {
-  return typeof value === 'function' && 'keep' in value
-}
-
-/** The function in a handler's input. */
-function only(input: unknown): Callback {
-  if (isCallback(input)) return input
-  throw new TypeError('the input is no function')
-}
 
 /** A call whose handler gives the function away, and answers when it is told to. */
 function held(made: Rig, answer?: (input: Callback, call: CallContext) => unknown) {

@@ -55,6 +55,20 @@ NOT_SPOKEN: frozenset[str] = frozenset(
         "callbacks: a function without references",
         "callbacks: over 64 references",
         "callbacks: an answer over the limit that keeps is cancelled, and its slot waits for the release",
+        "callbacks: REFERENCES that is not first does not count",
+        "callbacks: a second REFERENCES does not count",
+        "callbacks: the 65th function is refused with its path, and nothing is written",
+        "callbacks: binaries in arguments and answers",
+        "callbacks: a handler calls with binaries",
+        "callbacks: BACK between the fragments of an answer",
+        "callbacks: an answer between the fragments of an upload",
+        "callbacks: a doubled answer is late",
+        "callbacks: a cancel that crosses the release is late",
+        "callbacks: a release that crosses the cancel frees the slot",
+        "callbacks: a lease over the longest is the longest, at the caller",
+        "callbacks: a lease over the longest is the longest, at the callee",
+        "callbacks: the lease is the longest of what is kept at the end",
+        "callbacks: a hub answers for a caller whose queue is full",
     }
 )
 """What this implementation leaves out so far. Each has to fail: once it is spoken, its name goes from here."""
