@@ -34,7 +34,7 @@ import type { Served } from './incoming.ts'
 import { InRoutes } from './inRoutes.ts'
 import { type CloseReason, isOptional, Link, type LinkEvents } from './link.ts'
 import { Message } from './message.ts'
-import { type Method, untyped } from './method.ts'
+import { checkMethod, type Method, untyped } from './method.ts'
 import { Outgoing } from './outgoing.ts'
 import { Output } from './output.ts'
 import { OutRoutes } from './outRoutes.ts'
@@ -229,6 +229,7 @@ export class PeerCore implements Caller, Publisher, Server {
     options: SubscriptionOptions,
     yielded: (data: unknown, event: EventInfo | undefined) => Yielded,
   ): TopicSubscription<Yielded> {
+    checkMethod(topic)
     const { overflow = topic.overflow, maxAgeMs, group, lastEventId, onGap, ...call } = options
     const wish = {
       overflow,
