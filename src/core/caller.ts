@@ -461,8 +461,10 @@ export class Calls {
     if (!call) return
     const error = linkError('MESSAGE_TOO_LARGE', `${call.method.name}: its answer`, 'unknown')
     this.#table.abandon(call, 'MESSAGE_TOO_LARGE', error)
-    if (goesOn) return
-    this.#table.free(id)
+    // That has freed the slot of a call that had not left the outbox: nothing answers it.
+    const isTaken = this.#table.get(id) === call
+    if (goesOn && isTaken) return
+    if (isTaken) this.#table.free(id)
     this.#onEnded()
   }
 }
