@@ -375,7 +375,7 @@ const REASON_TEXTS: Record<string, Text> = {
   BAD_METHOD: [
     'INVALID_ARGUMENT',
     'What was given as a method or topic is none.',
-    ['publish() or subscribe() was given a name', 'a name of no characters, or of over 256'],
+    ['publish() or subscribe() was given a name', 'a name of over 256 characters'],
     ['pass the method or topic of a contract, as pages.opened'],
   ],
   BAD_LIMIT: [

@@ -47,7 +47,7 @@ const MAX_FINGERPRINT = 16
 export function checkMethod(given: Method): void {
   const form: { readonly [K in keyof Method]?: unknown } = Object(given)
   const { name, fingerprint, lane } = form
-  const isNamed = typeof name === 'string' && name.length > 0 && name.length <= MAX_NAME
+  const isNamed = typeof name === 'string' && name.length <= MAX_NAME
   const isPrint = typeof fingerprint === 'string' && fingerprint.length <= MAX_FINGERPRINT
   const isMethod = isPrint && typeof lane === 'string' && Object.hasOwn(LANES, lane)
   if (isNamed && isMethod) return
@@ -55,7 +55,7 @@ export function checkMethod(given: Method): void {
   throw new ViaductError(
     'INVALID_ARGUMENT',
     isMethod
-      ? `${String(name).slice(0, MAX_NAME)}: the name of a method has 1 to ${MAX_NAME} characters`
+      ? `${String(name).slice(0, MAX_NAME)}: the name of a method has at most ${MAX_NAME} characters`
       : `method: ${what} is none: pass the method or topic of a contract, as pages.opened`,
     { reason: 'BAD_METHOD', path: 'method', fate: 'not-sent' },
   )

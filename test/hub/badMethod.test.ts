@@ -58,7 +58,6 @@ describe('what is no method', () => {
   it('has a name that no link carries', async () => {
     const a = await peer()
     await expect(a.call('x'.repeat(257))).rejects.toMatchObject(NAME)
-    await expect(a.call('')).rejects.toMatchObject(NAME)
     expect(() => a.handle('x'.repeat(257), () => 1)).toThrow(expect.objectContaining(NAME))
     expect(() => a.to({ id: 'x'.repeat(65) }).call(echo, 1)).toThrow(
       expect.objectContaining({ code: 'INVALID_ARGUMENT', reason: 'BAD_ID', path: 'target.id' }),
