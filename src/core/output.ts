@@ -1,7 +1,7 @@
 import type { Dictionary } from '../wire/dictionary.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { AT, creditOf, FLAG, KIND, readU32, writeU32 } from '../wire/frame.ts'
-import { HEADER_BYTES } from '../wire/limits.ts'
+import { FRAGMENT_BYTES, HEADER_BYTES } from '../wire/limits.ts'
 import { linkError } from '../wire/reasons.ts'
 import type { Link } from './link.ts'
 import type { Entry } from './outbox.ts'
@@ -95,8 +95,8 @@ export class Output {
       credit,
     )
     if (cut) {
-      const isWhole = kind === KIND.PROGRESS || kind === KIND.BACK
-      if (isWhole || this.isTooLarge(cut)) {
+      const isOver = kind === KIND.PROGRESS && cut.payloadBytes > FRAGMENT_BYTES
+      if (isOver || kind === KIND.BACK || this.isTooLarge(cut)) {
         throw linkError('MESSAGE_TOO_LARGE', kind === KIND.PROGRESS ? 'progress' : 'value', 'unknown')
       }
       const large = sender ?? new Sender(this.link.outbox, flags & FLAG.LANE, id, 0)
