@@ -108,3 +108,46 @@ describe('a call to a child that is starting', () => {
     expect(rig.leftovers()).toEqual([])
   })
 })
+
+describe('a call to a peer that has joined and is not ready', () => {
+  async function asked() {
+    const rig = new HubRig({ rules: { main: { call: ['*'] } } })
+    const main = await rig.join('main', 'main')
+    const ai = await rig.join('ai-1', 'ai', false)
+    const calls = [{ id: 'ai-1' }, { type: 'ai' }].map((target) => main.to(target).call(size, 1))
+    await rig.settle()
+    expect(rig.port('main').waiting).toBe(2)
+    return { rig, ai, calls }
+  }
+
+  it('waits until the method is served', async () => {
+    const { rig, ai, calls } = await asked()
+    ai.handle(put, () => 'other')
+    await rig.settle()
+    expect(rig.port('main').waiting).toBe(2)
+    ai.handle(size, () => 'served')
+    await rig.settle()
+    expect(await Promise.all(calls)).toEqual(['served', 'served'])
+  })
+
+  it('is told when it is ready and does not serve it, or has gone', async () => {
+    const ready = await asked()
+    ready.rig.hub.ready(ready.rig.port('ai-1'))
+    await ready.rig.settle()
+    for (const call of ready.calls) expect(await refusal(call)).toMatchObject({ reason: 'METHOD_NOT_FOUND' })
+    const gone = await asked()
+    gone.ai.close()
+    await gone.rig.settle()
+    for (const call of gone.calls) {
+      expect(await refusal(call)).toMatchObject({ reason: 'TARGET_UNAVAILABLE', fate: 'not-sent' })
+    }
+  })
+
+  it('waits no longer than calls do', async () => {
+    const { rig, calls } = await asked()
+    const ends = Promise.all(calls.map(refusal))
+    await rig.clock.pass(5000)
+    for (const end of await ends) expect(end.reason).toMatch(/DEADLINE_EXCEEDED|TARGET_UNAVAILABLE/)
+    expect(rig.leftovers()).toEqual([])
+  })
+})
