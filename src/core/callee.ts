@@ -7,7 +7,6 @@ import { FATE, isReasonName, linkError, REASONS, type ReasonName, reasonName } f
 import { boundsFor } from './bounds.ts'
 import { type ErrorValue, errorFrom, sendError } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
-import { isThenable } from './guards.ts'
 import { InCall, Incoming, type Served } from './incoming.ts'
 import type { InRoutes } from './inRoutes.ts'
 import { Items } from './items.ts'
@@ -53,6 +52,8 @@ export class Callee {
       (call, value) => {
         // Advice: a handler that reports faster than the link carries fills no queue with it.
         if (this.table.get(call.id) !== call || output.full) return
+        // What has to be cut, and all that is said after it, goes by one sender.
+        call.sender ??= new Sender(output.link.outbox, call.lane, call.id, 0)
         this.#answer(call, KIND.PROGRESS, value, undefined)
       },
     )
@@ -217,8 +218,9 @@ export class Callee {
       this.#fail(call, linkError('CANCELLED', method.name, 'unknown'))
       return
     }
-    const sender = new Sender(this.#output.link.outbox, call.lane, call.id, call.window)
-    call.sender = sender
+    call.sender ??= new Sender(this.#output.link.outbox, call.lane, call.id, 0)
+    const { sender } = call
+    sender.credit += call.window
     const stop = pump(this.#output, items, {
       sender,
       id: call.id,

@@ -166,9 +166,14 @@ export class Calls {
     if (timeoutMs < 0) return refuse('DEADLINE_EXCEEDED')
     const signal = options?.signal
     if (signal?.aborted) return refuse('CANCELLED', cancelled(method, signal.reason, 'not-sent'))
+    let index: number
+    try {
+      index = this.#routes.index(route, method)
+    } catch (error) {
+      return refuse('CANCELLED', error)
+    }
     const id = this.#table.take()
     if (id < 0) return refuse('TOO_MANY_CALLS')
-    const index = this.#routes.index(route, method)
     const same = route.same[index] === true
     const lane = LANE_OF[options?.lane ?? method.lane]
     const window = items ? Math.max(MIN_WINDOW_BYTES, options?.windowBytes ?? WINDOW_BYTES) : 0
@@ -453,8 +458,10 @@ export class Calls {
     if (!call) return
     const error = linkError('MESSAGE_TOO_LARGE', `${call.method.name}: its answer`, 'unknown')
     this.#table.abandon(call, 'MESSAGE_TOO_LARGE', error)
-    if (goesOn) return
-    this.#table.free(id)
+    // That has freed the slot of a call that had not left the outbox: nothing answers it.
+    const isTaken = this.#table.get(id) === call
+    if (goesOn && isTaken) return
+    if (isTaken) this.#table.free(id)
     this.#onEnded()
   }
 }

@@ -34,7 +34,7 @@ import type { Served } from './incoming.ts'
 import { InRoutes } from './inRoutes.ts'
 import { type CloseReason, isOptional, Link, type LinkEvents } from './link.ts'
 import { Message } from './message.ts'
-import { type Method, untyped } from './method.ts'
+import { checkMethod, type Method, untyped } from './method.ts'
 import { Outgoing } from './outgoing.ts'
 import { Output } from './output.ts'
 import { OutRoutes } from './outRoutes.ts'
@@ -100,6 +100,8 @@ export class PeerCore implements Caller, Publisher, Server {
   readonly #pinging = new Set<() => void>()
   readonly #announcements: Announcements | undefined
   #onDrained: (() => void) | undefined
+  /** The far end has seen our GOAWAY: no call that crossed it is still to come. */
+  #goawaySeen = false
   readonly #closed: Promise<CloseReason>
   #settleClosed: (reason: CloseReason) => void = () => {}
 
@@ -229,6 +231,7 @@ export class PeerCore implements Caller, Publisher, Server {
     options: SubscriptionOptions,
     yielded: (data: unknown, event: EventInfo | undefined) => Yielded,
   ): TopicSubscription<Yielded> {
+    checkMethod(topic)
     const { overflow = topic.overflow, maxAgeMs, group, lastEventId, onGap, ...call } = options
     const wish = {
       overflow,
@@ -431,14 +434,17 @@ export class PeerCore implements Caller, Publisher, Server {
       this.#onDrained = finished
       void this.#closed.then(finished)
       // The far end has seen GOAWAY when it answers this; calls that crossed it have come before.
-      this.link.ping(() => this.#checkDrained())
+      this.link.ping(() => {
+        this.#goawaySeen = true
+        this.#checkDrained()
+      })
     })
     this.close()
   }
 
   #checkDrained(): void {
     // Answers that still wait in the outbox are part of finishing.
-    if (this.#callee.draining && this.openCalls === 0 && !this.link.outbox.congested) this.#onDrained?.()
+    if (this.#goawaySeen && this.openCalls === 0 && !this.link.outbox.congested) this.#onDrained?.()
   }
 
   /** Ends the link now. Calls that are open fail with LINK_LOST. */

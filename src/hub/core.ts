@@ -205,6 +205,8 @@ export class HubCore {
         settle()
         if (port) this.#leave(port, reason)
         options.onClosed?.(reason)
+        // Calls may have waited for it, and nobody else may be on the way.
+        this.#waiting.retry()
       },
     })
     const cancel = proven

@@ -160,6 +160,8 @@ export class Port {
   granted = 0
   /** Its calls that wait for a target to start. */
   waiting = 0
+  /** Bytes of the frames of those. */
+  waitingBytes = 0
   /** Bytes of events that wait for this peer, over all its subscriptions. */
   eventBytes = 0
   /** Methods defined on its routes. */
