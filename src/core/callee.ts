@@ -5,6 +5,7 @@ import { FLAG, KIND } from '../wire/frame.ts'
 import { MAX_REFERENCES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
 import { FATE, isReasonName, linkError, REASONS, type ReasonName, reasonName } from '../wire/reasons.ts'
 import { boundsFor } from './bounds.ts'
+import { marksOf } from './callHead.ts'
 import { type ErrorValue, errorFrom, sendError } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
 import { InCall, Incoming, type Served } from './incoming.ts'
@@ -84,7 +85,8 @@ export class Callee {
     const { timeLeft } = message
     const deadline = timeLeft === 0 ? Number.POSITIVE_INFINITY : link.clock.now() + timeLeft
     const lane = message.flags & FLAG.LANE
-    const call = new InCall(this.table, id, route.source, served, lane, same, message.window, deadline)
+    const marks = message.hasHead ? marksOf(message.head()) : undefined
+    const call = new InCall(this.table, id, route.source, served, lane, same, message.window, deadline, marks)
     let input: unknown
     try {
       input = message.read(

@@ -2,10 +2,11 @@ import type { BodyLimits } from '../wire/body.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { FLAG, KIND } from '../wire/frame.ts'
 import { MAX_KEY_BYTES, TAG, textEntry } from '../wire/head.ts'
-import { CALL_TIMEOUT_MS, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
+import { CALL_TIMEOUT_MS, FRAGMENT_BYTES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
 import { linkError, type ReasonName, reasonName } from '../wire/reasons.ts'
 import { boundsFor } from './bounds.ts'
 import type { CallOptions } from './call.ts'
+import { callHead } from './callHead.ts'
 import { errorFrom } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
 import { Functions } from './functions.ts'
@@ -222,6 +223,8 @@ export class Calls {
         input,
         dictionary,
         eager,
+        FRAGMENT_BYTES,
+        options && callHead(options),
       )
       const functions = writer.takeReferences()
       if (functions.length > 0) call.functions = this.#functions(call, lane, functions)

@@ -96,12 +96,12 @@ export class Output {
       credit,
     )
     if (cut) {
-      // They stand where they come, between fragments too.
       const isWhole = kind === KIND.PROGRESS || kind === KIND.BACK
       if (isWhole ? cut.payloadBytes > FRAGMENT_BYTES : this.isTooLarge(cut)) {
         throw linkError('MESSAGE_TOO_LARGE', kind === KIND.PROGRESS ? 'progress' : 'value', 'unknown')
       }
-      if (isWhole) {
+      // It stands where it comes, between fragments too.
+      if (kind === KIND.BACK) {
         this.writer.whole(cut, id, this.eager)
         return
       }

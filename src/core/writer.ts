@@ -1,7 +1,7 @@
 import { BodyEncoder } from '../wire/body.ts'
 import type { Dictionary } from '../wire/dictionary.ts'
 import { FLAG, KIND, padded, writeHeader, writeU32 } from '../wire/frame.ts'
-import { referencesHead } from '../wire/head.ts'
+import { joinHeads, referencesHead } from '../wire/head.ts'
 import { FRAGMENT_BYTES, HEADER_BYTES } from '../wire/limits.ts'
 import { type Entry, FRAME_ROOM, type Outbox } from './outbox.ts'
 import type { Cut } from './sender.ts'
@@ -78,7 +78,8 @@ export class Writer {
       // The encoder would keep the caller's functions alive until its next message.
       encoder.references = []
       // How many there are stands in front of them, and is known only now.
-      before = referencesHead(this.#references.length)
+      const counted = referencesHead(this.#references.length)
+      before = head ? joinHeads(counted, head) : counted
       headBytes = before.length
     }
     const lifted = value === undefined ? 0 : encoder.segments.length

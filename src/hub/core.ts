@@ -178,7 +178,14 @@ export class HubCore {
           settle()
           if (!info) return
           this.registry.get(info.id)?.link.close('REPLACED')
-          port = new Port(this.#numbers++, link, info, this.manifest.limits(info.id, info.type), this.#budget)
+          port = new Port(
+            this.#numbers++,
+            link,
+            info,
+            this.manifest.limits(info.id, info.type),
+            this.#budget,
+            this.manifest.rates(info.id, info.type),
+          )
           if (options.supervised) this.#supervised.add(port)
           if (options.onReady) this.#onReady.set(port, options.onReady)
           this.#enter(port)
