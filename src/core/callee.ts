@@ -96,7 +96,7 @@ export class Callee {
       )
     } catch (error) {
       if (isOneWay) return
-      this.table.set(call)
+      this.#enter(call)
       this.#fail(call, named(error, served.method, 'input'))
       return
     }
@@ -105,8 +105,14 @@ export class Callee {
       return
     }
     if (message.hasUpload) this.#acceptUpload(call)
-    this.table.set(call)
+    this.#enter(call)
     this.#run(call, input)
+  }
+
+  /** A call runs until {@link #left}. */
+  #enter(call: InCall): void {
+    this.table.set(call)
+    call.served.running++
   }
 
   /** What the functions of a CALL become for its handler. */
@@ -191,11 +197,9 @@ export class Callee {
   }
 
   #run(call: InCall, input: unknown): void {
-    const { served } = call
-    served.running++
     try {
       whenSettled(
-        served.handler(input, call),
+        call.served.handler(input, call),
         (output) => this.#answered(call, output),
         (error) => this.#fail(call, error),
       )

@@ -2,6 +2,7 @@ import type { BodyLimits } from '../wire/body.ts'
 import { CODES, ViaductError } from '../wire/errors.ts'
 import { KIND } from '../wire/frame.ts'
 import { MAX_BACKS } from '../wire/limits.ts'
+import { REASONS } from '../wire/reasons.ts'
 import { sendError } from './errorValue.ts'
 import type { Message } from './message.ts'
 import type { Method } from './method.ts'
@@ -49,8 +50,15 @@ export class Functions {
     const { method: index, window: number } = message
     const called = this.#functions[index]
     if (!called || this.#running >= MAX_BACKS) return false
-    this.#running++
     this.#host.used()
+    const { output } = this.#host
+    if (output.full) {
+      // The far end does not read; what it goes on to call may not pile up as answers.
+      const { number: reason, code } = REASONS.QUEUE_FULL
+      output.link.control(KIND.BACK, CODES[code], this.#id, reason, number)
+      return true
+    }
+    this.#running++
     const failed = (error: unknown): void => this.#answer(index, number, undefined, { error })
     try {
       const args = this.#arguments(message, index, limits)

@@ -297,7 +297,9 @@ export class Switch {
       this.#count(table.traffic[far], payloadBytes)
     }
     if (this.tap !== undefined) this.#tapUp(this.tap, from, to, far, kind, flags, payloadBytes)
-    this.#forward(from, to, kind === KIND.CREDIT ? flags : lane, bytes, at, length, farId, 0)
+    // In a refused BACK `route` is the number of the reason.
+    const reason = kind === KIND.BACK && payloadBytes === 0 ? readU32(bytes, at + AT.route) : 0
+    this.#forward(from, to, kind === KIND.CREDIT ? flags : lane, bytes, at, length, farId, reason)
     if (kind === KIND.CANCEL && table.kindUp[far] === KIND.NOOP) this.#cutShort(to, far)
   }
 

@@ -7,10 +7,10 @@ import { VirtualClock } from '../../src/testing/index.ts'
 import { decodeBody } from '../../src/wire/body.ts'
 import { KIND } from '../../src/wire/frame.ts'
 import { referencesHead } from '../../src/wire/head.ts'
-import { FRAGMENT_BYTES, SEGMENT_BYTES } from '../../src/wire/limits.ts'
+import { FRAGMENT_BYTES, HEADER_BYTES, SEGMENT_BYTES } from '../../src/wire/limits.ts'
 import { only } from '../support/callback.ts'
 import { joinBytes, readFrame } from '../support/frames.ts'
-import { echo, errorOf, list, rig } from './rig.ts'
+import { echo, errorOf, list, outcome, rig } from './rig.ts'
 
 /** Segment table and body around one binary in a list. */
 const AROUND_BYTES = 8 + 3
@@ -123,4 +123,29 @@ it('an input with functions is written whole, wherever it ends in the memory tha
     expect(body).toEqual(input)
   }
   expect(inPlace).toBeGreaterThan(100)
+})
+
+it('a far end that calls and does not read: answers pile up to a bound, and then functions are not run', async () => {
+  const queueBytes = 400_000
+  const made = rig({ highWaterBytes: 1024, near: { limits: { ...TRUSTED_LIMITS, queueBytes } } })
+  const { near, far, clock, link } = made
+  const seen: Promise<unknown>[] = []
+  far.handle(echo, async (input) => {
+    const callback = only(input)
+    for (let n = 0; n < 100; n++) seen.push(outcome(callback(n)))
+    return (await Promise.all(seen)).filter((one) => one === '!QUEUE_FULL').length
+  })
+  let runs = 0
+  const call = near.call(echo, () => {
+    if (runs === 0) link.stall('left')
+    runs++
+    return new Uint8Array(20_000)
+  })
+  await clock.advance(10)
+  expect(near.link.outbox.queuedBytes).toBeLessThan(queueBytes / 2 + 20_000 + 100 * HEADER_BYTES)
+  expect(runs).toBeLessThan(15)
+  link.resume('left')
+  expect(await call).toBe(100 - runs)
+  const [last] = seen.slice(-1)
+  expect(await last).toBe('!QUEUE_FULL')
 })

@@ -218,6 +218,26 @@ it('a caller that does not read: the hub answers for it once its queue is full, 
   expect([main.closed, flood.closed]).toEqual([false, false])
 })
 
+it('a caller that refuses to run its function says why, through the hub too', async () => {
+  const rig = new HubRig({ rules: FREE })
+  const main = await rig.raw('main', 'main')
+  const worker = await rig.join('w', 'worker')
+  let refused: Promise<unknown> | undefined
+  worker.handle(work, (input) => {
+    refused = refusal(only(input)())
+    return refused.then(() => 1)
+  })
+  await rig.settle()
+  main.open(1, { id: 'w' }, 'work')
+  const payload = new Uint8Array([...referencesHead(1), 0xf9, 0])
+  main.call(0x00100000, 1, { headBytes: 8, payload })
+  await rig.settle()
+  main.send({ kind: KIND.BACK, id: 0x00100000, window: 1, method: 8, route: 7 })
+  await rig.settle()
+  expect(await refused).toMatchObject({ reason: 'QUEUE_FULL', fate: 'not-sent' })
+  expect(rig.leftovers()).toEqual([])
+})
+
 describe('what a hub closes the link of a callee for, and not that of its caller', () => {
   const LIE = [
     ['a number that there is not', () => {}, (id: number) => [back(id, { method: 1 })]],

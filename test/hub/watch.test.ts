@@ -69,6 +69,34 @@ function rest(rig: HubRig, id: string, busy: boolean): void {
   rig.hub.presence.changed(port)
 }
 
+it('a declared silence is one: the next replaces it, and with its peer nothing of it is left', async () => {
+  const rig = new HubRig({ rules: RULES })
+  const worker = await rig.join('w', 'worker')
+  rig.hub.ready(rig.port('w'))
+  await rig.settle()
+  const timers = rig.clock.timers
+  const busy = async (forMs: number): Promise<void> => {
+    const told = worker.call(untyped('$hub.busy'), { forMs }, { timeoutMs: 0 })
+    await rig.settle()
+    await told
+  }
+  const state = () => rig.hub.service.who().find(({ id }) => id === 'w')
+  await busy(1000)
+  await busy(5000)
+  expect(rig.clock.timers).toBe(timers + 1)
+  await rig.clock.pass(1001)
+  expect(state()).toMatchObject({ state: 'busy', busyMs: 3999 })
+  await busy(0)
+  expect(state()).toMatchObject({ state: 'ready', busyMs: 0 })
+  await busy(100)
+  await rig.clock.pass(101)
+  expect(state()).toMatchObject({ state: 'ready', busyMs: 0 })
+  await busy(5000)
+  worker.close()
+  await rig.settle()
+  expect(rig.clock.timers).toBeLessThanOrEqual(timers)
+})
+
 describe('$hub.watch', () => {
   it('tells who joins, is ready, serves, withdraws, drains and leaves, with the reason', async () => {
     const rig = new HubRig({ rules: RULES })
