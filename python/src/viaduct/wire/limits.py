@@ -55,6 +55,8 @@ LEASE_MS: Final = 60_000
 """How long a kept function may stay unused when its keeper names no time."""
 LEASE_GRACE_MS: Final = 1_000
 """So long after a lease the caller ends it, in case the callee has not."""
+MAX_LEASE_MS: Final = 60 * 60 * 1000
+"""The longest lease: what is kept is used at least so often."""
 MAX_BUSY_MS: Final = 60 * 60 * 1000
 """The longest silence that a peer may declare at once; it may declare it again."""
 HUB_REPLAY_BYTES: Final = 16 * 1024 * 1024
