@@ -49,7 +49,7 @@ class Call:
         """The caller's items; none where it sends none."""
         while True:
             try:
-                value = read_next(self._thread, self._call.upload)
+                value = read_next(self._thread.run, self._call.upload)
             except StopIteration:
                 return
             yield value

@@ -127,7 +127,7 @@ class References:
     def _check(self, reference: Reference) -> None:
         """:raises ViaductError: why the function can be called no more."""
         if self._is_over and self._reason is not None:
-            raise self._reason
+            raise self._reason.with_traceback(None)
         may = not self._is_over and not reference.released
         if not may or (self._is_answered and not reference.kept):
             raise link_error("LEASE_ENDED", self.what(reference), "not-sent")
