@@ -9,7 +9,7 @@ from .. import aio
 from ..core.peer_info import PeerInfo
 from ..wire.errors import ViaductError
 from .loop_thread import LoopThread
-from .streams import read_next
+from .reading import read_next
 
 
 class Call:

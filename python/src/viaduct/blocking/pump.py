@@ -35,6 +35,9 @@ class Job:
             return
         try:
             result = self._act()
+        except StopIteration:
+            # A future takes none, as a coroutine lets none out.
+            self._tell(self._waiter.set_exception, RuntimeError("it raised StopIteration"))
         except Exception as raised:
             self._tell(self._waiter.set_exception, raised)
         except BaseException as raised:
