@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from core.frame_notation import PREAMBLE, frame_from
 from core.wire_pair import WirePair
 
+from viaduct.core.connection import Connection
 from viaduct.core.events import (
     Answered,
     CallStarted,
@@ -16,10 +18,11 @@ from viaduct.core.events import (
     FunctionFailed,
 )
 from viaduct.core.in_call import InCall
+from viaduct.core.message import Message
 from viaduct.core.method import Method
 from viaduct.core.references import Reference
 from viaduct.wire.errors import ViaductError
-from viaduct.wire.frame import Kind
+from viaduct.wire.frame import Kind, read_header
 from viaduct.wire.limits import (
     FRAGMENT_BYTES,
     LEASE_GRACE_MS,
@@ -123,6 +126,25 @@ def test_where_functions_are_refused() -> None:
 
 def _numbered(number: int) -> Callable[[], int]:
     return lambda: number
+
+
+def test_a_message_that_wants_no_answer_has_no_functions() -> None:
+    connection = Connection()
+    connection.serve(ECHO)
+    head = [{"tag": 6, "hex": "01000000"}]
+    call = {"kind": "CALL", "lane": 2, "head": head, "body": {"$function": 0}}
+    start = [PREAMBLE, {"kind": "OPEN", "body": {"methods": [[0, "echo", ""]]}}]
+    frames = [*start, {**call, "flags": ["ONE_WAY"]}, {**call, "id": 1}]
+    [started] = connection.receive_data(b"".join(map(frame_from, frames)))
+    assert isinstance(started, CallStarted) and started.call.id == 1
+
+
+def test_the_count_stands_behind_the_section_of_a_sealed_message() -> None:
+    described = {"kind": "CALL", "section": "07" * 32, "flags": ["SEALED"], "head": [], "body": 1}
+    for head, count in ([{"tag": 6, "hex": "02000000"}], 2), ([], 0):
+        frame = frame_from({**described, "head": head})
+        message = Message.of_frame(read_header(frame), frame)
+        assert message is not None and message.references == count
 
 
 def test_one_frame_is_the_most_to_and_fro() -> None:
@@ -288,6 +310,42 @@ def test_nothing_is_kept_after_a_cancel() -> None:
     pair.settle()
     assert [header.window for header in pair.frames(Kind.END)] == [0]
     assert pair.open_calls == (0, 0)
+
+
+def test_a_reader_that_leaves_after_the_answer_ends_no_lease() -> None:
+    pair = made()
+    reading = pair.near.call(LIST, here, stream=True)
+    pair.settle()
+    call = pair.only(CallStarted).call
+    assert call.references is not None
+    [function] = call.references.all
+    function.keep()
+    pair.far.begin_items(call)
+    pair.far.send_item(call, 1)
+    pair.far.end(call, None)
+    pair.settle()
+    assert reading.items is not None and reading.items.waiting == 1
+    pair.near.cancel(reading)
+    function.call([])
+    pair.settle()
+    give(pair, "here")
+    assert pair.only(FunctionAnswered).value == "here"
+    assert not pair.frames(Kind.CANCEL) and not pair.take(Failed)
+
+
+def test_an_answer_that_a_cancel_has_cut_short_is_forgotten_with_its_release() -> None:
+    connection = Connection()
+    connection.receive_data(frame_from(PREAMBLE))
+    calling = connection.call(ECHO, here)
+    connection.data_to_send()
+    end = {"kind": "END", "lane": 2, "flags": ["ANSWER", "MORE"], "id": calling.id, "window": 1000}
+    part = {"payload": {"bytes": 80_000, "fill": 0}, "part": {"from": 0, "to": FRAGMENT_BYTES}}
+    connection.receive_data(frame_from({**end, **part}))
+    assert connection._reception._assembly.bytes == 80_000
+    connection.cancel(calling)
+    release = {"kind": "RELEASE", "lane": 2, "flags": ["ANSWER"], "id": calling.id}
+    connection.receive_data(frame_from(release))
+    assert (connection._reception._assembly.bytes, connection.open_calls) == (0, 0)
 
 
 def test_a_release_comes_behind_all_of_the_answer() -> None:

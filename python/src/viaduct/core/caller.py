@@ -96,7 +96,7 @@ class Caller:
         if call.has_upload:
             flags |= UPLOAD
         dictionary = method.input if call.dictionary else None
-        functions: list[Function] | None = None if method.kind == "topic" else []
+        functions: list[Function] = []
         message = self._output.message(
             Kind.CALL, flags, call.input, dictionary, functions=functions
         )
