@@ -348,6 +348,23 @@ def test_an_answer_that_a_cancel_has_cut_short_is_forgotten_with_its_release() -
     assert (connection._reception._assembly.bytes, connection.open_calls) == (0, 0)
 
 
+def test_neither_answer_nor_release_overtakes_a_call_that_is_not_waited_for() -> None:
+    pair = made()
+    call, [function] = lent(pair)
+    function.keep()
+    pair.far_is_stalled = True
+    for number in range(20):
+        function.call([number, bytes(4000)])
+    pair.far.end(call, "x" * 60_000)
+    for number in range(20, 40):
+        function.call([number, bytes(4000)])
+    function.release()
+    pair.far_is_stalled = False
+    pair.settle()
+    assert [event.back.arguments[0] for event in pair.take(FunctionCalled)] == list(range(40))
+    assert pair.only(Answered).value == "x" * 60_000
+
+
 def test_a_release_comes_behind_all_of_the_answer() -> None:
     pair = made()
     call, [function] = lent(pair)
