@@ -76,9 +76,9 @@ class Peer(LinkedPeer):
     ) -> Any:
         """Calls a method and returns its output. Cancelling the task that waits cancels the far handler.
 
-        ``upload``: items that are sent along as fast as the far handler reads them. Functions in the input, of
-        either kind, are lent: the far handler calls them while the call runs, or as long as it keeps them.
-        ``run_function`` runs them, given the function and its arguments; without it they run on the loop.
+        ``upload``: items that are sent along as fast as the far handler reads them. Functions in the input,
+        of either kind, are lent: the far handler calls them while the call runs, or as long as it keeps
+        them. ``run_function`` runs them, given the function and its arguments; without it the loop does.
         """
         call = self._connection.call(
             self._method(method, "call"),

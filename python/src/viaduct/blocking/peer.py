@@ -132,7 +132,8 @@ class Peer:
         on_progress: OnProgress | None = None,
     ) -> Any:
         """Calls a method and returns its output. ``upload`` is read, and ``on_progress`` called, on the
-        link's thread; functions in the input are run on this thread while it waits, and by :meth:`pump` later.
+        link's thread; functions in the input are run on this thread while it waits, and later by
+        :meth:`pump`.
         """
         self._report_ready()
         desk = Desk(self._thread, self._pump)

@@ -119,7 +119,7 @@ class Connection(Endpoint):
     # Calls of the far end.
 
     def set_stand_in(self, make: Callable[[Reference], object]) -> None:
-        """What handlers get for functions of their callers; the :class:`Reference` itself unless this is set."""
+        """What handlers get for functions of their callers; the :class:`Reference` unless this is set."""
         self._callee.borrower.stand_in = make
 
     def serve(self, method: Method) -> None:

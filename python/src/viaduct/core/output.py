@@ -55,7 +55,8 @@ class Output:
     ) -> OutMessage:
         """A message that is ready to be sent.
 
-        ``functions``: an empty list for those of the value, which the head then counts; None: they are refused.
+        ``functions``: an empty list for those of the value, which the head then counts; None: they are
+        refused.
 
         :raises ViaductError: INVALID_ARGUMENT / UNSENDABLE with the path of what cannot be sent,
             RESOURCE_EXHAUSTED / MESSAGE_TOO_LARGE

@@ -162,7 +162,7 @@ class References:
         return back
 
     def end(self, reason: ViaductError | None = None) -> None:
-        """Nothing can be called from here on. ``reason``: why, where it is not that call or lease have ended."""
+        """Nothing can be called from here on. ``reason``: why, where call and lease have not ended."""
         if self._is_over:
             return
         self._is_over = True

@@ -83,7 +83,7 @@ class Sender:
         return self._messages[0].behind if self._messages and not self._sent else None
 
     def add(self, message: OutMessage) -> None:
-        # A small frame of the same exchange may wait there: nothing of an exchange overtakes what it said before.
+        # A small frame of the same exchange may wait there: nothing overtakes what its exchange said before.
         message.behind = self._outbox.last_waiting(self._lane)
         self._messages.append(message)
         self._hold(message, len(message.payload))

@@ -10,7 +10,8 @@ array and DataView a ``TypedArray``.
 Sent besides: a ``float`` that is integral is that integer; a ``tuple`` is an array; ``set`` and
 ``frozenset`` are Sets; ``bytearray`` and ``memoryview`` are Uint8Arrays. Subclasses of these types are
 refused, except for the keys of objects, and so are integers beyond ±(2**53 − 1) that are no ``BigInt``, and
-a ``datetime`` without a time zone; of one with a zone, what is finer than a millisecond is cut off.
+a ``datetime`` without a time zone; of one with a zone, what is finer than a millisecond is cut off. A callable
+is a reference where such are collected, and refused elsewhere.
 """
 
 from __future__ import annotations

@@ -150,7 +150,8 @@ class Encoder:
         functions = self._functions
         if functions is None or not callable(value):
             raise Unsendable
-        number = next((at for at, one in enumerate(functions) if is_same_function(one, value)), len(functions))
+        same = (at for at, one in enumerate(functions) if is_same_function(one, value))
+        number = next(same, len(functions))
         if number == len(functions):
             if number == MAX_REFERENCES:
                 raise Unsendable
