@@ -18,6 +18,7 @@ from viaduct.core.events import (
     FunctionFailed,
 )
 from viaduct.core.in_call import InCall
+from viaduct.core.limits import Limits
 from viaduct.core.message import Message
 from viaduct.core.method import Method
 from viaduct.core.references import Reference
@@ -25,6 +26,7 @@ from viaduct.wire.errors import ViaductError
 from viaduct.wire.frame import Kind, read_header
 from viaduct.wire.limits import (
     FRAGMENT_BYTES,
+    HEADER_BYTES,
     LEASE_GRACE_MS,
     LEASE_MS,
     MAX_BACKS,
@@ -271,7 +273,7 @@ def test_a_caller_bounds_a_lease_that_its_callee_does_not() -> None:
     call, [function] = lent(pair)
     function.keep()
     assert call.references is not None
-    call.references._lease_ms = 2 * MAX_LEASE_MS
+    function.lease_ms = 2 * MAX_LEASE_MS
     pair.far.end(call, None)
     pair.settle()
     pair.pass_time(MAX_LEASE_MS + LEASE_GRACE_MS - 10)
@@ -346,6 +348,39 @@ def test_an_answer_that_a_cancel_has_cut_short_is_forgotten_with_its_release() -
     release = {"kind": "RELEASE", "lane": 2, "flags": ["ANSWER"], "id": calling.id}
     connection.receive_data(frame_from(release))
     assert (connection._reception._assembly.bytes, connection.open_calls) == (0, 0)
+
+
+def test_the_longest_of_those_that_are_kept_at_the_end_counts() -> None:
+    pair = made()
+    call, [long, short] = lent(pair, [_numbered(0), _numbered(1)])
+    long.keep(5000)
+    short.keep(1000)
+    short.keep(10)
+    long.release()
+    pair.far.end(call, None)
+    pair.settle()
+    assert [header.window for header in pair.frames(Kind.END)] == [1000]
+
+
+def test_no_function_runs_for_a_far_end_that_does_not_read() -> None:
+    pair = WirePair(near=Limits(queue_bytes=400_000))
+    pair.far.serve(ECHO)
+    _, [function] = lent(pair)
+    runs = 0
+    pair.near_is_stalled = True
+    for _ in range(100):
+        function.call([])
+        pair.settle()
+        for event in pair.take(FunctionCalled):
+            runs += 1
+            pair.near.answer_back(event.back, bytes(20_000))
+    assert 5 < runs < 15
+    assert pair.near.link.outbox.queued_bytes < 200_000 + 20_100 + 100 * HEADER_BYTES
+    pair.near_is_stalled = False
+    pair.settle()
+    refused = [event.error for event in pair.take(FunctionFailed)]
+    assert len(pair.take(FunctionAnswered)) == runs and len(refused) == 100 - runs
+    assert {(error.reason, error.fate) for error in refused} == {("QUEUE_FULL", "not-sent")}
 
 
 def test_neither_answer_nor_release_overtakes_a_call_that_is_not_waited_for() -> None:

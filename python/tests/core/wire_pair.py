@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from viaduct.core.connection import Connection
 from viaduct.core.events import Event
+from viaduct.core.limits import TRUSTED_LIMITS, Limits
 from viaduct.wire.frame import Header, Kind, read_header
 from viaduct.wire.framer import Framer
 
@@ -15,15 +16,15 @@ E = TypeVar("E")
 class WirePair:
     """``near`` calls, ``far`` answers. Everything is written and read in :meth:`settle`."""
 
-    def __init__(self) -> None:
+    def __init__(self, near: Limits = TRUSTED_LIMITS) -> None:
         self.now = 1000.0
-        self.near = Connection(clock=lambda: self.now)
+        self.near = Connection(clock=lambda: self.now, limits=near)
         self.far = Connection(clock=lambda: self.now)
         self.events: list[Event] = []
         self.sent: list[Header] = []
         """Of both directions."""
-        self.far_is_stalled = False
-        """The far end's transport takes nothing."""
+        self.near_is_stalled = self.far_is_stalled = False
+        """That end's transport takes nothing."""
         self._sinks = Framer(), Framer()
 
     def settle(self) -> None:
@@ -32,7 +33,7 @@ class WirePair:
             pass
 
     def _carry(self, sender: Connection, receiver: Connection, sink: int) -> bool:
-        stalled = sender is self.far and self.far_is_stalled
+        stalled = self.near_is_stalled if sender is self.near else self.far_is_stalled
         data = b"" if stalled else sender.data_to_send()
         self.events += sender.events()
         self.sent += map(read_header, self._sinks[sink].push(data))

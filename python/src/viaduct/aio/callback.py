@@ -31,7 +31,8 @@ class Callback:
     def __call__(self, *arguments: object) -> asyncio.Future[Any]:
         """Calls it at once, whether or not the result is waited for, so that calls come in order.
 
-        The result raises what the function raised; RESOURCE_EXHAUSTED / QUEUE_FULL with 256 calls under way;
+        The result raises what the function raised; RESOURCE_EXHAUSTED / QUEUE_FULL with 256 calls under way,
+        or when either process has more waiting than it may;
         the reason why the call ended when it was cancelled, expired or lost its link.
         """
         waiter: asyncio.Future[Any] = self._loop.create_future()
@@ -77,7 +78,7 @@ class Callback:
         self.release()
 
     def __del__(self) -> None:
-        if self._reference.kept and not self._loop.is_closed():
+        if self._reference.lease_ms and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_forget, self._driver, self._reference)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ..wire.errors import ViaductError
 from ..wire.frame import ANSWER, Kind
 from ..wire.limits import MAX_REFERENCES
-from ..wire.reasons import link_error
+from ..wire.reasons import link_error, reason_name
 from ..wire.values import UNDEFINED
 from .error_value import error_from, named
 from .events import FunctionAnswered, FunctionFailed
@@ -74,6 +74,12 @@ class Borrower:
         if back is None:
             return
         events = self._link.events
+        what = references.what(back.reference)
+        if not message.payload and message.route:
+            # A caller or hub that cannot take more has answered, and no function ran.
+            refused = link_error(reason_name(message.route), what, "not-sent")
+            events.append(FunctionFailed(back, refused))
+            return
         try:
             value = message.read(None, bounds_for(references.peer, self._limits.bounds))
         except ViaductError as error:
@@ -83,8 +89,7 @@ class Borrower:
         if message.method == 0:
             events.append(FunctionAnswered(back, value))
         else:
-            thrown = error_from(value, references.what(back.reference))
-            events.append(FunctionFailed(back, thrown))
+            events.append(FunctionFailed(back, error_from(value, what)))
 
     def keep(self, call: InCall, references: References) -> None:
         """The answer was written, and functions are kept beyond it."""

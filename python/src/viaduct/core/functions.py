@@ -10,6 +10,7 @@ from ..wire.encoder import Function
 from ..wire.errors import CODES, ViaductError
 from ..wire.frame import Kind
 from ..wire.limits import MAX_BACKS, MAX_LEASE_MS
+from ..wire.reasons import REASONS
 from .error_value import ErrorValue, named, send_error
 from .events import FunctionCalled
 from .exchange import Effect, State, Step
@@ -66,8 +67,15 @@ class Lender:
         if lent is None or index >= len(lent.all) or lent.running >= MAX_BACKS:
             self._link.violation()
             return
-        lent.running += 1
         self._calls.used(call)
+        if self._output.full:
+            # The far end does not read; what it goes on to call may not pile up as answers.
+            number, code, _ = REASONS["QUEUE_FULL"]
+            self._link.control(
+                Kind.BACK, method=CODES[code], id=message.id, route=number, window=message.window
+            )
+            return
+        lent.running += 1
         back = InBack(call, lent.all[index], index, [], message.id, message.window)
         try:
             back.arguments = self._arguments(back, message)

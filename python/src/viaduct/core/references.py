@@ -33,12 +33,13 @@ class OutBack:
 class Reference:
     """One function. It can be called while its call runs and, once it is kept, for longer."""
 
-    __slots__ = ("index", "kept", "owner", "released")
+    __slots__ = ("index", "lease_ms", "owner", "released")
 
     def __init__(self, owner: References, index: int) -> None:
         self.owner = owner
         self.index = index
-        self.kept = False
+        self.lease_ms = 0
+        """For how long it is kept; 0 when it is not."""
         self.released = False
 
     @property
@@ -55,7 +56,8 @@ class Reference:
         return self.owner.call(self, arguments)
 
     def keep(self, lease_ms: float = LEASE_MS) -> None:
-        """Keeps it for after the answer, for so long after each use; of several the longest lease counts.
+        """Keeps it for after the answer, for so long after each use, at most ``MAX_LEASE_MS``; of those that
+        are kept then the longest lease counts.
 
         :raises ViaductError: as :meth:`call`.
         """
@@ -65,7 +67,7 @@ class Reference:
         """The caller may forget it. With the last one that was kept the exchange ends."""
         if not self.released:
             self.released = True
-            self.kept = False
+            self.lease_ms = 0
             self.owner.released()
 
 
@@ -96,6 +98,7 @@ class References:
         self._pending: dict[int, OutBack] = {}
         self._number = 0
         self._lease_ms = 0
+        """That the caller was told of."""
         self._is_answered = False
         self._is_over = False
         self._reason: ViaductError | None = None
@@ -107,11 +110,7 @@ class References:
     @property
     def lease_ms(self) -> int:
         """The lease that is asked for with the answer; 0 when nothing is kept."""
-        return 0 if self._is_over or not self._keeps_any else self._lease_ms
-
-    @property
-    def _keeps_any(self) -> bool:
-        return any(one.kept for one in self.all)
+        return 0 if self._is_over else max(one.lease_ms for one in self.all)
 
     def call(self, reference: Reference, arguments: Sequence[object]) -> OutBack:
         self._check(reference)
@@ -129,24 +128,24 @@ class References:
         if self._is_over and self._reason is not None:
             raise self._reason.with_traceback(None)
         may = not self._is_over and not reference.released
-        if not may or (self._is_answered and not reference.kept):
+        if not may or (self._is_answered and not reference.lease_ms):
             raise link_error("LEASE_ENDED", self.what(reference), "not-sent")
 
     def keep(self, reference: Reference, lease_ms: float) -> None:
         self._check(reference)
-        reference.kept = True
         # The caller was told of the lease with the answer.
         if not self._is_answered:
             asked = ceil(lease_ms) if isfinite(lease_ms) else MAX_LEASE_MS
-            self._lease_ms = max(self._lease_ms, min(MAX_LEASE_MS, max(1, asked)))
+            reference.lease_ms = max(reference.lease_ms, min(MAX_LEASE_MS, max(1, asked)))
 
     def released(self) -> None:
         """One was released."""
-        if self._is_answered and not self._is_over and not self._keeps_any:
+        if self._is_answered and not self._is_over and not self.lease_ms:
             self._host.release(self)
 
     def answered(self) -> None:
         """The call was answered, and what is kept outlives it."""
+        self._lease_ms = self.lease_ms
         self._is_answered = True
         self._renew()
 
