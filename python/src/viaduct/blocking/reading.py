@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Protocol, TypeVar
 
-Wait = Callable[[Coroutine[Any, Any, "tuple[bool, Any]"]], "tuple[bool, Any]"]
-"""Runs a coroutine on the loop's thread and waits for it."""
+T = TypeVar("T")
 
 
-def read_next(wait: Wait, items: AsyncIterator[Any]) -> Any:
+class Wait(Protocol):
+    """Runs a coroutine on the loop's thread and waits for it."""
+
+    def __call__(self, work: Coroutine[Any, Any, T]) -> T: ...
+
+
+def read_next(wait: Wait, items: AsyncIterator[T]) -> T:
     """The next item.
 
     :raises StopIteration: there are no more.
     """
 
-    async def read() -> tuple[bool, Any]:
+    async def read() -> tuple[T] | None:
         try:
-            return True, await anext(items)
+            return (await anext(items),)
         except StopAsyncIteration:
-            return False, None
+            return None
 
-    is_there, value = wait(read())
-    if not is_there:
+    found = wait(read())
+    if found is None:
         raise StopIteration
-    return value
+    return found[0]
