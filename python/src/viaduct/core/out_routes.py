@@ -66,9 +66,9 @@ class OutRoutes:
         route.published[index] = Published.TOLD
         self._output.link.events.append(PublicationRefused(route.methods[index].name))
 
-    def _may_publish(self, route: Route, index: int, may: bool) -> None:
+    def _learned(self, route: Route, index: int, may_publish: bool) -> None:
         before = route.published[index]
-        if may:
+        if may_publish:
             route.published[index] = Published.MAY
         elif before is Published.SENT:
             self._refused(route, index)
@@ -95,4 +95,4 @@ class OutRoutes:
                 route.same[index] = same is True
                 if route.is_topics:
                     is_open = type(max_bytes) in (int, float) and max_bytes > 0
-                    self._may_publish(route, index, status == 0 and is_open)
+                    self._learned(route, index, status == 0 and is_open)
