@@ -90,8 +90,9 @@ export class OutRoutes {
       if (!route.isTopics) continue
       const mayPublish = status === 0 && maxBytes > 0
       const before = route.published[index]
-      if (mayPublish || before !== 'sent') route.published[index] = mayPublish ? 'may' : 'may-not'
-      else this.#refused(route, index)
+      if (mayPublish) route.published[index] = 'may'
+      else if (before === 'sent') this.#refused(route, index)
+      else if (before !== 'told') route.published[index] = 'may-not'
     }
   }
 }
