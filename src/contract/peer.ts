@@ -65,6 +65,7 @@ export class Peer implements Server {
   #settleClosed: (reason: CloseReason) => void = () => {}
   readonly #resumes: boolean
   #finished = false
+  #numbered = 0
   readonly #onRefused = new Set<(topic: string) => void>()
   #resumed: (() => void)[] = []
 
@@ -112,6 +113,11 @@ export class Peer implements Server {
   /** Whether there is a link now; a peer that joined by itself dials again when it was lost. */
   get isConnected(): boolean {
     return !this.#core.isClosed
+  }
+
+  /** The next number for what this peer sends, from 1 on and over all its links: for formats that number their messages. */
+  nextNumber(): number {
+    return ++this.#numbered
   }
 
   /** Goes on over another link: what was served is served there, subscriptions are made again. */
@@ -419,6 +425,10 @@ class PresentCaller implements Caller {
 
   notify(method: Method, input: unknown): boolean {
     return this.#bound().notify(method, input)
+  }
+
+  isIdempotent(method: Method): boolean {
+    return this.#bound().isIdempotent?.(method) ?? method.idempotent
   }
 }
 

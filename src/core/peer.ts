@@ -179,6 +179,7 @@ export class PeerCore implements Caller, Publisher, Server {
         call: (method, input, options) => this.#calls.call(route, method, input, options),
         stream: (method, input, options) => this.#calls.stream(route, method, input, options),
         notify: (method, input) => this.#calls.notify(route, method, input),
+        isIdempotent: (method) => route.isIdempotent(method),
       }
       this.#callers.set(key, caller)
     }
@@ -198,6 +199,10 @@ export class PeerCore implements Caller, Publisher, Server {
   /** Sends one way. False when the outbox is full and the message was not taken; see {@link drained}. */
   notify(method: Method, input: unknown): boolean {
     return this.#calls.notify(this.#base, method, input)
+  }
+
+  isIdempotent(method: Method): boolean {
+    return this.#base.isIdempotent(method)
   }
 
   /** Publishes an event on the hub. False when the outbox is full and the event was not taken. */

@@ -53,7 +53,12 @@ export interface AcceptOptions {
 }
 
 /** One line of `$hub.serve`. */
-export type ServeLine = readonly [name: string, fingerprint: string, kind?: ServedMethod['kind']]
+export type ServeLine = readonly [
+  name: string,
+  fingerprint: string,
+  kind?: ServedMethod['kind'],
+  idempotent?: boolean,
+]
 
 /** Many links: admits peers, stamps who they are, switches frames between them. Never opens a body. */
 export class HubCore {
@@ -283,7 +288,8 @@ export class HubCore {
 
   /** What a peer says of its methods. */
   serve(port: Port, methods: readonly ServeLine[]): void {
-    for (const [name, fingerprint, kind] of methods) this.registry.serve(port, name, fingerprint, kind)
+    for (const [name, fingerprint, kind, idempotent] of methods)
+      this.registry.serve(port, name, fingerprint, kind, idempotent)
     this.#routes.refresh(port, new Set(methods.map(([name]) => name)))
     this.#waiting.retry()
     this.presence.served(
