@@ -29,6 +29,7 @@ import {
   pipeFile,
   type RuntimeFolder,
   removeIfEmpty,
+  socketPaths,
 } from './runtimeFolder.ts'
 
 const LOCK = 'hub.lock'
@@ -113,7 +114,7 @@ async function hold(folder: RuntimeFolder, lock: string, entry: string): Promise
   let address: string
   try {
     // A cleaner of old temporary files may have taken the lock away from a hub that lives.
-    if (await answers(folder)) throw running(folder, undefined)
+    if (await answers({ ...folder, socket: undefined })) throw running(folder, undefined)
     removeTraces(folder)
     removeUnfinished(folder)
     address = newAddress(folder)
@@ -151,7 +152,7 @@ function newAddress(folder: RuntimeFolder): string {
 }
 
 function removeTraces(folder: RuntimeFolder): void {
-  if (process.platform !== 'win32') removeFile(hubAddress(folder))
+  for (const path of socketPaths(folder)) removeFile(path)
   removeFile(pipeFile(folder))
   rmSync(credentialsFolder(folder), { recursive: true, force: true })
 }

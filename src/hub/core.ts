@@ -115,7 +115,7 @@ export class HubCore {
     })
     this.#waiting = new Waiting(this.clock, this.switch, CALL_TIMEOUT_MS)
     this.service = new HubService(this)
-    this.service.serveOn(this.local('hub', 'hub', SERVICE_LIMITS))
+    this.service.serveOn(this.local('hub', 'hub', { limits: SERVICE_LIMITS }))
   }
 
   subjectOf(port: Port): Subject {
@@ -134,7 +134,7 @@ export class HubCore {
   }
 
   /** A peer within this process, joined over memory. Its link is its proof. */
-  local(id: string, type: string, limits: PeerLimits = TRUSTED_LIMITS): PeerCore {
+  local(id: string, type: string, options: Pick<PeerOptions, 'limits' | 'debug'> = {}): PeerCore {
     const [ours, theirs] = this.#options.pair()
     const info = this.#infoFor({ id, type }, undefined)
     const port = this.#attach(ours, info, this.manifest.limits(id, type))
@@ -143,7 +143,8 @@ export class HubCore {
     this.#enter(port)
     return this.#options.makePeer(theirs, {
       clock: this.clock,
-      limits,
+      limits: TRUSTED_LIMITS,
+      ...options,
       hub: true,
       far: this.info,
     })

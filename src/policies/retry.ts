@@ -2,11 +2,15 @@ import { type Clock, systemClock } from '../core/clock.ts'
 import type { Interceptor, Next, OutgoingCall, Reply } from '../core/interceptor.ts'
 import { type Code, isViaductError, ViaductError } from '../wire/errors.ts'
 import { CALL_TIMEOUT_MS } from '../wire/limits.ts'
-import { count, given, positive, readOptions, share } from './options.ts'
+import { count, flag, given, positive, readOptions, share } from './options.ts'
 
 export interface RetryOptions {
   /** Further tries after the first; default 3. */
   readonly maxRetries?: number
+  /** Further tries of one call, where that is to be fewer. */
+  readonly retriesOf?: (call: OutgoingCall) => number
+  /** `timeoutMs` bounds each try by itself; default false: all of them together. */
+  readonly perTry?: boolean
   /** Longest wait before the first further try; default 100 ms. The wait is drawn from 0 … this: full jitter. */
   readonly initialDelayMs?: number
   /** Default 5,000 ms. */
@@ -38,21 +42,33 @@ export function isRetryable(error: unknown, idempotent: boolean): error is Viadu
 
 /**
  * Makes a call again that failed and may be made again: it never reached its handler, or its method is idempotent.
- * The call's `timeoutMs` bounds all tries together; a wait that would pass it is not begun, and the last error is
+ * The call's `timeoutMs` bounds all tries together, unless `perTry` is set; a wait that would pass it is not begun, and the last error is
  * thrown. `retryAfterMs` of an error is the least that is waited. Streams and one-way calls are left alone.
  */
 export function retry(options?: RetryOptions | true): Interceptor {
-  const { maxRetries, initialDelayMs, maxDelayMs, backoffMultiplier, budget, reserve, clock, random } =
-    readOptions('retry', options, {
-      maxRetries: count(3, 0),
-      initialDelayMs: positive(100, 0),
-      maxDelayMs: positive(5_000, 0),
-      backoffMultiplier: positive(2, 1),
-      budget: share(0.2),
-      reserve: count(10, 0),
-      clock: given<Clock>(systemClock, 'a clock'),
-      random: given<() => number>(Math.random, 'a function'),
-    })
+  const {
+    maxRetries,
+    retriesOf,
+    perTry,
+    initialDelayMs,
+    maxDelayMs,
+    backoffMultiplier,
+    budget,
+    reserve,
+    clock,
+    random,
+  } = readOptions('retry', options, {
+    maxRetries: count(3, 0),
+    retriesOf: given<(call: OutgoingCall) => number>(() => Number.POSITIVE_INFINITY, 'a function'),
+    perTry: flag(false),
+    initialDelayMs: positive(100, 0),
+    maxDelayMs: positive(5_000, 0),
+    backoffMultiplier: positive(2, 1),
+    budget: share(0.2),
+    reserve: count(10, 0),
+    clock: given<Clock>(systemClock, 'a clock'),
+    random: given<() => number>(Math.random, 'a function'),
+  })
   const counts = { calls: 0, retries: 0, recovered: 0, exhausted: 0 }
   const window = { endsAt: 0, calls: 0, retries: 0 }
 
@@ -77,7 +93,8 @@ export function retry(options?: RetryOptions | true): Interceptor {
 
   async function tries(call: OutgoingCall, next: Next): Promise<Reply> {
     const { timeoutMs = CALL_TIMEOUT_MS, signal } = call.options
-    const deadline = timeoutMs === 0 ? Number.POSITIVE_INFINITY : clock.now() + timeoutMs
+    const most = Math.min(maxRetries, retriesOf(call))
+    const deadline = perTry || timeoutMs === 0 ? Number.POSITIVE_INFINITY : clock.now() + timeoutMs
     for (let tried = 0; ; tried++) {
       const leftMs = deadline - clock.now()
       const options =
@@ -87,7 +104,8 @@ export function retry(options?: RetryOptions | true): Interceptor {
         if (tried > 0) counts.recovered++
         return reply
       } catch (error) {
-        if (tried >= maxRetries || signal?.aborted || !isRetryable(error, call.method.idempotent)) throw error
+        const idempotent = call.isIdempotent?.() ?? call.method.idempotent
+        if (tried >= most || signal?.aborted || !isRetryable(error, idempotent)) throw error
         const longest = Math.min(maxDelayMs, initialDelayMs * backoffMultiplier ** tried)
         const delayMs = Math.max(error.retryAfterMs ?? 0, random() * longest)
         if (clock.now() + delayMs >= deadline || !mayRetry()) throw error
