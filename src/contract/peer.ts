@@ -34,6 +34,7 @@ import {
   callAll,
   type PeerSelection,
 } from './fanOut.ts'
+import { PolicyReporter } from './policyReporter.ts'
 import { type Handlers, type ServeOptions, serve } from './serve.ts'
 import {
   type ContractEvent,
@@ -67,6 +68,8 @@ export class Peer implements Server {
   #finished = false
   readonly #onRefused = new Set<(topic: string) => void>()
   #resumed: (() => void)[] = []
+  /** What policies count is told to a hub. */
+  readonly #reporter = new PolicyReporter(() => this.#core)
 
   /** @param resumes somebody brings another link when this one is lost: see {@link resume}. */
   constructor(core: PeerCore, info: PeerInfo = NOBODY, resumes = false) {
@@ -118,6 +121,7 @@ export class Peer implements Server {
   resume(core: PeerCore, info: PeerInfo): void {
     this.#adopt(core)
     this.#info = info
+    this.#reporter.again()
     for (const [method, served] of this.#served) served.serving = core.handle(method, served.handler)
     for (const resumed of this.#resumed.splice(0)) resumed()
   }
@@ -125,6 +129,7 @@ export class Peer implements Server {
   /** No further link will come. */
   finish(reason: CloseReason): void {
     this.#finished = true
+    this.#reporter.end()
     this.#settleClosed(reason)
     for (const resumed of this.#resumed.splice(0)) resumed()
   }
@@ -184,6 +189,7 @@ export class Peer implements Server {
 
   /** A contract's methods as functions, towards a target; without one, towards the far end of the link. */
   client<E>(contract: ContractOf<E>, target?: Target, options?: ClientOptions): Client<E> {
+    if (options?.policies) this.#reporter.add(options.policies, contract['~contract'].name)
     return client(this.to(target), contract, options)
   }
 
@@ -199,6 +205,7 @@ export class Peer implements Server {
     options: ServeOptions & { readonly partial: true },
   ): Serving
   serve<E>(contract: ContractOf<E>, handlers: Partial<Handlers<E>>, options: ServeOptions = {}): Serving {
+    if (options.policies) this.#reporter.add(options.policies, contract['~contract'].name)
     return serve(this, contract, handlers, { ...options, partial: true })
   }
 

@@ -148,6 +148,11 @@ export class PeerCore implements Caller, Publisher, Server {
     return this.link.closed !== undefined
   }
 
+  /** Whether the far end is a hub. */
+  get hasHub(): boolean {
+    return this.#announcements !== undefined
+  }
+
   /** Calls that are open in both directions. */
   get openCalls(): number {
     return this.#outgoing.open + this.#callee.table.open
