@@ -31,6 +31,10 @@ export class Histogram {
   count = 0
   maxMs = 0
 
+  get memoryBytes(): number {
+    return this.#counts.byteLength
+  }
+
   record(ms: number): void {
     this.#add(bucketOf(ms), 1)
     if (ms > this.maxMs) this.maxMs = ms

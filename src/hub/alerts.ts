@@ -97,7 +97,7 @@ export const MAX_ALERTS = 1000
  * Windows in which nothing at all went on count for clearing.
  */
 export class Alerts {
-  readonly #metrics: Metrics
+  readonly #metrics: Pick<Metrics, 'listen'>
   readonly #thresholds: ReadonlyMap<AlertName, number>
   readonly #raiseAfter: number
   readonly #clearShare: number
@@ -107,7 +107,7 @@ export class Alerts {
   readonly #listeners = new Set<(change: AlertChange) => void>()
   #unlisten: (() => void) | undefined
 
-  constructor(metrics: Metrics, options: AlertOptions = {}) {
+  constructor(metrics: Pick<Metrics, 'listen'>, options: AlertOptions = {}) {
     const { thresholds = {}, raiseAfter = 1, clearShare = 0.8, clearAfter = 2, minMessages = 10 } = options
     this.#metrics = metrics
     this.#thresholds = new Map(

@@ -31,6 +31,7 @@ const SERVICE_LIMITS: PeerLimits = {
   ...TRUSTED_LIMITS,
   ...LINK_BODY_LIMITS,
   messageBytes: HUB_BODY_BYTES,
+  sentBytes: TRUSTED_LIMITS.messageBytes,
 }
 
 /** How a hub measures its traffic, and when it raises an alarm. */
