@@ -43,6 +43,19 @@ export class Tally {
     return percent(this.dropped, this.messages + this.dropped)
   }
 
+  /** Adds what was counted in another time; the average of queues is its maker's to say. */
+  add(other: Tally): void {
+    this.messages += other.messages
+    this.bytes += other.bytes
+    this.ended += other.ended
+    this.failed += other.failed
+    this.timedOut += other.timedOut
+    this.dropped += other.dropped
+    this.retries += other.retries
+    this.maxQueueSize = Math.max(this.maxQueueSize, other.maxQueueSize)
+    this.latency.add(other.latency)
+  }
+
   /** @param ms how long it was counted. */
   metrics(ms: number): IPCMetrics {
     const seconds = Math.max(ms, 1) / 1000
