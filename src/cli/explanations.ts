@@ -238,7 +238,7 @@ const REASON_TEXTS: Record<string, Text> = {
   ],
   TOO_MANY_WATCHES: [
     'RESOURCE_EXHAUSTED',
-    'As many watch who is on the hub as may at once: 64, and 8 of one peer.',
+    'As many watch who is on the hub, its metrics and its alerts as may at once: 64, and 8 of one peer.',
     ['watches were left open: a loop over watch() that is never left'],
     ['leave the loop, or call its cancel()', 'share one watch within a process'],
   ],
@@ -377,6 +377,27 @@ const REASON_TEXTS: Record<string, Text> = {
     'A limit is no number, or out of its range.',
     ['a value was computed wrongly, or is in another unit'],
     ['the message names the limit and its range'],
+  ],
+  BAD_OPTION: [
+    'INVALID_ARGUMENT',
+    'Something was made with an option that it does not have, or a value that does not fit.',
+    [
+      'a misspelt name',
+      'a value in another unit: a share where a number of messages is meant, seconds for ms',
+    ],
+    ['the path names the option, the message what it takes'],
+  ],
+  BAD_REPORT: [
+    'INVALID_ARGUMENT',
+    'A peer’s report of its policies is not of the form that the hub takes.',
+    ['a policy counts with something else than numbers and short texts', 'there are over 256 policies'],
+    ['the path names the entry; see $hub.report in PROTOCOL.md'],
+  ],
+  QUEUE_CLOSED: [
+    'UNAVAILABLE',
+    'The queue was closed; the message is not in it.',
+    ['close() was called while somebody waited to enqueue, or before'],
+    ['stop sending first, then close'],
   ],
   BAD_BUSY: [
     'INVALID_ARGUMENT',

@@ -11,7 +11,8 @@ const MAX_POLICIES = 256
 const MAX_STATS = 64
 const MAX_NAME = 256
 const MAX_TEXT = 128
-const MARGIN_BYTES = 64
+/** The list and its name. */
+const FRAME_BYTES = 64
 
 /**
  * Tells the hub what the policies of a peer have counted, when that has changed, at most once a second. Without policies
@@ -60,11 +61,13 @@ export class PolicyReporter {
     const core = this.#present()
     if (core.isClosed) return
     const policies = []
-    let bytes = 0
+    let bytes = FRAME_BYTES
     for (const [policy, name] of this.#policies) {
       const row = { policy: (policy.policy || 'policy').slice(0, MAX_NAME), name, stats: statsOf(policy) }
-      bytes += bytesOf(row.policy) + bytesOf(name) + bytesOfStats(row.stats)
-      if (bytes < HUB_BODY_BYTES - MARGIN_BYTES) policies.push(row)
+      const more = bytesOf(row.policy) + bytesOf(name) + bytesOfStats(row.stats)
+      if (bytes + more > HUB_BODY_BYTES) continue
+      bytes += more
+      policies.push(row)
     }
     const told = JSON.stringify(policies)
     if (told !== this.#told && core.notify(REPORT, { policies })) this.#told = told

@@ -307,7 +307,7 @@ describe('options', () => {
     [{ alerts: { thresholds: { p95Latency: -1 } } }, 'metrics.alerts.thresholds.p95Latency'],
     [{ alerts: { thresholds: { p90Latency: 1 } } }, 'metrics.alerts.thresholds.p90Latency'],
     [{ window: 1 }, 'metrics.window'],
-  ])('%o is refused with its name', (metrics, path) => {
+  ])('%o is refused with its name', (metrics: object, path) => {
     expect(() => memoryHub({ metrics })).toThrow(
       expect.objectContaining({ code: 'INVALID_ARGUMENT', reason: 'BAD_OPTION', path }),
     )

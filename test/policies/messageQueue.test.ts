@@ -150,7 +150,7 @@ describe('MessageQueue', () => {
     [{ lowWaterMark: -1 }, 'lowWaterMark'],
     [{ maxWaiting: 0 }, 'maxWaiting'],
     [{ highWatermark: 1 }, 'highWatermark'],
-  ])('%o is refused with its name', (options, name) => {
+  ])('%o is refused with its name', (options: object, name) => {
     expect(() => new MessageQueue(options)).toThrow(
       expect.objectContaining({ reason: 'BAD_OPTION', path: `messageQueue.${name}` }),
     )

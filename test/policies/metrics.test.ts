@@ -141,7 +141,7 @@ describe('the policy metrics', () => {
     [{ windowMs: 0 }, 'metrics.windowMs'],
     [{ maxMethods: 0.5 }, 'metrics.maxMethods'],
     [{ windowMS: 5 }, 'metrics.windowMS'],
-  ])('%o is refused with its name', (options, path) => {
+  ])('%o is refused with its name', (options: object, path) => {
     expect(() => metrics(options)).toThrow(expect.objectContaining({ reason: 'BAD_OPTION', path }))
   })
 })
