@@ -11,8 +11,8 @@ const MAX_POLICIES = 256
 const MAX_STATS = 64
 const MAX_NAME = 256
 const MAX_TEXT = 128
-/** The list and its name. */
-const FRAME_BYTES = 64
+/** No value takes more bytes than three for each character in JSON. */
+const MAX_JSON = HUB_BODY_BYTES / 3 - 32
 
 /**
  * Tells the hub what the policies of a peer have counted, when that has changed, at most once a second. Without policies
@@ -61,26 +61,16 @@ export class PolicyReporter {
     const core = this.#present()
     if (core.isClosed) return
     const policies = []
-    let bytes = FRAME_BYTES
+    let told = ''
     for (const [policy, name] of this.#policies) {
       const row = { policy: (policy.policy || 'policy').slice(0, MAX_NAME), name, stats: statsOf(policy) }
-      const more = bytesOf(row.policy) + bytesOf(name) + bytesOfStats(row.stats)
-      if (bytes + more > HUB_BODY_BYTES) continue
-      bytes += more
+      const text = JSON.stringify(row)
+      if (told.length + text.length > MAX_JSON) continue
+      told += text
       policies.push(row)
     }
-    const told = JSON.stringify(policies)
     if (told !== this.#told && core.notify(REPORT, { policies })) this.#told = told
   }
-}
-
-/** No value takes more: three bytes a character, a number, tags and lengths. */
-function bytesOf(value: string | number): number {
-  return (typeof value === 'string' ? 3 * value.length : 9) + 4
-}
-
-function bytesOfStats(stats: PolicyStats): number {
-  return Object.entries(stats).reduce((sum, [name, value]) => sum + bytesOf(name) + bytesOf(value), 32)
 }
 
 /** What the hub takes of what a policy has counted. */
