@@ -3,6 +3,7 @@ import { type Method, untyped } from '../core/method.ts'
 import { named } from '../core/named.ts'
 import { BodyEncoder } from '../wire/body.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
+import { fieldOf } from '../wire/fieldOf.ts'
 import { linkError } from '../wire/reasons.ts'
 
 /** Whom a broadcast or a call to all is for. What is left out does not narrow it. */
@@ -203,7 +204,7 @@ function questionOf(selection: PeerSelection): {
 }
 
 function rowsOf(answer: unknown, key: 'peers' | 'denied'): PeerIdentity[] {
-  const rows: unknown = typeof answer === 'object' && answer !== null ? Reflect.get(answer, key) : undefined
+  const rows = fieldOf(answer, key)
   return Array.isArray(rows) ? rows.filter(isIdentity) : []
 }
 

@@ -3,11 +3,11 @@ import type { Dictionary } from '../wire/dictionary.ts'
 import { CODES, ViaductError } from '../wire/errors.ts'
 import { FLAG, KIND } from '../wire/frame.ts'
 import { MAX_REFERENCES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
-import { FATE, isReasonName, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
+import { FATE, isReasonName, linkError, REASONS, type ReasonName, reasonName } from '../wire/reasons.ts'
 import { boundsFor } from './bounds.ts'
+import { marksOf } from './callHead.ts'
 import { type ErrorValue, errorFrom, sendError } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
-import { isThenable } from './guards.ts'
 import { InCall, Incoming, type Served } from './incoming.ts'
 import type { InRoutes } from './inRoutes.ts'
 import { Items } from './items.ts'
@@ -17,6 +17,7 @@ import type { Output } from './output.ts'
 import { pump } from './pump.ts'
 import { References, type ReferencesHost } from './references.ts'
 import { Sender } from './sender.ts'
+import { whenSettled } from './settled.ts'
 import type { Sweep } from './sweep.ts'
 
 export interface CalleeOptions {
@@ -52,6 +53,8 @@ export class Callee {
       (call, value) => {
         // Advice: a handler that reports faster than the link carries fills no queue with it.
         if (this.table.get(call.id) !== call || output.full) return
+        // What has to be cut, and all that is said after it, goes by one sender.
+        call.sender ??= new Sender(output.link.outbox, call.lane, call.id, 0)
         this.#answer(call, KIND.PROGRESS, value, undefined)
       },
     )
@@ -66,7 +69,6 @@ export class Callee {
   call(message: Message): void {
     const { id, isOneWay } = message
     const { link } = this.#output
-    link.accepted++
     if (!isOneWay && !message.wasCut && !this.begin(id, message.hasUpload)) {
       link.violation()
       return
@@ -82,7 +84,8 @@ export class Callee {
     const { timeLeft } = message
     const deadline = timeLeft === 0 ? Number.POSITIVE_INFINITY : link.clock.now() + timeLeft
     const lane = message.flags & FLAG.LANE
-    const call = new InCall(this.table, id, route.source, served, lane, same, message.window, deadline)
+    const marks = message.hasHead ? marksOf(message.head()) : undefined
+    const call = new InCall(this.table, id, route.source, served, lane, same, message.window, deadline, marks)
     let input: unknown
     try {
       input = message.read(
@@ -92,7 +95,7 @@ export class Callee {
       )
     } catch (error) {
       if (isOneWay) return
-      this.table.set(call)
+      this.#enter(call)
       this.#fail(call, named(error, served.method, 'input'))
       return
     }
@@ -101,8 +104,14 @@ export class Callee {
       return
     }
     if (message.hasUpload) this.#acceptUpload(call)
-    this.table.set(call)
+    this.#enter(call)
     this.#run(call, input)
+  }
+
+  /** A call runs until {@link #left}. */
+  #enter(call: InCall): void {
+    this.table.set(call)
+    call.served.running++
   }
 
   /** What the functions of a CALL become for its handler. */
@@ -142,7 +151,9 @@ export class Callee {
     try {
       const value = message.read(undefined, boundsFor(references.peer, this.#options.limits))
       if (message.method === 0) pending.resolve(value)
-      else pending.reject(errorFrom(value, what))
+      else if (message.isEmpty && message.route !== 0) {
+        pending.reject(linkError(reasonName(message.route), what, 'not-sent'))
+      } else pending.reject(errorFrom(value, what))
     } catch (error) {
       pending.reject(labelled(error, references.name, `callbacks[${pending.index}].result`))
     }
@@ -185,18 +196,12 @@ export class Callee {
   }
 
   #run(call: InCall, input: unknown): void {
-    const { served } = call
-    served.running++
     try {
-      const result = served.handler(input, call)
-      if (isThenable(result)) {
-        result.then(
-          (output) => this.#answered(call, output),
-          (error) => this.#fail(call, error),
-        )
-      } else {
-        this.#answered(call, result)
-      }
+      whenSettled(
+        call.served.handler(input, call),
+        (output) => this.#answered(call, output),
+        (error) => this.#fail(call, error),
+      )
     } catch (error) {
       this.#fail(call, error)
     }
@@ -218,8 +223,9 @@ export class Callee {
       this.#fail(call, linkError('CANCELLED', method.name, 'unknown'))
       return
     }
-    const sender = new Sender(this.#output.link.outbox, call.lane, call.id, call.window)
-    call.sender = sender
+    call.sender ??= new Sender(this.#output.link.outbox, call.lane, call.id, 0)
+    const { sender } = call
+    sender.credit += call.window
     const stop = pump(this.#output, items, {
       sender,
       id: call.id,
@@ -253,7 +259,7 @@ export class Callee {
       return
     }
     references.sender = call.sender
-    references.answered()
+    references.answered(leaseMs)
     this.table.keep(call.id, references)
     this.#left(call)
   }
@@ -383,9 +389,7 @@ function runOneWay(call: InCall, input: unknown): void {
   const ended = (): void => left(served)
   served.running++
   try {
-    const result = served.handler(input, call)
-    if (isThenable(result)) result.then(ended, ended)
-    else ended()
+    whenSettled(served.handler(input, call), ended, ended)
   } catch {
     // Nobody waits for it.
     ended()

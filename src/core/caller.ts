@@ -2,10 +2,11 @@ import type { BodyLimits } from '../wire/body.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { FLAG, KIND } from '../wire/frame.ts'
 import { MAX_KEY_BYTES, TAG, textEntry } from '../wire/head.ts'
-import { CALL_TIMEOUT_MS, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
+import { CALL_TIMEOUT_MS, FRAGMENT_BYTES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
 import { linkError, type ReasonName, reasonName } from '../wire/reasons.ts'
 import { boundsFor } from './bounds.ts'
 import type { CallOptions } from './call.ts'
+import { callHead } from './callHead.ts'
 import { errorFrom } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
 import { Functions } from './functions.ts'
@@ -64,6 +65,13 @@ export class Calls {
     this.#sweep = sweep
     this.#onEnded = onEnded
     this.#debug = debug
+    output.link.outbox.onleave = (entry) => output.link.count(entry, (id, number) => this.#leaves(id, number))
+  }
+
+  /** A CALL that had waited leaves, or the first frame of one that is cut. */
+  #leaves(id: number, number: number): void {
+    const call = this.#table.get(id)
+    if (call) call.number = number
   }
 
   get #now(): number {
@@ -100,7 +108,9 @@ export class Calls {
       credit,
       head,
     )
-    return cut ? this.#notifyLarge(method, cut, lane) : true
+    if (cut) return this.#notifyLarge(method, cut, lane)
+    if (!writer.entry) link.called++
+    return true
   }
 
   /** A one-way message that is cut borrows an id until its last fragment is written. */
@@ -166,9 +176,14 @@ export class Calls {
     if (timeoutMs < 0) return refuse('DEADLINE_EXCEEDED')
     const signal = options?.signal
     if (signal?.aborted) return refuse('CANCELLED', cancelled(method, signal.reason, 'not-sent'))
+    let index: number
+    try {
+      index = this.#routes.index(route, method)
+    } catch (error) {
+      return refuse('CANCELLED', error)
+    }
     const id = this.#table.take()
     if (id < 0) return refuse('TOO_MANY_CALLS')
-    const index = this.#routes.index(route, method)
     const same = route.same[index] === true
     const lane = LANE_OF[options?.lane ?? method.lane]
     const window = items ? Math.max(MIN_WINDOW_BYTES, options?.windowBytes ?? WINDOW_BYTES) : 0
@@ -198,6 +213,7 @@ export class Calls {
       sender: undefined,
       onProgress: options?.onProgress,
       functions: undefined,
+      number: 0,
       entry: undefined,
       at: 0,
       headed: settling.headed,
@@ -217,9 +233,8 @@ export class Calls {
         input,
         dictionary,
         eager,
-        undefined,
-        undefined,
-        true,
+        FRAGMENT_BYTES,
+        options && callHead(options),
       )
       const functions = writer.takeReferences()
       if (functions.length > 0) call.functions = this.#functions(call, lane, functions)
@@ -233,6 +248,7 @@ export class Calls {
       } else {
         call.entry = writer.entry
         call.at = writer.at
+        if (!call.entry) call.number = ++link.called
       }
     } catch (error) {
       this.#table.giveBack(id)
@@ -456,8 +472,10 @@ export class Calls {
     if (!call) return
     const error = linkError('MESSAGE_TOO_LARGE', `${call.method.name}: its answer`, 'unknown')
     this.#table.abandon(call, 'MESSAGE_TOO_LARGE', error)
-    if (goesOn) return
-    this.#table.free(id)
+    // That has freed the slot of a call that had not left the outbox: nothing answers it.
+    const isTaken = this.#table.get(id) === call
+    if (goesOn && isTaken) return
+    if (isTaken) this.#table.free(id)
     this.#onEnded()
   }
 }

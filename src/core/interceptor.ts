@@ -276,6 +276,12 @@ export class ContextView implements CallContext {
   get deadline(): number {
     return this.#context.deadline
   }
+  get traceparent(): string | undefined {
+    return this.#changed.traceparent ?? this.#context.traceparent
+  }
+  get idempotencyKey(): string | undefined {
+    return this.#context.idempotencyKey
+  }
   get upload(): AsyncIterable<unknown> {
     return this.#changed.upload ?? this.#context.upload
   }
@@ -286,6 +292,7 @@ export class ContextView implements CallContext {
 }
 
 export interface ContextChanges {
+  readonly traceparent?: string | undefined
   readonly upload?: AsyncIterable<unknown>
   readonly progress?: (value: unknown) => void
 }

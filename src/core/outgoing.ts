@@ -1,6 +1,6 @@
 import { type Fate, ViaductError } from '../wire/errors.ts'
 import { AT, KIND } from '../wire/frame.ts'
-import { LEASE_GRACE_MS } from '../wire/limits.ts'
+import { LEASE_GRACE_MS, MAX_LEASE_MS } from '../wire/limits.ts'
 import { FATE, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
 import type { CallOptions } from './call.ts'
 import { EFFECT, EVENT, effectOf, nextState, Slots, STATE, slotOf, step } from './exchange.ts'
@@ -37,6 +37,8 @@ export interface OutCall {
   onProgress: ((value: unknown) => void) | undefined
   /** The functions that the input refers to. */
   functions: Functions | undefined
+  /** The how manieth CALL of this link it is; 0 until it has left. */
+  number: number
   /** Where the CALL waits if it had to, so that it can be called off. */
   entry: Entry | undefined
   at: number
@@ -130,7 +132,7 @@ export class Outgoing {
     if (!call?.functions) return undefined
     call.release?.()
     call.release = call.onProgress = call.sender = call.entry = undefined
-    call.functions.leaseMs = leaseMs
+    call.functions.leaseMs = Math.min(MAX_LEASE_MS, leaseMs)
     call.idleAt = Number.POSITIVE_INFINITY
     this.used(call)
     return call

@@ -34,7 +34,7 @@ import type { Served } from './incoming.ts'
 import { InRoutes } from './inRoutes.ts'
 import { type CloseReason, isOptional, Link, type LinkEvents } from './link.ts'
 import { Message } from './message.ts'
-import { type Method, untyped } from './method.ts'
+import { checkMethod, type Method, untyped } from './method.ts'
 import { Outgoing } from './outgoing.ts'
 import { Output } from './output.ts'
 import { OutRoutes } from './outRoutes.ts'
@@ -102,6 +102,8 @@ export class PeerCore implements Caller, Publisher, Server {
   readonly #pinging = new Set<() => void>()
   readonly #announcements: Announcements | undefined
   #onDrained: (() => void) | undefined
+  /** The far end has seen our GOAWAY: no call that crossed it is still to come. */
+  #goawaySeen = false
   readonly #closed: Promise<CloseReason>
   #settleClosed: (reason: CloseReason) => void = () => {}
 
@@ -236,6 +238,7 @@ export class PeerCore implements Caller, Publisher, Server {
     options: SubscriptionOptions,
     yielded: (data: unknown, event: EventInfo | undefined) => Yielded,
   ): TopicSubscription<Yielded> {
+    checkMethod(topic)
     const { overflow = topic.overflow, maxAgeMs, group, lastEventId, onGap, ...call } = options
     const wish = {
       overflow,
@@ -314,6 +317,7 @@ export class PeerCore implements Caller, Publisher, Server {
     } else if (length - HEADER_BYTES !== padded(payloadBytes)) {
       this.link.violation()
     } else {
+      if (kind === KIND.CALL) this.link.accepted++
       this.#receive(this.#message.frame(bytes, at, payloadBytes))
     }
   }
@@ -379,6 +383,8 @@ export class PeerCore implements Caller, Publisher, Server {
       this.link.violation()
       return
     }
+    // Counted by its first frame: in that order the far end counts too.
+    if (kind === KIND.CALL) this.link.accepted++
     const id = readU32(bytes, at + AT.id)
     const side = (flags & FLAG.ANSWER) === 0 ? this.#callee : this.#calls
     if (kind !== KIND.FRAGMENT) {
@@ -438,14 +444,17 @@ export class PeerCore implements Caller, Publisher, Server {
       this.#onDrained = finished
       void this.#closed.then(finished)
       // The far end has seen GOAWAY when it answers this; calls that crossed it have come before.
-      this.link.ping(() => this.#checkDrained())
+      this.link.ping(() => {
+        this.#goawaySeen = true
+        this.#checkDrained()
+      })
     })
     this.close()
   }
 
   #checkDrained(): void {
     // Answers that still wait in the outbox are part of finishing.
-    if (this.#callee.draining && this.openCalls === 0 && !this.link.outbox.congested) this.#onDrained?.()
+    if (this.#goawaySeen && this.openCalls === 0 && !this.link.outbox.congested) this.#onDrained?.()
   }
 
   /** Ends the link now. Calls that are open fail with LINK_LOST. */
@@ -457,7 +466,9 @@ export class PeerCore implements Caller, Publisher, Server {
     this.#sweep.stop()
     // A subscription has no end of its own: a link that ends in good order is one.
     if (reason === 'GOING_AWAY') this.#outgoing.endSubscriptions()
-    this.#outgoing.fail((call) => linkError('LINK_LOST', `${call.method.name} (${reason})`, 'unknown'))
+    this.#outgoing.fail((call) =>
+      linkError('LINK_LOST', `${call.method.name} (${reason})`, this.link.fateOf(call.number)),
+    )
     this.#callee.table.fail(linkError('LINK_LOST', `the caller’s link (${reason})`, 'unknown'))
     for (const lost of this.#pinging) lost()
     this.#pinging.clear()

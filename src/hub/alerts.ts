@@ -1,5 +1,5 @@
 import type { Tally } from '../core/ipcMetrics.ts'
-import { between, checkOptions, type OptionKind, whole } from '../policies/options.ts'
+import { count, given, type Rule, readOptions, share } from '../policies/options.ts'
 import type { Metrics, Window } from './metrics.ts'
 
 const RULES = {
@@ -30,16 +30,11 @@ export interface AlertOptions {
   readonly minMessages?: number
 }
 
-const KINDS: Readonly<Record<string, OptionKind>> = {
-  thresholds: { wanted: 'an object', fits: (value) => typeof value === 'object' && value !== null },
-  raiseAfter: whole(1),
-  clearShare: between(0, 1),
-  clearAfter: whole(1),
-  minMessages: whole(1),
-}
-const THRESHOLD: OptionKind = {
-  wanted: 'a number from 0 on, or false for no such alert',
-  fits: (value) => value === false || (typeof value === 'number' && value >= 0),
+/** A threshold; false: no such alert. */
+function threshold(fallback: number): Rule<number | false> {
+  const accepts = (value: unknown): value is number | false =>
+    value === false || (typeof value === 'number' && value >= 0)
+  return { fallback, expects: 'a number of at least 0, or false for no such alert', accepts }
 }
 
 /** A threshold that was crossed. */
@@ -107,29 +102,33 @@ export class Alerts {
   readonly #listeners = new Set<(change: AlertChange) => void>()
   #unlisten: (() => void) | undefined
 
+  /** @throws ViaductError INVALID_ARGUMENT / BAD_OPTION */
   constructor(metrics: Pick<Metrics, 'listen'>, options: AlertOptions = {}) {
-    const { thresholds = {}, raiseAfter = 1, clearShare = 0.8, clearAfter = 2, minMessages = 10 } = options
+    const read = readOptions('metrics.alerts', options, {
+      thresholds: given<NonNullable<AlertOptions['thresholds']>>({}, 'an object'),
+      raiseAfter: count(1),
+      clearShare: share(0.8),
+      clearAfter: count(2),
+      minMessages: count(10),
+    })
+    const thresholds = readOptions('metrics.alerts.thresholds', read.thresholds, {
+      p95Latency: threshold(RULES.p95Latency.over),
+      p99Latency: threshold(RULES.p99Latency.over),
+      errorRate: threshold(RULES.errorRate.over),
+      dropRate: threshold(RULES.dropRate.over),
+      queueSize: threshold(RULES.queueSize.over),
+    })
     this.#metrics = metrics
     this.#thresholds = new Map(
       NAMES.flatMap((name) => {
-        const over = thresholds[name] ?? RULES[name].over
+        const over = thresholds[name]
         return over === false ? [] : [[name, over] as const]
       }),
     )
-    this.#raiseAfter = raiseAfter
-    this.#clearShare = clearShare
-    this.#clearAfter = clearAfter
-    this.#minMessages = minMessages
-  }
-
-  /** @throws ViaductError INVALID_ARGUMENT / BAD_OPTION */
-  static check(options: AlertOptions): void {
-    checkOptions('metrics.alerts', options, KINDS)
-    checkOptions(
-      'metrics.alerts.thresholds',
-      options.thresholds ?? {},
-      Object.fromEntries(NAMES.map((name) => [name, THRESHOLD])),
-    )
+    this.#raiseAfter = read.raiseAfter
+    this.#clearShare = read.clearShare
+    this.#clearAfter = read.clearAfter
+    this.#minMessages = read.minMessages
   }
 
   /** Alerts that stand now. */

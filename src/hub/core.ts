@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts'
 import { type CloseReason, Link } from '../core/link.ts'
 import { type PeerCore, type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from '../core/peer.ts'
 import type { Transport } from '../core/transport.ts'
-import { anything, checkOptions, whole } from '../policies/options.ts'
+import { positive, type Rule, readOptions } from '../policies/options.ts'
 import { ADMISSION_TIMEOUT_MS, CALL_TIMEOUT_MS, HUB_BODY_BYTES } from '../wire/limits.ts'
 import { LINK_BODY_LIMITS } from '../wire/linkBody.ts'
 import { type AlertOptions, Alerts, alertLine } from './alerts.ts'
@@ -39,6 +39,13 @@ export interface MetricsOptions extends MetricsTimes {
   /** When to tell and log that a threshold was crossed; false: nobody asks for it but those who listen. */
   readonly alerts?: AlertOptions | false
 }
+
+const alertsOption: Rule<AlertOptions | false> = {
+  fallback: {},
+  expects: 'an object, or false',
+  accepts: (value) => value === false || (typeof value === 'object' && value !== null),
+}
+const METRICS = { windowMs: positive(60_000), sampleMs: positive(1_000), alerts: alertsOption }
 
 export interface HubOptions {
   readonly clock: Clock
@@ -126,9 +133,7 @@ export class HubCore {
       wait: (port, route, bytes, at, length) => this.#waiting.add(port, route, bytes, at, length),
     })
     this.#waiting = new Waiting(this.clock, this.switch, CALL_TIMEOUT_MS)
-    const { metrics = {} } = options
-    const { alerts = {}, ...times } = metrics
-    checkMetrics(metrics)
+    const { alerts, ...times } = readOptions('metrics', options.metrics, METRICS)
     this.metrics = new Metrics(
       {
         clock: this.clock,
@@ -224,7 +229,14 @@ export class HubCore {
           settle()
           if (!info) return
           this.registry.get(info.id)?.link.close('REPLACED')
-          port = new Port(this.#numbers++, link, info, this.manifest.limits(info.id, info.type), this.#budget)
+          port = new Port(
+            this.#numbers++,
+            link,
+            info,
+            this.manifest.limits(info.id, info.type),
+            this.#budget,
+            this.manifest.rates(info.id, info.type),
+          )
           if (options.supervised) this.#supervised.add(port)
           if (options.onReady) this.#onReady.set(port, options.onReady)
           this.#enter(port)
@@ -251,6 +263,8 @@ export class HubCore {
         settle()
         if (port) this.#leave(port, reason)
         options.onClosed?.(reason)
+        // Calls may have waited for it, and nobody else may be on the way.
+        this.#waiting.retry()
       },
     })
     const cancel = proven
@@ -375,12 +389,6 @@ export class HubCore {
     this.switch.stop()
     this.metrics.stop()
   }
-}
-
-/** @throws ViaductError INVALID_ARGUMENT / BAD_OPTION */
-function checkMetrics(options: MetricsOptions): void {
-  checkOptions('metrics', options, { windowMs: whole(1), sampleMs: whole(1), alerts: anything })
-  if (options.alerts) Alerts.check(options.alerts)
 }
 
 function hex(bytes: Uint8Array): string {

@@ -97,7 +97,7 @@ export class Metrics {
   #beganAt: number
   #cancel: (() => void) | undefined
 
-  constructor(host: MetricsHost, { windowMs = 60_000, sampleMs = 1_000 }: MetricsTimes = {}) {
+  constructor(host: MetricsHost, { windowMs, sampleMs }: Required<MetricsTimes>) {
     this.#host = host
     this.#windowMs = windowMs
     this.#sampleMs = Math.min(sampleMs, windowMs)

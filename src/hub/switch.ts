@@ -53,7 +53,9 @@ export class Switch {
 
   add(port: Port): void {
     this.ports.add(port)
-    port.link.outbox.onheld = (entry) => this.#held(port, entry)
+    const { forwarded, link } = port
+    link.outbox.onheld = (entry) => this.#held(port, entry)
+    link.outbox.onleave = (entry) => link.count(entry, (id, number) => forwarded.leaves(id, number))
   }
 
   /** One frame of a peer. */
@@ -102,6 +104,7 @@ export class Switch {
     }
     from.calls++
     from.link.accepted++
+    if (from.link.leaving) return this.#refuse(from, id, oneWay, 'DRAINING')
     const route = from.routes[readU32(bytes, at + AT.route)]
     const index = readU16(bytes, at + AT.method)
     const method = route?.methods[index]
@@ -112,12 +115,17 @@ export class Switch {
     if (payloadBytes > from.limits.messageBytes) {
       return this.#refuse(from, id, oneWay, 'MESSAGE_TOO_LARGE', route, index)
     }
+    const binding = route.gathering ? undefined : pick(route, index, this.#turn++)
+    if (from.rates) {
+      const isServed = route.gathering !== undefined || binding !== undefined
+      const waitMs = from.rates.take(from.info.id, method.name, this.clock.now(), isServed)
+      if (waitMs > 0) return this.#refuse(from, id, oneWay, 'RATE_LIMITED', route, index, waitMs)
+    }
     if (route.gathering) {
       route.gathering.call(from, route, index, bytes, at, length)
       return
     }
     const same = (flags & FLAG.DICTIONARY) !== 0
-    const binding = pick(route, index, this.#turn++)
     if (!binding) {
       if (!oneWay && route.awaited() && this.#events.wait(from, route, bytes, at, length)) return
       return this.#refuse(from, id, oneWay, nobody(route, index), route, index)
@@ -139,7 +147,7 @@ export class Switch {
     if (oneWay && (flags & FLAG.MORE) === 0) {
       if (this.tap !== undefined)
         this.tap.emit('notify', from.info.id, to.info.id, method.name, flags, payloadBytes)
-      this.#forward(from, to, flags, bytes, at, length, 0, binding.route)
+      if (this.#forward(from, to, flags, bytes, at, length, 0, binding.route)) to.link.called++
       return
     }
     const asked = oneWay ? 0 : readU32(bytes, at + AT.window)
@@ -171,6 +179,7 @@ export class Switch {
     table.references[farSlot] = oneWay ? 0 : Math.min(MAX_REFERENCES, referencesIn(bytes, at, length))
     table.backs[farSlot] = 0
     table.leases[farSlot] = 0
+    table.numbers[farSlot] = 0
     const now = this.clock.now()
     table.startedAt[farSlot] = now
     table.timed[farSlot] = false
@@ -186,7 +195,8 @@ export class Switch {
     if (this.tap !== undefined) {
       this.tap.emit(oneWay ? 'notify' : 'call', from.info.id, to.info.id, method.name, flags, payloadBytes)
     }
-    this.#forward(from, to, flags, bytes, at, length, farId, binding.route)
+    if (this.#forward(from, to, flags, bytes, at, length, farId, binding.route))
+      table.numbers[farSlot] = ++to.link.called
   }
 
   /** A frame of a caller about a call that it has made. */
@@ -295,7 +305,9 @@ export class Switch {
       this.#count(table.traffic[far], payloadBytes)
     }
     if (this.tap !== undefined) this.#tapUp(this.tap, from, to, far, kind, flags, payloadBytes)
-    this.#forward(from, to, kind === KIND.CREDIT ? flags : lane, bytes, at, length, farId, 0)
+    // In a refused BACK `route` is the number of the reason.
+    const reason = kind === KIND.BACK && payloadBytes === 0 ? readU32(bytes, at + AT.route) : 0
+    this.#forward(from, to, kind === KIND.CREDIT ? flags : lane, bytes, at, length, farId, reason)
     if (kind === KIND.CANCEL && table.kindUp[far] === KIND.NOOP) this.#cutShort(to, far)
   }
 
@@ -419,6 +431,13 @@ export class Switch {
         from.link.violation()
         return
       }
+      if (to.full) {
+        from.refused++
+        const { number, code } = REASONS.QUEUE_FULL
+        const called = readU32(bytes, at + AT.window)
+        from.link.control(KIND.BACK, CODES[code], table.ids[far], number, called)
+        return
+      }
       table.backs[far] = backs
       this.#count(table.traffic[far], payloadBytes)
     }
@@ -497,7 +516,11 @@ export class Switch {
     table.free(slot)
   }
 
-  /** Writes a frame into another peer's outbox under the id and route that it knows. */
+  /**
+   * Writes a frame into another peer's outbox under the id and route that it knows.
+   *
+   * @returns whether it leaves at once.
+   */
   #forward(
     from: Port,
     to: Port,
@@ -507,9 +530,9 @@ export class Switch {
     length: number,
     id: number,
     route: number,
-  ): void {
+  ): boolean {
     // Nobody is there to read it, and what is charged for a closed outbox would never be discharged.
-    if (to.closed !== undefined) return
+    if (to.closed !== undefined) return false
     this.frames++
     const { outbox } = to.link
     const lane = flags & FLAG.LANE
@@ -521,22 +544,31 @@ export class Switch {
       writeU32(bytes, at + AT.id, id)
       writeU32(bytes, at + AT.route, route)
       // What has to wait is copied: it would keep the whole chunk, and only its own bytes are counted.
-      outbox.lend(congested ? bytes.slice(at, at + length) : bytes.subarray(at, at + length), lane, fifo)
-      return
+      const lent = congested ? bytes.slice(at, at + length) : bytes.subarray(at, at + length)
+      return outbox.lend(lent, lane, fifo) === undefined
     }
     const start = outbox.room(length)
     const { slab } = outbox
     slab.set(bytes.subarray(at, at + length), start)
     writeU32(slab, start + AT.id, id)
     writeU32(slab, start + AT.route, route)
-    outbox.commit(start, start + length, lane, to.forwarded.slots.open <= 1, undefined, fifo)
+    const eager = to.forwarded.slots.open <= 1
+    return outbox.commit(start, start + length, lane, eager, undefined, fifo) === undefined
   }
 
   /** Answers a call that is not forwarded. */
-  #refuse(from: Port, id: number, oneWay: boolean, reason: ReasonName, route?: HubRoute, index = 0): void {
+  #refuse(
+    from: Port,
+    id: number,
+    oneWay: boolean,
+    reason: ReasonName,
+    route?: HubRoute,
+    index = 0,
+    retryAfterMs = 0,
+  ): void {
     from.refused++
     const method = route?.methods[index]?.name
-    if (!oneWay) this.bare(from, id, reason, 'not-sent', method, route?.target)
+    if (!oneWay) this.bare(from, id, reason, 'not-sent', method, route?.target, retryAfterMs)
     else if (this.tap !== undefined) {
       this.tap.emit('refused', from.info.id, route?.target ?? 'hub', method ?? '', 0, 0, reason)
     }
@@ -550,9 +582,10 @@ export class Switch {
     fate: 'not-sent' | 'unknown',
     method = '',
     target = 'hub',
+    retryAfterMs = 0,
   ): void {
     const { number, code } = REASONS[reason]
-    to.link.control(KIND.ERROR, CODES[code], id, number, FATE[fate], FLAG.ANSWER)
+    to.link.control(KIND.ERROR, CODES[code], id, number, FATE[fate], FLAG.ANSWER, retryAfterMs)
     if (this.tap === undefined) return
     if (fate === 'not-sent') this.tap.emit('refused', to.info.id, target, method, 0, 0, reason)
     else this.tap.emit('error', target, to.info.id, method, 0, 0, reason)
@@ -674,7 +707,8 @@ export class Switch {
       if (caller && forwarded.kindUp[slot] !== KIND.NOOP) {
         const method = forwarded.traffic[slot]?.method
         const id = forwarded.callerIds[slot] as number
-        this.bare(caller, id, 'TARGET_UNAVAILABLE', 'unknown', method, port.info.id)
+        const fate = port.link.fateOf(forwarded.numbers[slot] as number)
+        this.bare(caller, id, 'TARGET_UNAVAILABLE', fate, method, port.info.id)
       }
       forwarded.codes[slot] = CODES.UNAVAILABLE
       this.#ended(port, slot, KIND.ERROR)

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../core/clock.ts'
 import { ViaductError } from '../wire/errors.ts'
-import { anything, badOption, checkOptions, whole } from './options.ts'
+import { badOption, count, given, readOptions } from './options.ts'
 
 /** What a timer of every host takes: 24 days. */
 const MAX_TIMER_MS = 2 ** 31 - 1
@@ -85,29 +85,29 @@ export class MessageQueue<Message> {
    * the low one is below the high one.
    */
   constructor(options: MessageQueueOptions = {}) {
-    checkOptions('messageQueue', options, {
-      ...{ capacity: whole(1), highWaterMark: whole(1), lowWaterMark: whole(0), maxWaiting: whole(1) },
-      clock: anything,
+    const { capacity, clock, ...read } = readOptions('messageQueue', options, {
+      capacity: count(1000),
+      // What is not given follows from the capacity.
+      highWaterMark: count(0),
+      lowWaterMark: count(-1, 0),
+      maxWaiting: count(0),
+      clock: given<Clock>(systemClock, 'a clock'),
     })
-    const { capacity = 1000, clock = systemClock } = options
-    const { highWaterMark = Math.ceil(capacity * 0.8), maxWaiting = capacity } = options
-    const { lowWaterMark = Math.min(Math.floor(capacity * 0.2), highWaterMark - 1) } = options
+    const highWaterMark = read.highWaterMark || Math.ceil(capacity * 0.8)
+    const lowWaterMark =
+      read.lowWaterMark < 0 ? Math.min(Math.floor(capacity * 0.2), highWaterMark - 1) : read.lowWaterMark
     if (highWaterMark > capacity) {
-      badOption(
-        'messageQueue.highWaterMark',
-        `is ${highWaterMark}: give at most the capacity, ${capacity} messages`,
-      )
+      const text = `${highWaterMark} will not do: give at most the capacity, ${capacity} messages`
+      throw badOption('messageQueue', 'highWaterMark', text)
     }
     if (lowWaterMark >= highWaterMark) {
-      badOption(
-        'messageQueue.lowWaterMark',
-        `is ${lowWaterMark}: give less than the high mark, ${highWaterMark} messages`,
-      )
+      const text = `${lowWaterMark} will not do: give less than the high mark, ${highWaterMark} messages`
+      throw badOption('messageQueue', 'lowWaterMark', text)
     }
     this.capacity = capacity
     this.highWaterMark = highWaterMark
     this.lowWaterMark = lowWaterMark
-    this.#maxWaiting = maxWaiting
+    this.#maxWaiting = read.maxWaiting || capacity
     this.#clock = clock
   }
 

@@ -3,7 +3,7 @@ import { isThenable } from '../core/guards.ts'
 import { type Interceptor, isItems, type Next, type PolicyStats, type Reply } from '../core/interceptor.ts'
 import { type IPCMetrics, Tally } from '../core/ipcMetrics.ts'
 import { isViaductError } from '../wire/errors.ts'
-import { anything, checkOptions, positive, whole } from './options.ts'
+import { count, given, positive, readOptions } from './options.ts'
 
 export interface MetricsPolicyOptions {
   /** How long a window is. Default 60,000. */
@@ -34,9 +34,12 @@ export interface MetricsPolicy extends Interceptor {
  *
  * @throws ViaductError INVALID_ARGUMENT / BAD_OPTION
  */
-export function metrics(options: MetricsPolicyOptions = {}): MetricsPolicy {
-  checkOptions('metrics', options, { windowMs: positive, maxMethods: whole(1), clock: anything })
-  const { windowMs = 60_000, maxMethods = 256, clock = systemClock } = options
+export function metrics(options: MetricsPolicyOptions | true = {}): MetricsPolicy {
+  const { windowMs, maxMethods, clock } = readOptions('metrics', options, {
+    windowMs: positive(60_000),
+    maxMethods: count(256),
+    clock: given<Clock>(systemClock, 'a clock'),
+  })
   const meter = new Meter(clock, windowMs, maxMethods)
   return Object.assign((next: Next): Next => meter.around(next), {
     policy: 'metrics',

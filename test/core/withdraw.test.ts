@@ -1,6 +1,7 @@
 /** Methods that are withdrawn while they run: PROTOCOL.md, sections 3 and 12. */
 import { describe, expect, test } from 'vitest'
 import { untyped } from '../../src/core/method.ts'
+import { TRUSTED_LIMITS } from '../../src/core/peer.ts'
 import { FLAG, KIND } from '../../src/wire/frame.ts'
 import { REASONS } from '../../src/wire/reasons.ts'
 import { collect, echo, errorOf, list, outcome, rig, slow, watched } from './rig.ts'
@@ -26,6 +27,22 @@ describe('withdraw', () => {
     expect(await running).toBe('done')
     await gone.promise
     expect(clock.pending).toBe(timers)
+  })
+
+  test('waits for what runs, though the input of another could not be read', async () => {
+    const { near, far, clock } = rig({ far: { limits: { ...TRUSTED_LIMITS, maxDepth: 2 } } })
+    let finish = (_: string): void => {}
+    const served = far.handle(slow, () => new Promise((resolve) => (finish = resolve)))
+    expect(await errorOf(near.call(slow, [[[[1]]]]))).toMatchObject({ reason: 'MALFORMED_BODY' })
+    const running = near.call(slow, 0)
+    await clock.settle()
+    const gone = watched(served.withdraw({ graceMs: Number.POSITIVE_INFINITY }))
+    await clock.settle()
+    expect(gone.settled).toBe(false)
+    finish('done')
+    expect(await running).toBe('done')
+    await clock.settle()
+    expect(gone.settled).toBe(true)
   })
 
   test('a call that crosses it on the wire is refused, not sent, and its handler does not run', async () => {

@@ -262,13 +262,14 @@ describe('rows of traffic', () => {
   it('are bounded, and what they measure is too, with 100,000 pairs of peers', async () => {
     const clock = new VirtualClock()
     const traffic = new TrafficLog()
-    const metrics = new Metrics({
+    const host = {
       clock,
       startedAt: 0,
       traffic: () => traffic.rows(),
       queues: () => ({ peers: new Map(), topics: new Map() }),
       retries: () => ({ peers: new Map(), methods: new Map() }),
-    })
+    }
+    const metrics = new Metrics(host, { windowMs: 60_000, sampleMs: 1000 })
     const reports: MetricsReport[] = []
     const unlisten = metrics.listen((window) => reports.push(reportOf(window)))
     const round = (): void => {
@@ -302,7 +303,7 @@ describe('rows of traffic', () => {
 describe('options', () => {
   it.each([
     [{ windowMs: 0 }, 'metrics.windowMs'],
-    [{ sampleMs: 1.5 }, 'metrics.sampleMs'],
+    [{ sampleMs: -1 }, 'metrics.sampleMs'],
     [{ alerts: { clearShare: 2 } }, 'metrics.alerts.clearShare'],
     [{ alerts: { thresholds: { p95Latency: -1 } } }, 'metrics.alerts.thresholds.p95Latency'],
     [{ alerts: { thresholds: { p90Latency: 1 } } }, 'metrics.alerts.thresholds.p90Latency'],

@@ -8,7 +8,7 @@ import {
   unchecked,
   ViaductError,
 } from '../../src/index.ts'
-import { metrics } from '../../src/policies/index.ts'
+import { calleePolicies, callerPolicies, metrics } from '../../src/policies/index.ts'
 import { VirtualClock } from '../../src/testing/index.ts'
 import { refusal } from '../support/hubRig.ts'
 
@@ -124,6 +124,16 @@ describe('the policy metrics', () => {
     const { total } = policy.snapshot()
     expect(total).toMatchObject({ dropCount: 2, errorRate: 0, maxQueueSize: 0 })
     expect(total.messagesPerSecond).toBeGreaterThan(0)
+  })
+
+  it('has its place in the order of both sides, by its options or as it was made', () => {
+    const own = metrics()
+    expect(callerPolicies({ metrics: true, retry: true }).map(({ policy }) => policy)).toEqual([
+      'metrics',
+      'retry',
+    ])
+    expect(callerPolicies({ metrics: own })).toEqual([own])
+    expect(calleePolicies({ metrics: { windowMs: 1000 } })[0]?.policy).toBe('metrics')
   })
 
   it('counts methods past its bound together', () => {

@@ -10,6 +10,7 @@ from core.frame_notation import (
     Json,
     dictionary_from,
     frame_from,
+    function,
     show,
     value_from,
 )
@@ -24,19 +25,26 @@ from viaduct.core.events import (
     Closed,
     Event,
     Failed,
+    FunctionAnswered,
+    FunctionCalled,
+    FunctionFailed,
     Progressed,
+    PublicationRefused,
+    Registered,
 )
+from viaduct.core.functions import InBack
 from viaduct.core.in_call import InCall
 from viaduct.core.limits import Limits
 from viaduct.core.link import Link
 from viaduct.core.message import Message
 from viaduct.core.method import Method
 from viaduct.core.out_call import OutCall
+from viaduct.core.references import Reference
 from viaduct.wire.body import decode
 from viaduct.wire.errors import ViaductError
 from viaduct.wire.frame import Kind, read_header
 from viaduct.wire.framer import Framer
-from viaduct.wire.limits import HEADER_BYTES
+from viaduct.wire.limits import HEADER_BYTES, LEASE_MS
 
 
 class TalkError(Exception):
@@ -53,6 +61,13 @@ class Party:
         """Items to be sent, and at last ``answer``, ``fail`` or ``finish``."""
         self.reads = 0
         """Reads that wait for an item."""
+        self.called: deque[InBack] = deque()
+        """Calls of functions of its input, which wait for their answers."""
+
+    def reference(self, step: Json) -> Reference:
+        """The function of its caller that a step means."""
+        assert isinstance(self.call, InCall) and self.call.references is not None
+        return self.call.references.all[step["function"]]
 
     def may_send(self) -> bool:
         """An answer that is one value waits for nothing."""
@@ -125,6 +140,7 @@ class TalkPlayer:
             is_hub=self._talk.get("hub", False),
             joining=joining,
         )
+        self._connection.set_stand_in(lambda reference: function(reference.index))
         for described in (*self._talk.get("methods", []), *self._talk.get("serves", [])):
             self._methods[described["name"]] = _method_from(described)
         for described in self._talk.get("serves", []):
@@ -237,11 +253,27 @@ class TalkPlayer:
                     self._see_of(event.call, "value", value=event.value)
             elif isinstance(event, Failed):
                 self._see_of(event.call, "error", **_told(event.error))
+            elif isinstance(event, FunctionCalled):
+                back = event.back
+                back.call.context.called.append(back)
+                self._see_of(back.call, "called", function=back.index, value=back.arguments)
+            elif isinstance(event, FunctionAnswered):
+                self._see("value", of=event.back.context, value=event.value)
+            elif isinstance(event, FunctionFailed):
+                self._see("error", of=event.back.context, **_told(event.error))
             elif isinstance(event, Progressed):
-                if event.call.method.kind == "topic":
-                    self._see_of(event.call, "value", value="ready")
-                else:
-                    self._see_of(event.call, "progress", value=event.value)
+                self._see_of(event.call, "progress", value=event.value)
+            elif isinstance(event, Registered):
+                self._see_registered(event)
+            elif isinstance(event, PublicationRefused):
+                self._see("refused", topic=event.topic)
+
+    def _see_registered(self, event: Registered) -> None:
+        gap = event.gap
+        if gap is not None:
+            missed = "unknown" if gap.missed is None else str(gap.missed)
+            self._see_of(event.call, "gap", missed=missed, **{"from": gap.start, "to": gap.end})
+        self._see_of(event.call, "value", value="ready")
 
     def _see(self, what: str, **fields: object) -> None:
         self._seen.append({"see": what, **fields})
@@ -282,9 +314,7 @@ class TalkPlayer:
         items = party.call.items
         assert items is not None
         if items.waiting:
-            value = items.take()
-            value = value[0] if party.call.method.kind == "topic" else value
-            self._see("item", of=party.label, value=value)
+            self._see("item", of=party.label, **_item_told(party.call, items.take()))
         elif items.error is not None:
             self._see("failed", of=party.label, **_told(items.error))
         else:
@@ -351,6 +381,10 @@ class TalkPlayer:
         elif act in ("cancel", "leave"):
             assert party is not None and isinstance(party.call, OutCall)
             self._peer.cancel(party.call)
+        elif act == "where":
+            assert party is not None and isinstance(party.call, OutCall)
+            assert party.call.standing is not None
+            self._see("where", of=party.label, lastEventId=party.call.standing.last_event_id)
         elif act == "progress":
             assert party is not None and isinstance(party.call, InCall)
             self._peer.progress(party.call, value_from(step["value"]))
@@ -367,11 +401,32 @@ class TalkPlayer:
         elif act == "withdraw":
             assert method is not None
             self._peer.withdraw(method)
+        elif act in ("return", "throw", "back", "keep", "release"):
+            assert party is not None
+            self._do_with_function(party, step)
         elif act == "pass":
             self._now += step["ms"]
             self._heed(self._peer.handle_timeout())
         else:
             self._do_to_link(act)
+
+    def _do_with_function(self, party: Party, step: Json) -> None:
+        act = step["do"]
+        if act == "return":
+            self._peer.answer_back(party.called.popleft(), value_from(step["value"]))
+        elif act == "throw":
+            self._peer.fail_back(party.called.popleft(), _error_from(step["error"]))
+        elif act == "keep":
+            party.reference(step).keep(step.get("leaseMs", LEASE_MS))
+        elif act == "release":
+            party.reference(step).release()
+        else:
+            try:
+                back = party.reference(step).call(value_from(step["args"]))
+            except ViaductError as error:
+                self._see("error", of=step["as"], **_told(error))
+            else:
+                back.context = step["as"]
 
     def _do_to_link(self, act: str) -> None:
         if act == "drain":
@@ -388,12 +443,20 @@ class TalkPlayer:
             raise TalkError(f"unknown action {act}")
 
     def _ask(self, step: Json) -> None:
-        method = self._methods[step["method"]]
+        pattern = step.get("pattern")
+        method = Method(pattern, "topic") if pattern else self._methods[step["method"]]
         label = step["as"]
         timeout_ms = step.get("timeoutMs", 0)
         try:
             if step["do"] == "subscribe":
-                call = self._peer.subscribe(method, timeout_ms=timeout_ms)
+                call = self._peer.subscribe(
+                    method,
+                    overflow=step.get("overflow"),
+                    max_age_ms=step.get("maxAgeMs"),
+                    group=step.get("group"),
+                    last_event_id=step.get("lastEventId"),
+                    timeout_ms=timeout_ms,
+                )
             else:
                 call = self._peer.call(
                     method,
@@ -435,6 +498,20 @@ def _error_from(described: Any) -> Exception:
 
 class Error(Exception):
     """Named as the talks' own language names its errors."""
+
+
+def _item_told(call: InCall | OutCall, item: Any) -> Json:
+    """Of a subscription the event is told too, of one of a pattern as what its subscribers read."""
+    standing = call.standing if isinstance(call, OutCall) else None
+    if standing is None:
+        return {"value": item}
+    value, head = item
+    event = standing.read(head)
+    if event is None:
+        return {"value": value}
+    if "*" in call.method.name:
+        value = {"topic": event.topic, "data": value}
+    return {"value": value, "topic": event.topic, "eventId": event.event_id}
 
 
 def _told(error: ViaductError) -> Json:

@@ -15,6 +15,7 @@ const all = { zone: 'trusted', call: ['*'], publish: ['*'], subscribe: ['*'] }
 const hub = await Hub.listen({
   app,
   base,
+  replay: { '*': { count: 100 }, 'brief.*': { count: 2 }, 'unkept.*': { count: 0 } },
   manifest: {
     main: all,
     python: all,
@@ -66,6 +67,10 @@ const countAborted = () => {
 /** Calls of `node.abandon`, each with what ends it. */
 const abandoned = new Map()
 const until = (signal) => new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+
+/** The function that `node.callBack` kept last, and what the one of `node.lend` was called with. */
+let kept
+let seen = []
 
 const calls = {
   echo: (input) => input,
@@ -155,9 +160,33 @@ const calls = {
     }
     return { sent: values.length, changed }
   },
+  /** Calls the caller's function with 0 to `times - 1`, one after the other, and keeps it for `leaseMs` if given. */
+  async callBack({ callback, times, leaseMs }) {
+    if (leaseMs !== undefined) {
+      kept = callback
+      kept.keep({ leaseMs })
+    }
+    const given = []
+    for (let number = 0; number < times; number++) given.push(await settle(callback(number)))
+    return given
+  },
+  callKept: (value) => settle(kept(value)),
+  release: () => kept.release(),
+  /** Lends a function to a method, which answers with double of a number, and throws at a text. */
+  lend({ method, target }) {
+    seen = []
+    const double = (value) => {
+      seen.push(value)
+      if (typeof value === 'string') throw new ViaductError('NOT_FOUND', value, { reason: 'NoPage' })
+      return typeof value === 'number' ? value * 2 : value
+    }
+    return settle(hub.peer.call(methodOf(method), { double }, { target }))
+  },
+  seen: () => seen,
   publish({ topic, value, key }) {
     hub.peer.core.publish(methodOf(topic, 'topic'), value, key === undefined ? {} : { key })
   },
+  admit: ({ id, type }) => hub.admit(id, { type }),
   supervise: ({ id, ...spec }) => hub.supervise(id, spec),
   whenReady: (id) => hub.whenReady(id),
   kill: ({ id, signal }) => hub.kill(id, signal),
@@ -179,6 +208,13 @@ const streams = {
     } finally {
       countAborted()
     }
+  },
+  /** The events of a topic or pattern, as soon as `ready` has been read. */
+  async *listen(name) {
+    const events = hub.peer.core.subscribeAll(name)
+    await events.ready
+    yield 'ready'
+    for await (const { topic, data } of events) yield { topic, data, source: events.last.source }
   },
   async *double(_, call) {
     for await (const item of call.upload) yield item * 2

@@ -13,14 +13,16 @@ from .. import aio
 from ..aio.calls import OnProgress
 from ..aio.linked_peer import DEFAULT_TIMEOUT
 from ..aio.pump import ItemSource
-from ..core.method import Lane, Method, Overflow
+from ..core.method import Lane, Method
 from ..core.peer_info import PeerInfo
 from ..core.route import Target
 from ..wire.limits import WINDOW_BYTES
 from ..wire.values import UNDEFINED
+from .desk import Desk
 from .loop_thread import LoopThread
 from .pump import Handler, Pump
-from .streams import ItemStream, Subscription
+from .streams import ItemStream
+from .topics import TopicPeer
 
 H = TypeVar("H", bound=Handler)
 
@@ -59,14 +61,13 @@ def join(
     return Peer(thread, peer, ready)
 
 
-class Peer:
+class Peer(TopicPeer):
     """As :class:`viaduct.Peer`, whose functions wait here. Times are in seconds; None is no limit."""
 
     def __init__(self, thread: LoopThread, peer: aio.Peer, reports_ready: bool) -> None:
-        self._thread = thread
-        self._peer = peer
+        super().__init__(thread, peer, reports_ready)
         self._pump = Pump(thread)
-        self._is_unready = reports_ready
+        peer.callbacks_block = True
         thread.do(lambda: peer.on_closed(lambda _: self._pump.wake()))
         atexit.register(self.close)
 
@@ -79,15 +80,6 @@ class Peer:
     def closed(self) -> str | None:
         """Why the link has ended; None while it has not."""
         return self._peer.closed
-
-    def ready(self) -> None:
-        """Tells the hub that this peer takes work now."""
-        self._is_unready = False
-        self._thread.run(self._peer.ready())
-
-    def _report_ready(self) -> None:
-        if self._is_unready and self._peer.closed is None:
-            self.ready()
 
     def close(self) -> None:
         """Ends the link now; what is open fails with LINK_LOST. Happens by itself when the program ends."""
@@ -130,19 +122,26 @@ class Peer:
         on_progress: OnProgress | None = None,
     ) -> Any:
         """Calls a method and returns its output. ``upload`` is read, and ``on_progress`` called, on the
-        link's thread."""
+        link's thread; functions in the input are run on this thread while it waits, and later by
+        :meth:`pump`.
+        """
         self._report_ready()
-        return self._thread.run(
-            self._peer.call(
-                method,
-                input,
-                target=target,
-                timeout=timeout,
-                lane=lane,
-                upload=upload,
-                on_progress=on_progress,
+        desk = Desk(self._thread, self._pump)
+        try:
+            return desk.wait(
+                self._peer.call(
+                    method,
+                    input,
+                    target=target,
+                    timeout=timeout,
+                    lane=lane,
+                    upload=upload,
+                    on_progress=on_progress,
+                    run_function=desk.run_function,
+                )
             )
-        )
+        finally:
+            desk.close()
 
     def stream(
         self,
@@ -156,8 +155,9 @@ class Peer:
         upload: ItemSource | None = None,
         window_bytes: int = WINDOW_BYTES,
     ) -> ItemStream:
-        """Opens a stream: ``for item in peer.stream(…)``."""
+        """Opens a stream: ``for item in peer.stream(…)``. Functions in the input run where it is read."""
         self._report_ready()
+        desk = Desk(self._thread, self._pump)
         stream = self._thread.do(
             lambda: self._peer.stream(
                 method,
@@ -168,9 +168,10 @@ class Peer:
                 lane=lane,
                 upload=upload,
                 window_bytes=window_bytes,
+                run_function=desk.run_function,
             )
         )
-        return ItemStream(self._thread, stream)
+        return ItemStream(self._thread, desk, stream)
 
     def notify(
         self, method: str | Method, input: object = UNDEFINED, *, target: Target | None = None
@@ -178,31 +179,6 @@ class Peer:
         """Sends one way; returns when the outbox has taken it."""
         self._report_ready()
         self._thread.run(self._peer.notify(method, input, target=target))
-
-    def publish(self, topic: str | Method, value: object, *, key: str | None = None) -> None:
-        """Publishes an event on the hub; ``key`` is its conflation key."""
-        self._report_ready()
-        self._thread.run(self._peer.publish(topic, value, key=key))
-
-    def subscribe(
-        self,
-        topic: str | Method,
-        *,
-        overflow: Overflow | None = None,
-        timeout: float | None = DEFAULT_TIMEOUT,
-        window_bytes: int = WINDOW_BYTES,
-    ) -> Subscription:
-        """Subscribes to a topic on the hub; returns when it is registered."""
-        self._report_ready()
-
-        async def subscribe() -> aio.Subscription:
-            subscription = self._peer.subscribe(
-                topic, overflow=overflow, timeout=timeout, window_bytes=window_bytes
-            )
-            await subscription.ready()
-            return subscription
-
-        return Subscription(self._thread, self._thread.run(subscribe()))
 
     def handle(self, method: str | Method, handler: Handler) -> Callable[[], None]:
         """Serves a method until the returned function withdraws it.

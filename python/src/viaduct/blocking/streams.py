@@ -2,59 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, Generic, Protocol, TypeVar
 
 from .. import aio
-from ..wire.head import EventInfo
+from ..core.event_info import EventInfo
+from .desk import Desk
 from .loop_thread import LoopThread
+from .reading import read_next
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+R = TypeVar("R", bound="_Reader[Any]")
 
 
-def read_next(thread: LoopThread, items: AsyncIterator[Any]) -> Any:
-    """The next item.
+class _Readable(Protocol[T_co]):
+    """What a reader reads on the loop's thread."""
 
-    :raises StopIteration: there are no more.
-    """
-
-    async def read() -> tuple[bool, Any]:
-        try:
-            return True, await anext(items)
-        except StopAsyncIteration:
-            return False, None
-
-    is_there, value = thread.run(read())
-    if not is_there:
-        raise StopIteration
-    return value
+    def __aiter__(self) -> AsyncIterator[T_co]: ...
+    def cancel(self) -> None: ...
 
 
-class ItemStream:
-    """Iterate it once. Leaving the loop, or the ``with`` around it, cancels the far handler."""
+class _Reader(Generic[T]):
+    """Iterate it once. Leaving the ``with`` around it ends it."""
 
-    def __init__(self, thread: LoopThread, stream: aio.ItemStream) -> None:
+    def __init__(self, thread: LoopThread, source: _Readable[T]) -> None:
         self._thread = thread
-        self._stream = stream
+        self._source = source
 
-    def __iter__(self) -> ItemStream:
+    def __iter__(self: R) -> R:
         return self
 
-    def __next__(self) -> Any:
-        return read_next(self._thread, aiter(self._stream))
-
-    def output(self) -> Any:
-        """What the handler returned; raises what ended the stream."""
-
-        async def wait() -> Any:
-            return await self._stream.output
-
-        return self._thread.run(wait())
+    def __next__(self) -> T:
+        return read_next(self._thread.run, aiter(self._source))
 
     def cancel(self) -> None:
-        """Ends the stream now; the far handler is told."""
-        self._thread.post(self._stream.cancel)
+        """Ends it now; the far side is told."""
+        self._thread.post(self._source.cancel)
 
-    def __enter__(self) -> ItemStream:
+    def __enter__(self: R) -> R:
         return self
 
     def __exit__(
@@ -66,11 +53,41 @@ class ItemStream:
         self.cancel()
 
 
-class Subscription:
+class ItemStream(_Reader[Any]):
+    """Iterate it once. Leaving the loop, or the ``with`` around it, cancels the far handler."""
+
+    def __init__(self, thread: LoopThread, desk: Desk, stream: aio.ItemStream) -> None:
+        """``desk``: where the functions that it lends are run while it is being read."""
+        super().__init__(thread, stream)
+        self._desk = desk
+        self._stream = stream
+
+    def __next__(self) -> Any:
+        try:
+            return read_next(self._desk.wait, aiter(self._stream))
+        except BaseException:
+            self._desk.close()
+            raise
+
+    def output(self) -> Any:
+        """What the handler returned; raises what ended the stream."""
+
+        async def wait() -> Any:
+            return await self._stream.output
+
+        return self._desk.wait(wait())
+
+    def cancel(self) -> None:
+        """Ends the stream now; the far handler is told."""
+        self._desk.close()
+        super().cancel()
+
+
+class Subscription(_Reader[T]):
     """``with peer.subscribe(topic) as events: for event in events``; it is registered when it is made."""
 
-    def __init__(self, thread: LoopThread, subscription: aio.Subscription) -> None:
-        self._thread = thread
+    def __init__(self, thread: LoopThread, subscription: aio.Subscription[T]) -> None:
+        super().__init__(thread, subscription)
         self._subscription = subscription
 
     @property
@@ -79,27 +96,13 @@ class Subscription:
         return self._subscription.last
 
     @property
+    def last_event_id(self) -> str | None:
+        """Where to go on from: the id of the event that was read last or, before the first, of the position
+        where the subscription began. None of a hub that keeps no events.
+        """
+        return self._subscription.last_event_id
+
+    @property
     def dropped(self) -> int:
         """Events of this subscription that were dropped until :attr:`last`."""
         return self._subscription.dropped
-
-    def __iter__(self) -> Subscription:
-        return self
-
-    def __next__(self) -> Any:
-        return read_next(self._thread, aiter(self._subscription))
-
-    def cancel(self) -> None:
-        """Ends the subscription."""
-        self._thread.post(self._subscription.cancel)
-
-    def __enter__(self) -> Subscription:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.cancel()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..wire.errors import ViaductError
 from ..wire.head import key_head
 from ..wire.limits import CALL_TIMEOUT_MS, MIN_WINDOW_BYTES, WINDOW_BYTES
 from .clock import NEVER
 from .endpoint import Endpoint
+from .functions import InBack
 from .in_call import InCall
-from .method import LANES, Lane, Method
+from .method import LANES, Lane, Method, Overflow
 from .out_call import OutCall
+from .references import Reference
 from .route import TOPICS, Target
 from .sender import Sender
+from .standing import Standing
 
 
 class Connection(Endpoint):
@@ -45,6 +50,7 @@ class Connection(Endpoint):
         ``target``: ``{"id": …}`` or ``{"type": …}``; without one the far end itself. ``timeout_ms`` 0: none.
         ``stream``: takes items, of which ``window_bytes`` may be under way, into ``call.items``.
         ``upload``: items follow by :meth:`send_item`, then :meth:`finish_upload`.
+        Callables in ``value`` are lent to the callee, which calls them by FunctionCalled events.
 
         :raises ViaductError: it was refused, with the fate ``not-sent``.
         """
@@ -57,7 +63,6 @@ class Connection(Endpoint):
             window=max(MIN_WINDOW_BYTES, window_bytes) if stream else 0,
             deadline=self.clock() + timeout_ms if timeout_ms else NEVER,
             has_upload=upload,
-            is_headed=method.kind == "topic",
             idle_ms=idle_ms,
         )
         self._caller.begin(call)
@@ -67,21 +72,39 @@ class Connection(Endpoint):
         self,
         topic: Method,
         *,
+        overflow: Overflow | None = None,
+        max_age_ms: float | None = None,
+        group: str | None = None,
+        last_event_id: str | None = None,
         timeout_ms: float = CALL_TIMEOUT_MS,
         window_bytes: int = WINDOW_BYTES,
     ) -> OutCall:
-        """Subscribes to a topic: items are (value, head), and a Progressed event says it is registered.
+        """Subscribes to a topic, or to a pattern: items are (value, head), ``call.standing`` reads the heads.
+
+        A Registered event comes before them. The options are those of PROTOCOL.md, section 3.
 
         :raises ViaductError: it was refused, with the fate ``not-sent``.
         """
-        return self.call(
-            topic,
-            {"overflow": topic.overflow},
-            target=TOPICS,
-            timeout_ms=timeout_ms,
-            stream=True,
-            window_bytes=window_bytes,
+        wish: dict[str, object] = {"overflow": overflow or topic.overflow}
+        if max_age_ms is not None:
+            wish["maxAgeMs"] = max_age_ms
+        if group is not None:
+            wish["group"] = group
+        if last_event_id is not None:
+            wish["lastEventId"] = last_event_id
+        call = OutCall(
+            id=0,
+            route=self._out_routes.to(TOPICS),
+            method=topic,
+            input=wish,
+            lane=LANES[topic.lane],
+            window=max(MIN_WINDOW_BYTES, window_bytes),
+            deadline=self.clock() + timeout_ms if timeout_ms else NEVER,
+            has_upload=False,
+            standing=Standing(topic.name, last_event_id),
         )
+        self._caller.begin(call)
+        return call
 
     def notify(self, method: Method, value: object, *, target: Target | None = None) -> bool:
         """Sends one way. False when it was not taken: the outbox is full, or the link has ended.
@@ -91,9 +114,16 @@ class Connection(Endpoint):
         return self._caller.notify(self._out_routes.to(target), method, value)
 
     def publish(self, topic: Method, value: object, *, key: str | None = None) -> bool:
-        """Publishes an event, with a conflation key where one is given. As :meth:`notify` otherwise."""
+        """Publishes an event, with a conflation key where one is given. As :meth:`notify` otherwise.
+
+        A PublicationRefused event says, once for each topic, that no rule allows it.
+        """
         head = b"" if key is None else key_head(key)
-        return self._caller.notify(self._out_routes.to(TOPICS), topic, value, head)
+        route = self._out_routes.to(TOPICS)
+        is_taken = self._caller.notify(route, topic, value, head)
+        if is_taken:
+            self._out_routes.sent(route, topic)
+        return is_taken
 
     def cancel(self, call: OutCall, error: ViaductError | None = None) -> None:
         """Fails a call now, with CANCELLED or the given error; the far handler is told."""
@@ -103,7 +133,19 @@ class Connection(Endpoint):
         """The last item of the upload was sent."""
         self._caller.finish(call)
 
+    def answer_back(self, back: InBack, value: object) -> None:
+        """What a function of ours gave. What cannot be sent is an error for the callee."""
+        self._caller.lender.answer(back, value)
+
+    def fail_back(self, back: InBack, raised: BaseException) -> None:
+        """What a function of ours raised."""
+        self._caller.lender.fail(back, raised)
+
     # Calls of the far end.
+
+    def set_stand_in(self, make: Callable[[Reference], object]) -> None:
+        """What handlers get for functions of their callers; the :class:`Reference` unless this is set."""
+        self._callee.borrower.stand_in = make
 
     def serve(self, method: Method) -> None:
         """Calls of this method become CallStarted events until it is withdrawn.

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
 
 from ..wire.errors import ViaductError
+from .event_info import EventGap
 from .peer_info import PeerInfo
 
 if TYPE_CHECKING:
+    from .functions import InBack
     from .in_call import InCall
     from .out_call import OutCall
+    from .references import OutBack
 
 
 @dataclass(slots=True)
@@ -75,6 +78,44 @@ class Progressed:
 
 
 @dataclass(slots=True)
+class FunctionCalled:
+    """A function of ours is to be run with ``back.arguments``, and the connection told what came of it."""
+
+    back: InBack
+
+
+@dataclass(slots=True)
+class FunctionAnswered:
+    """A function of the caller has given this."""
+
+    back: OutBack
+    value: object
+
+
+@dataclass(slots=True)
+class FunctionFailed:
+    """A function of the caller has raised, or can give nothing any more."""
+
+    back: OutBack
+    error: ViaductError
+
+
+@dataclass(slots=True)
+class Registered:
+    """The hub has registered a subscription; ``gap``: what it had to leave out of what it was to go on from."""
+
+    call: OutCall
+    gap: EventGap | None
+
+
+@dataclass(slots=True)
+class PublicationRefused:
+    """No rule allows what is published to this topic here; said once."""
+
+    topic: str
+
+
+@dataclass(slots=True)
 class Ponged:
     """The answer to a ping of ours."""
 
@@ -105,6 +146,11 @@ Event = Union[
     Answered,
     Failed,
     Progressed,
+    FunctionCalled,
+    FunctionAnswered,
+    FunctionFailed,
+    Registered,
+    PublicationRefused,
     Ponged,
     GoingAway,
     Closed,
