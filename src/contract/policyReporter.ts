@@ -78,7 +78,8 @@ function statsOf(policy: Interceptor): PolicyStats {
   const stats: { [name: string]: number | string } = {}
   try {
     for (const [name, value] of Object.entries(policy.stats?.() ?? {}).slice(0, MAX_STATS)) {
-      stats[name.slice(0, MAX_TEXT)] = typeof value === 'string' ? value.slice(0, MAX_TEXT) : value
+      if (typeof value === 'string') stats[name.slice(0, MAX_TEXT)] = value.slice(0, MAX_TEXT)
+      else if (typeof value === 'number') stats[name.slice(0, MAX_TEXT)] = value
     }
   } catch {
     // It is no call's business that a policy cannot count.

@@ -47,7 +47,12 @@ describe('$hub.metrics', () => {
   it('has the metrics of each method and pair in the window, and only of that', async () => {
     const here = rig()
     const { clock, hub, main, worker } = here
-    worker.handle('work', (ms) => later(here, Number(ms)))
+    worker.handle('work', (ms, { signal }) => {
+      const aborted = new Promise<never>((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason))
+      })
+      return Promise.race([later(here, Number(ms)), aborted])
+    })
     worker.handle('fail', () => {
       throw new ViaductError('NOT_FOUND', 'no')
     })
@@ -136,6 +141,15 @@ describe('$hub.metrics', () => {
     await clock.advance(10_000)
     expect(clock.pending).toBe(before)
     hub.close()
+  })
+
+  it('leaves no timer behind when the hub is closed', async () => {
+    const { clock, hub } = rig({ metrics: {} })
+    await clock.advance(20_000)
+    expect(clock.pending).toBeGreaterThan(0)
+    hub.close()
+    await clock.advance(20_000)
+    expect(clock.pending).toBe(0)
   })
 
   it('gives a slow reader the running window for those it missed', async () => {

@@ -6,6 +6,7 @@ import {
   contract,
   type Interceptor,
   method,
+  Peer,
   type PolicyStats,
   unchecked,
 } from '../../src/index.ts'
@@ -71,6 +72,37 @@ describe('a peer with policies', () => {
     hub.close()
     await clock.advance(5000)
     expect(clock.pending).toBe(0)
+  })
+
+  it('reports anew over a further link, because the hub has forgotten it', async () => {
+    const { clock, hub, rows } = rig()
+    const info = { id: 'late', type: 'worker', zone: 'semi', session: '' }
+    const late = new Peer(hub.core.local('late', 'worker'), info, true)
+    late.client(work, undefined, { policies: [counting('cache', () => ({ hits: 1 }))] })
+    await clock.advance(1000)
+    expect(rows()).toMatchObject([{ peer: 'late' }])
+    hub.core.registry.get('late')?.link.close('GOING_AWAY')
+    await clock.advance(5000)
+    expect(rows()).toEqual([])
+    late.resume(hub.core.local('late', 'worker'), info)
+    await clock.advance(1000)
+    expect(rows()).toMatchObject([{ peer: 'late', policy: 'cache', stats: { hits: 1 } }])
+    hub.close()
+  })
+
+  it('may count what it likes: nothing of it ends the program, and the hub gets numbers and texts', async () => {
+    const { clock, hub, main, rows } = rig()
+    const stats = { big: 5n, nothing: undefined, inner: {}, text: 'fine', n: Number.NaN }
+    main.client(work, undefined, {
+      policies: [counting('odd', () => JSON.parse('{}')), counting('', () => stats as never)],
+    })
+    await clock.advance(1000)
+    expect(rows()).toMatchObject([
+      { policy: 'odd', stats: {} },
+      { policy: 'policy', stats: { text: 'fine', n: Number.NaN } },
+    ])
+    expect(Object.keys(rows()[1]?.stats ?? {})).toEqual(['text', 'n'])
+    hub.close()
   })
 
   it('sets no timer when nothing counts, or there is no hub', async () => {
@@ -163,12 +195,19 @@ describe('$hub.report', () => {
       for (let n = 0; n < count; n++) await main.client(work, { id: 'worker' }).do(n)
     }
     await calls(20)
+    const second = hub.peer('worker-2', 'worker')
+    second.serve(work, { do: (n) => n })
+    await clock.settle()
+    for (let n = 0; n < 5; n++) await main.client(work, { id: 'worker-2' }).do(n)
     await report(5)
     await clock.advance(60_000)
     expect(windows[0]).toMatchObject({
-      total: { retryRate: 25 },
-      methods: [{ method: 'work.do', retryRate: 25 }],
-      pairs: [{ from: 'main', to: 'worker', retryRate: 25 }],
+      total: { retryRate: 20 },
+      methods: [{ method: 'work.do', retryRate: 20 }],
+      pairs: [
+        { from: 'main', to: 'worker', retryRate: 20 },
+        { from: 'main', to: 'worker-2', retryRate: 20 },
+      ],
     })
     await calls(10)
     await report(6)

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MessageQueue } from '../../src/policies/messageQueue.ts'
@@ -6,9 +7,13 @@ import { refusal } from '../support/hubRig.ts'
 
 /** Whether a promise has settled by now. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
-  const open = Symbol('open')
-  for (let job = 0; job < 5; job++) await Promise.resolve()
-  return (await Promise.race([promise.catch(() => {}), Promise.resolve(open)])) !== open
+  let settled = false
+  const settle = (): void => {
+    settled = true
+  }
+  promise.then(settle, settle)
+  for (let job = 0; job < 10; job++) await Promise.resolve()
+  return settled
 }
 
 function small(more = {}) {
@@ -112,6 +117,12 @@ describe('MessageQueue', () => {
     for (let n = 0; n < 8; n++) expect(await queue.dequeue(0)).toBe(n)
     await stays
     expect(await queue.dequeue(0)).toBe(9)
+    // Nothing of a wait that is over hangs on to a signal that lives on.
+    const long = new AbortController()
+    const got = queue.dequeue(1000, { signal: long.signal })
+    await queue.enqueue(1)
+    expect(await got).toBe(1)
+    expect(getEventListeners(long.signal, 'abort')).toEqual([])
     expect(await refusal(queue.enqueue(1, { signal: sending.signal }))).toMatchObject({ code: 'CANCELLED' })
     expect(await queue.size()).toBe(0)
   })

@@ -83,6 +83,9 @@ describe('the policy metrics', () => {
     expect(caller.snapshot()).toMatchObject({ windowMs: 1150, total: { maxLatency: 50 } })
     await clock.advance(5000)
     expect(caller.snapshot()).toMatchObject({ methods: {}, total: { maxLatency: 0, messagesPerSecond: 0 } })
+    await at(70)
+    await clock.advance(5000)
+    expect(caller.snapshot()).toMatchObject({ methods: {} })
   })
 
   it('of streams counts items and times the first; who leaves early has not failed', async () => {
