@@ -124,10 +124,11 @@ describe('$hub.metrics', () => {
   })
 
   it('sets no timer while nobody listens', async () => {
-    const { clock, hub, main } = rig()
+    const { clock, hub, main } = rig({ metrics: { windowMs: 60_000, alerts: false } })
     // Until what peers began with is over.
     await clock.advance(20_000)
     const before = clock.pending
+    expect(before).toBe(0)
     const reports = reader<MetricsReport>(main.stream('$hub.metrics', undefined, { timeoutMs: 0 }))
     await reports.next()
     const alerts = reader<AlertNews>(main.stream('$hub.alerts', undefined, { timeoutMs: 0 }))

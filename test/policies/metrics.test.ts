@@ -82,10 +82,11 @@ describe('the policy metrics', () => {
     await clock.advance(1000)
     expect(caller.snapshot()).toMatchObject({ windowMs: 1150, total: { maxLatency: 50 } })
     await clock.advance(5000)
-    expect(caller.snapshot()).toMatchObject({ methods: {}, total: { maxLatency: 0, messagesPerSecond: 0 } })
+    expect(caller.snapshot().methods).toEqual({})
+    expect(caller.snapshot().total).toMatchObject({ maxLatency: 0, messagesPerSecond: 0 })
     await at(70)
     await clock.advance(5000)
-    expect(caller.snapshot()).toMatchObject({ methods: {} })
+    expect(caller.snapshot().methods).toEqual({})
   })
 
   it('of streams counts items and times the first; who leaves early has not failed', async () => {
