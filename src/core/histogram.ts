@@ -36,19 +36,17 @@ export class Histogram {
   }
 
   record(ms: number): void {
-    this.#add(bucketOf(ms), 1)
-    if (ms > this.maxMs) this.maxMs = ms
-  }
-
-  #add(bucket: number, times: number): void {
-    if (bucket < this.#from || bucket >= this.#from + this.#counts.length) this.#reach(bucket)
+    const bucket = bucketOf(ms)
+    this.#reach(bucket)
     const at = bucket - this.#from
-    this.#counts[at] = (this.#counts[at] as number) + times
-    this.count += times
+    this.#counts[at] = (this.#counts[at] as number) + 1
+    this.count++
+    if (ms > this.maxMs) this.maxMs = ms
   }
 
   /** Makes room for a bucket. */
   #reach(bucket: number): void {
+    if (bucket >= this.#from && bucket < this.#from + this.#counts.length) return
     const first = bucket - (bucket % PER_DOUBLING)
     const isFirst = this.#counts.length === 0
     const from = isFirst ? first : Math.min(first, this.#from)
@@ -86,15 +84,24 @@ export class Histogram {
    */
   add(other: Histogram, without?: Histogram): void {
     if (other.count === (without?.count ?? 0)) return
+    // Once for all, not doubling by doubling.
+    this.#reach(other.#from)
+    this.#reach(other.#from + other.#counts.length - 1)
+    const shift = other.#from - this.#from
+    const before = without?.count ? without : undefined
+    const beforeShift = before ? other.#from - before.#from : 0
     let last = 0
     for (let at = 0; at < other.#counts.length; at++) {
-      const bucket = other.#from + at
-      const before = without === undefined ? undefined : without.#counts[bucket - without.#from]
-      const times = (other.#counts[at] as number) - (before ?? 0)
+      const all = other.#counts[at] as number
+      if (all === 0) continue
+      const was = at + beforeShift
+      const isKnown = before !== undefined && was >= 0 && was < before.#counts.length
+      const times = isKnown ? all - (before.#counts[was] as number) : all
       if (times <= 0) continue
-      this.#add(bucket, times)
-      last = bucket
+      this.#counts[at + shift] = (this.#counts[at + shift] as number) + times
+      last = other.#from + at
     }
+    this.count += other.count - (without?.count ?? 0)
     const isLongest = other.maxMs > (without?.maxMs ?? 0)
     this.maxMs = Math.max(this.maxMs, isLongest ? other.maxMs : Math.min(other.maxMs, middleOf(last)))
   }
