@@ -44,8 +44,8 @@ export type {
   TopicEvent,
   WithdrawOptions,
 } from './core/call.ts'
+export { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from './core/linkCore.ts'
 export type { Lane, Method, Overflow } from './core/method.ts'
-export { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from './core/peer.ts'
 export type { Callback, KeepOptions } from './core/references.ts'
 export type { Transport, TransportEvents } from './core/transport.ts'
 export type { HangEvidence, StackFrame } from './host/evidence.ts'
@@ -66,7 +66,8 @@ export type {
 } from './hub/answers.ts'
 export { type CallRule, manifest, type PeerRules, type Rules, type Zone } from './hub/manifest.ts'
 export type { ReplayBounds, ReplayRules } from './hub/replayRules.ts'
-export { connectPeers, type LinkOptions, peerOver } from './transports/direct.ts'
+export { connectPeers, peerOver } from './transports/direct.ts'
+export type { LinkOptions } from './transports/links.ts'
 export { memoryTransports } from './transports/memory.ts'
 export { type PortLike, portTransport } from './transports/port.ts'
 export { openSocket, socketTransport } from './transports/socket.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
 import type { Method } from '../../src/core/method.ts'
-import { TRUSTED_LIMITS } from '../../src/core/peer.ts'
 import { makeDictionary } from '../../src/wire/dictionary.ts'
 import { AT, FLAG, KIND } from '../../src/wire/frame.ts'
 import { TRUSTED_MESSAGE_BYTES } from '../../src/wire/limits.ts'

@@ -1,5 +1,6 @@
+import type { PeerOptions } from '../../src/core/linkCore.ts'
 import { untyped } from '../../src/core/method.ts'
-import { PeerCore, type PeerOptions } from '../../src/core/peer.ts'
+import { PeerCore } from '../../src/core/peer.ts'
 import {
   type FaultLink,
   type FaultOptions,

@@ -4,8 +4,9 @@
  */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
 import { untyped } from '../../src/core/method.ts'
-import { PeerCore, TRUSTED_LIMITS } from '../../src/core/peer.ts'
+import { PeerCore } from '../../src/core/peer.ts'
 import { BodyEncoder, decodeBody } from '../../src/wire/body.ts'
 import { makeDictionary } from '../../src/wire/dictionary.ts'
 import { isViaductError } from '../../src/wire/errors.ts'
