@@ -7,11 +7,11 @@ import {
   MAX_DEFINED_SHAPES,
   MAX_SHAPE_KEYS,
   SHORT_TEXT_UNITS,
-  TAG,
 } from './bodyTags.ts'
 import type { Dictionary } from './dictionary.ts'
 import { ViaductError } from './errors.ts'
 import { ABSENT, Maker, setField } from './shapeMaker.ts'
+import * as TAG from './tag.ts'
 import { readLatin1, readUtf8, readUtf16 } from './text.ts'
 
 /** What one body may hold; both are checked before anything is allocated for it. */

@@ -10,11 +10,11 @@ import {
   SHORT_ARRAY_ITEMS,
   SHORT_SHAPES,
   SHORT_TEXT_UNITS,
-  TAG,
 } from './bodyTags.ts'
 import type { Dictionary } from './dictionary.ts'
 import { MAX_DEPTH, MAX_REFERENCES, SEGMENT_BYTES, TRUSTED_MAX_KEYS } from './limits.ts'
 import { type Layout, type ShapeNode, ShapeTree } from './shapes.ts'
+import * as TAG from './tag.ts'
 import { isLatin1, utf8Bytes, writeLatin1, writeUtf8, writeUtf16 } from './text.ts'
 
 const NO_SHAPES = new ShapeTree([])

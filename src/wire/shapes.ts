@@ -3,7 +3,8 @@
  * the decoder makes objects from a list of keys. Both sides keep what they learn only to be faster: what is
  * written depends on the value and the dictionary alone.
  */
-import { MAX_SHAPE_KEYS, TAG } from './bodyTags.ts'
+import { MAX_SHAPE_KEYS } from './bodyTags.ts'
+import * as TAG from './tag.ts'
 import { isLatin1, utf8Bytes, writeLatin1, writeUtf8, writeUtf16 } from './text.ts'
 
 /** Nodes that a tree may keep from body to body. */

@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { EFFECT, EVENT, effectOf, nextState, STATE, step } from '../../src/core/exchange.ts'
 import { CLOSE_REASONS } from '../../src/core/link.ts'
-import { TAG } from '../../src/wire/bodyTags.ts'
 import { CODES } from '../../src/wire/errors.ts'
 import { AT, FIRST_OPTIONAL_KIND, FLAG, KIND } from '../../src/wire/frame.ts'
 import * as limits from '../../src/wire/limits.ts'
 import { FATE, REASONS } from '../../src/wire/reasons.ts'
+import * as TAG from '../../src/wire/tag.ts'
 
 const text = readFileSync(new URL('../../PROTOCOL.md', import.meta.url), 'utf8')
 const plain = text.replace(/\s+/g, ' ')
