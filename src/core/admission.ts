@@ -1,6 +1,8 @@
 import { BodyEncoder } from '../wire/body.ts'
 import { ViaductError } from '../wire/errors.ts'
-import { AT, KIND, readU32 } from '../wire/frame.ts'
+import { readU32 } from '../wire/frame.ts'
+import * as AT from '../wire/headerAt.ts'
+import * as KIND from '../wire/kind.ts'
 import {
   ADMISSION_BYTES,
   HEADER_BYTES,

@@ -1,5 +1,7 @@
-import { AT, FIRST_OPTIONAL_KIND, KIND, readU16, readU32, writeHeader } from '../wire/frame.ts'
+import { FIRST_OPTIONAL_KIND, readU16, readU32, writeHeader } from '../wire/frame.ts'
 import { isLegal } from '../wire/framer.ts'
+import * as AT from '../wire/headerAt.ts'
+import * as KIND from '../wire/kind.ts'
 import { HEADER_BYTES } from '../wire/limits.ts'
 import type { Clock } from './clock.ts'
 import { Outbox } from './outbox.ts'

@@ -1,5 +1,8 @@
 import type { BodyLimits } from '../wire/body.ts'
-import { AT, creditOf, FLAG, KIND, padded, readU32 } from '../wire/frame.ts'
+import * as FLAG from '../wire/flag.ts'
+import { creditOf, padded, readU32 } from '../wire/frame.ts'
+import * as AT from '../wire/headerAt.ts'
+import * as KIND from '../wire/kind.ts'
 import {
   CALL_TIMEOUT_MS,
   HEADER_BYTES,

@@ -1,5 +1,5 @@
 import { ViaductError } from '../wire/errors.ts'
-import { KIND } from '../wire/frame.ts'
+import * as KIND from '../wire/kind.ts'
 import { MAX_ROUTES } from '../wire/limits.ts'
 import type { Message } from './message.ts'
 import type { Method } from './method.ts'

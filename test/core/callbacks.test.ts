@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { CallContext } from '../../src/core/call.ts'
 import { untyped } from '../../src/core/method.ts'
 import type { Callback } from '../../src/core/references.ts'
-import { KIND } from '../../src/wire/frame.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { LEASE_GRACE_MS, LEASE_MS, MAX_BACKS, MAX_REFERENCES } from '../../src/wire/limits.ts'
 import { echo, errorOf, list, outcome, put, type Rig, rig } from './rig.ts'
 

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { untyped } from '../../src/core/method.ts'
 import { connectPeers } from '../../src/transports/direct.ts'
-import { FLAG, KIND, padded } from '../../src/wire/frame.ts'
+import * as FLAG from '../../src/wire/flag.ts'
+import { padded } from '../../src/wire/frame.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { FRAGMENT_BYTES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../../src/wire/limits.ts'
 import { both, collect, echo, list, put, rig, type Sent, slow } from './rig.ts'
 
