@@ -1,10 +1,11 @@
 import type { Caller, CallOptions, ItemStream } from '../core/call.ts'
 import type { Method } from '../core/method.ts'
+import { isThenable } from '../wire/guards.ts'
 import type { CallableKeys, ContractOf } from './contract.ts'
 import { rethrow } from './declaredErrors.ts'
 import type { ContractMethod } from './definition.ts'
 import { CheckedItems } from './items.ts'
-import { checked, isThenable, type Place } from './schema.ts'
+import { checked, type Place } from './schema.ts'
 
 /** A contract's methods as functions. Topics are not here: they are published and subscribed. */
 export type Client<E, K extends keyof E = CallableKeys<E>> = { readonly [P in K]: ClientMethod<E[P]> }

@@ -3,6 +3,7 @@ import { type Method, untyped } from '../core/method.ts'
 import { named } from '../core/named.ts'
 import { BodyEncoder } from '../wire/body.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
+import { isObject } from '../wire/guards.ts'
 import { linkError } from '../wire/reasons.ts'
 
 /** Whom a broadcast or a call to all is for. What is left out does not narrow it. */
@@ -203,24 +204,18 @@ function questionOf(selection: PeerSelection): {
 }
 
 function rowsOf(answer: unknown, key: 'peers' | 'denied'): PeerIdentity[] {
-  const rows: unknown = typeof answer === 'object' && answer !== null ? Reflect.get(answer, key) : undefined
+  const rows: unknown = isObject(answer) ? Reflect.get(answer, key) : undefined
   return Array.isArray(rows) ? rows.filter(isIdentity) : []
 }
 
 function isIdentity(row: unknown): row is PeerIdentity {
-  return (
-    typeof row === 'object' &&
-    row !== null &&
-    ['id', 'type', 'session'].every((key) => typeof Reflect.get(row, key) === 'string')
-  )
+  return isObject(row) && ['id', 'type', 'session'].every((key) => typeof Reflect.get(row, key) === 'string')
 }
 
 function isDenied(answer: unknown): boolean {
-  if (typeof answer !== 'object' || answer === null || !('methods' in answer)) return false
+  if (!isObject(answer) || !('methods' in answer)) return false
   const [first]: unknown[] = Array.isArray(answer.methods) ? answer.methods : []
-  return (
-    typeof first === 'object' && first !== null && 'status' in first && first.status === 'PERMISSION_DENIED'
-  )
+  return isObject(first) && 'status' in first && first.status === 'PERMISSION_DENIED'
 }
 
 function denial(method: Method, target: string): ViaductError {

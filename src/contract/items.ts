@@ -1,3 +1,5 @@
+import { isObject } from '../wire/guards.ts'
+
 type Check = (value: unknown, index: number) => unknown
 
 /** What is done with each thing that an iterator gives. Checks may answer with a promise, and may throw. */
@@ -65,10 +67,5 @@ export class CheckedItems implements AsyncIterableIterator<unknown, unknown> {
 }
 
 export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown, unknown> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    Symbol.asyncIterator in value &&
-    typeof value[Symbol.asyncIterator] === 'function'
-  )
+  return isObject(value) && Symbol.asyncIterator in value && typeof value[Symbol.asyncIterator] === 'function'
 }

@@ -1,6 +1,7 @@
 import type { CallContext, Handler, PeerInfo, Server, Serving } from '../core/call.ts'
 import { servingAll } from '../core/serving.ts'
 import { ViaductError } from '../wire/errors.ts'
+import { isThenable } from '../wire/guards.ts'
 import {
   type CallableKeys,
   type ContractCall,
@@ -11,7 +12,7 @@ import {
 import { makeError, rethrow } from './declaredErrors.ts'
 import type { ContractMethod } from './definition.ts'
 import { CheckedItems, isAsyncIterable } from './items.ts'
-import { checked, isThenable, type Place, type StandardSchema } from './schema.ts'
+import { checked, type Place, type StandardSchema } from './schema.ts'
 
 /** One function for each method and stream of a contract. A stream's is an async generator. */
 export type Handlers<E, K extends keyof E = CallableKeys<E>> = { readonly [P in K]: HandlerOf<E[P]> }

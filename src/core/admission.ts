@@ -1,6 +1,7 @@
 import { BodyEncoder } from '../wire/body.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { readU32 } from '../wire/frame.ts'
+import { isObject } from '../wire/guards.ts'
 import * as AT from '../wire/headerAt.ts'
 import * as KIND from '../wire/kind.ts'
 import {
@@ -114,7 +115,7 @@ export class Joining {
     }
     const you = peerInfo(body)
     const { hub } = body
-    const session = typeof hub === 'object' && hub !== null && 'session' in hub ? hub.session : undefined
+    const session = isObject(hub) && 'session' in hub ? hub.session : undefined
     if (!you || typeof session !== 'string') {
       link.violation()
       return
@@ -130,7 +131,7 @@ export class Joining {
 
 /** A limit that the hub names; the least that any peer has when it does not. */
 function positive(limits: unknown, key: string, least: number): number {
-  const value: unknown = typeof limits === 'object' && limits !== null ? Reflect.get(limits, key) : undefined
+  const value: unknown = isObject(limits) ? Reflect.get(limits, key) : undefined
   return typeof value === 'number' && value > 0 ? value : least
 }
 

@@ -2,6 +2,7 @@ import type { BodyLimits } from '../wire/body.ts'
 import type { Dictionary } from '../wire/dictionary.ts'
 import { CODES, ViaductError } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
+import { isObject, isThenable } from '../wire/guards.ts'
 import * as KIND from '../wire/kind.ts'
 import { MAX_REFERENCES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
 import { FATE, isReasonName, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
@@ -392,12 +393,6 @@ function runOneWay(call: InCall, input: unknown): void {
   }
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
-}
-
 function isIterable(value: unknown): value is AsyncIterable<unknown> | Iterable<unknown> {
-  return (
-    typeof value === 'object' && value !== null && (Symbol.asyncIterator in value || Symbol.iterator in value)
-  )
+  return isObject(value) && (Symbol.asyncIterator in value || Symbol.iterator in value)
 }

@@ -1,5 +1,6 @@
 import type { BodyLimits } from '../wire/body.ts'
 import { CODES, ViaductError } from '../wire/errors.ts'
+import { isThenable } from '../wire/guards.ts'
 import * as KIND from '../wire/kind.ts'
 import { MAX_BACKS } from '../wire/limits.ts'
 import { sendError } from './errorValue.ts'
@@ -97,8 +98,4 @@ export class Functions {
   #write(value: unknown, code: number, number: number): void {
     this.#host.output.write(KIND.BACK, this.#lane, this.#id, value, undefined, undefined, code, 0, number)
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

@@ -1,4 +1,5 @@
 import { isViaductError } from '../wire/errors.ts'
+import { isObject } from '../wire/guards.ts'
 import { type EventNumbers, eventOf, TAG, textOf } from '../wire/head.ts'
 import type { EventGap, EventInfo, Subscription } from './call.ts'
 import { eventId, positionOf } from './eventId.ts'
@@ -11,7 +12,7 @@ interface Headed {
 }
 
 function isHeaded(item: unknown): item is Headed {
-  return typeof item === 'object' && item !== null && 'head' in item
+  return isObject(item) && 'head' in item
 }
 
 /** What a subscription is made of, besides its events. */
@@ -96,7 +97,7 @@ export class TopicSubscription<Yielded = unknown> implements Subscription<Yielde
 }
 
 function field(value: unknown, key: string): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined
+  return isObject(value) ? Reflect.get(value, key) : undefined
 }
 
 /** What a head says of an event. Texts that few ask for are made when they are. */

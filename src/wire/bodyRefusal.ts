@@ -2,9 +2,11 @@
  * Finds out why a value could not be sent, and where. The encoder only notices that it cannot; this walk
  * goes over the value again, so that the path costs nothing as long as all is well.
  */
+
 import { binaryBytes, dateTime, errorFields, kindOf, mapEntries, setValues } from './bodyKinds.ts'
 import { BIGINT_BYTES, binaryType } from './bodyTags.ts'
 import { ViaductError } from './errors.ts'
+import { isObject } from './guards.ts'
 import { MAX_DEPTH, MAX_REFERENCES } from './limits.ts'
 
 /** Thrown inside the encoder, where neither path nor cause is known; made once, since stacks are dear. */
@@ -163,7 +165,6 @@ function bigintFits(value: bigint): boolean {
 
 function className(value: object): string {
   const prototype: unknown = Object.getPrototypeOf(value)
-  const made: unknown =
-    typeof prototype === 'object' && prototype !== null ? Reflect.get(prototype, 'constructor') : undefined
+  const made: unknown = isObject(prototype) ? Reflect.get(prototype, 'constructor') : undefined
   return typeof made === 'function' && made.name !== '' ? made.name : 'a class'
 }

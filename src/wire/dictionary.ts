@@ -1,4 +1,5 @@
 import { MAX_SHAPE_KEYS } from './bodyTags.ts'
+import { isObject } from './guards.ts'
 import { Maker } from './shapeMaker.ts'
 import { ShapeTree } from './shapes.ts'
 
@@ -136,7 +137,7 @@ class Collector {
 type Schema = Record<string, unknown>
 
 function isSchema(value: unknown): value is Schema {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isObject(value) && !Array.isArray(value)
 }
 
 function own(schema: Schema, key: string): unknown {
