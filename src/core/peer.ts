@@ -2,29 +2,32 @@ import { Announcements } from './announcements.ts'
 import type { EventInfo, Publisher, Subscription, SubscriptionOptions, TopicEvent } from './call.ts'
 import { LinkCore, type PeerOptions } from './linkCore.ts'
 import { type Method, untyped } from './method.ts'
+import { Publications } from './publications.ts'
 import { TopicSubscription } from './subscription.ts'
 import type { Transport } from './transport.ts'
 
 /** One end of a link whose far end may be a hub: it publishes and subscribes as well, and announces what it serves. */
 export class PeerCore extends LinkCore implements Publisher {
   readonly #announcements: Announcements | undefined
+  readonly #publications = new Publications()
 
   constructor(transport: Transport, options: PeerOptions = {}) {
     super(transport, options)
     this.#announcements = options.hub ? new Announcements(this) : undefined
+    this.outRoutes.onTopic = (route, index, maxBytes) => this.#publications.said(route, index, maxBytes)
   }
 
   /** Publishes an event on the hub. False when the outbox is full and the event was not taken. */
   publish(topic: Method, data: unknown, options?: { readonly key?: string }): boolean {
     const route = this.outRoutes.to({ topics: true })
     const taken = this.calls.notify(route, topic, data, options?.key)
-    if (taken) this.outRoutes.sent(route, topic)
+    if (taken) this.#publications.sent(route, topic)
     return taken
   }
 
   /** Called once for each topic that was published here although no rule allows it. */
   set onRefused(listener: ((topic: string) => void) | undefined) {
-    this.outRoutes.onRefused = listener
+    this.#publications.onRefused = listener
   }
 
   /** Subscribes to a topic on the hub; sent at once, `ready` settles when the hub has it. */
