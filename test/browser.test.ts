@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 /**
  * Measured and 3 %: all that an entry exports, bundled and minified. The aim for the first is 12 kB.
  */
-const BUDGET_BYTES = { 'src/browser.ts': 33_800, 'src/browserHub.ts': 34_800 }
+const BUDGET_BYTES = { 'src/browser.ts': 33_300, 'src/browserHub.ts': 34_400 }
 
 async function bundled(entry: string): Promise<{ text: Uint8Array; inputs: string[] }> {
   const { metafile, outputFiles } = await build({
