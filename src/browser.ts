@@ -1,9 +1,9 @@
 /**
- * Viaduct in browsers and workers: peers over message ports, with contracts. Imports nothing of Node. What only a hub
- * makes possible is `viaduct/browser/hub`, so that a page which has none does not load it.
+ * Viaduct in browsers and workers: peers over message ports, with contracts. Imports nothing of Node. Two parts are
+ * entries of their own, so that a page which has no use for them does not load them: functions as arguments,
+ * `viaduct/browser/callbacks`, and what only a hub makes possible, `viaduct/browser/hub`.
  */
 
-export { asCallback, type Callbacks } from './contract/callbacks.ts'
 export { type Client, type ClientOptions, client } from './contract/client.ts'
 export { type Contract, type ContractCall, contract, method, stream, topic } from './contract/contract.ts'
 export { isError } from './contract/declaredErrors.ts'
@@ -21,7 +21,6 @@ export type {
   Target,
   WithdrawOptions,
 } from './core/call.ts'
-export type { Callback, KeepOptions } from './core/references.ts'
 export type { Transport, TransportEvents } from './core/transport.ts'
 export { connectPeers, type LinkOptions, peerOver } from './transports/links.ts'
 export { type PortLike, portTransport } from './transports/port.ts'

@@ -7,6 +7,7 @@ import * as KIND from '../wire/kind.ts'
 import { MAX_REFERENCES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
 import { FATE, isReasonName, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
 import { boundsFor } from './bounds.ts'
+import type { CallbackSides } from './callbacks.ts'
 import { type ErrorValue, errorFrom, sendError } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
 import { InCall, Incoming, type Served } from './incoming.ts'
@@ -16,7 +17,7 @@ import type { Message } from './message.ts'
 import { labelled, named } from './named.ts'
 import type { Output } from './output.ts'
 import { pump } from './pump.ts'
-import { References, type ReferencesHost } from './references.ts'
+import type { References, ReferencesHost } from './references.ts'
 import { Sender } from './sender.ts'
 import type { Sweep } from './sweep.ts'
 
@@ -24,6 +25,7 @@ export interface CalleeOptions {
   readonly limits: BodyLimits & { readonly exchanges: number }
   /** Stacks travel with errors. */
   readonly debug: boolean
+  readonly callbacks: CallbackSides | undefined
   /** Called when an exchange has ended. */
   onEnded(id: number): void
 }
@@ -115,8 +117,15 @@ export class Callee {
         reason: 'MALFORMED_BODY',
       })
     }
+    const { callbacks } = this.#options
+    if (!callbacks) {
+      throw new ViaductError(
+        'UNIMPLEMENTED',
+        'functions are not taken here: this peer was made without `callbacks`',
+      )
+    }
     const { id, lane, peer, served } = call
-    call.references = new References(this.#references, id, lane, peer, served.method.name, count)
+    call.references = new callbacks.References(this.#references, id, lane, peer, served.method.name, count)
     return call.references.proxies()
   }
 

@@ -7,9 +7,10 @@ import { CALL_TIMEOUT_MS, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.
 import { linkError, type ReasonName, reasonName } from '../wire/reasons.ts'
 import { boundsFor } from './bounds.ts'
 import type { CallOptions } from './call.ts'
+import type { CallbackSides } from './callbacks.ts'
 import { errorFrom } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
-import { Functions } from './functions.ts'
+import type { Functions } from './functions.ts'
 import { Items } from './items.ts'
 import type { Message } from './message.ts'
 import { LANES, type Method } from './method.ts'
@@ -46,6 +47,7 @@ export class Calls {
   /** Called whenever an exchange has ended. */
   readonly #onEnded: () => void
   readonly #debug: boolean
+  readonly #callbacks: CallbackSides | undefined
   /** The far end takes no further calls. */
   farDraining = false
 
@@ -57,6 +59,7 @@ export class Calls {
     sweep: Sweep,
     onEnded: () => void,
     debug: boolean,
+    callbacks: CallbackSides | undefined,
   ) {
     this.#output = output
     this.#routes = routes
@@ -65,6 +68,7 @@ export class Calls {
     this.#sweep = sweep
     this.#onEnded = onEnded
     this.#debug = debug
+    this.#callbacks = callbacks
   }
 
   get #now(): number {
@@ -220,7 +224,7 @@ export class Calls {
         eager,
         undefined,
         undefined,
-        true,
+        this.#callbacks !== undefined,
       )
       const functions = writer.takeReferences()
       if (functions.length > 0) call.functions = this.#functions(call, lane, functions)
@@ -245,14 +249,14 @@ export class Calls {
     return call
   }
 
-  #functions(call: OutCall, lane: number, functions: readonly CallableFunction[]): Functions {
+  #functions(call: OutCall, lane: number, functions: readonly CallableFunction[]): Functions | undefined {
     const host = {
       output: this.#output,
       debug: this.#debug,
       used: () => this.#table.used(call),
       isOpen: () => this.#table.isOpen(call),
     }
-    return new Functions(host, call.method, call.id, lane, functions)
+    return this.#callbacks && new this.#callbacks.Functions(host, call.method, call.id, lane, functions)
   }
 
   /** BACK of the callee: it calls a function of ours. */

@@ -15,6 +15,7 @@ import {
 import { linkError } from '../wire/reasons.ts'
 import { Assembly, isCut } from './assembly.ts'
 import type { Caller, CallOptions, Handler, ItemStream, PeerInfo, Server, Serving, Target } from './call.ts'
+import type { CallbackSides } from './callbacks.ts'
 import { Callee } from './callee.ts'
 import { Calls } from './caller.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -55,6 +56,8 @@ export interface PeerOptions {
   readonly far?: PeerInfo
   /** Stacks travel with errors. */
   readonly debug?: boolean
+  /** Functions may be arguments; those that come without it are refused. */
+  readonly callbacks?: CallbackSides
   /** The far end is a hub: it stamps who calls, and what is served here is announced to it. */
   readonly hub?: boolean
   /** Takes part in the admission; the link is held until {@link LinkCore.admitted}. */
@@ -90,7 +93,14 @@ export class LinkCore implements Caller, Server {
   #settleClosed: (reason: CloseReason) => void = () => {}
 
   constructor(transport: Transport, options: PeerOptions = {}) {
-    const { admission, debug = false, far = NOBODY, hub = false, limits = TRUSTED_LIMITS } = options
+    const {
+      admission,
+      callbacks,
+      debug = false,
+      far = NOBODY,
+      hub = false,
+      limits = TRUSTED_LIMITS,
+    } = options
     this.clock = options.clock ?? systemClock
     this.limits = limits
     this.#closed = new Promise((resolve) => {
@@ -111,10 +121,20 @@ export class LinkCore implements Caller, Server {
     this.#sweep = new Sweep(this.clock, (now) => Math.min(this.#outgoing.sweep(now), this.#callee.sweep(now)))
     this.#outgoing = new Outgoing(this.link, limits.exchanges, this.#sweep)
     const ended = () => this.#checkDrained()
-    this.calls = new Calls(this.#output, this.outRoutes, this.#outgoing, limits, this.#sweep, ended, debug)
+    this.calls = new Calls(
+      this.#output,
+      this.outRoutes,
+      this.#outgoing,
+      limits,
+      this.#sweep,
+      ended,
+      debug,
+      callbacks,
+    )
     this.#callee = new Callee(this.#output, this.#inRoutes, this.#sweep, {
       limits,
       debug,
+      callbacks,
       onEnded: (id) => {
         if (this.#assembly.bytes > 0) this.#assembly.drop(id, false)
         this.#checkDrained()

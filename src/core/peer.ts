@@ -1,5 +1,6 @@
 import { Announcements } from './announcements.ts'
 import type { EventInfo, Publisher, Subscription, SubscriptionOptions, TopicEvent } from './call.ts'
+import { callbacks } from './callbacks.ts'
 import { LinkCore, type PeerOptions } from './linkCore.ts'
 import { type Method, untyped } from './method.ts'
 import { Publications } from './publications.ts'
@@ -12,7 +13,7 @@ export class PeerCore extends LinkCore implements Publisher {
   readonly #publications = new Publications()
 
   constructor(transport: Transport, options: PeerOptions = {}) {
-    super(transport, options)
+    super(transport, { callbacks, ...options })
     this.#announcements = options.hub ? new Announcements(this) : undefined
     this.outRoutes.onTopic = (route, index, maxBytes) => this.#publications.said(route, index, maxBytes)
   }

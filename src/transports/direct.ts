@@ -1,8 +1,10 @@
 import { Peer } from '../contract/peer.ts'
+import type { PeerOptions } from '../core/linkCore.ts'
 import { PeerCore } from '../core/peer.ts'
 import type { Transport } from '../core/transport.ts'
-import type { LinkOptions } from './links.ts'
 import { memoryTransports } from './memory.ts'
+
+export type LinkOptions = Pick<PeerOptions, 'clock' | 'limits' | 'far' | 'debug'>
 
 /**
  * A peer over a transport, without a hub: whoever holds the other end is the other peer. Use it where the

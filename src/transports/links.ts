@@ -3,7 +3,7 @@ import { LinkCore, type PeerOptions } from '../core/linkCore.ts'
 import type { Transport } from '../core/transport.ts'
 import { memoryTransports } from './memory.ts'
 
-export type LinkOptions = Pick<PeerOptions, 'clock' | 'limits' | 'far' | 'debug'>
+export type LinkOptions = Pick<PeerOptions, 'clock' | 'limits' | 'far' | 'debug' | 'callbacks'>
 
 /**
  * A peer over a transport, without a hub: whoever holds the other end is the other peer. Use it where the

@@ -72,7 +72,10 @@ class Search {
 
   #callable(value: unknown, path: string): Fault | undefined {
     if (!this.#met) {
-      return { path, what: 'it is a function, which only the input of a call to one peer may hold' }
+      return {
+        path,
+        what: 'it is a function, which only the input of a call to one peer may hold, where callbacks are used',
+      }
     }
     const fits = this.#met.add(value).size <= MAX_REFERENCES
     return fits ? undefined : { path, what: `it is one of more than ${MAX_REFERENCES} functions` }
