@@ -25,6 +25,8 @@ const ROWS = [
   ['events kept for subscribers that come back, all topics together', ['HUB_REPLAY_BYTES']],
   ['time and bytes to prove who one is', ['ADMISSION_TIMEOUT_MS', 'ADMISSION_BYTES']],
   ['silence that a peer may declare at once', ['MAX_BUSY_MS']],
+  ['functions in the input of one call, calls of them under way', ['MAX_REFERENCES', 'MAX_BACKS']],
+  ['how long a kept function may stay unused', ['MAX_LEASE_MS']],
   ['routes on one link, methods on one route', ['MAX_ROUTES', 'MAX_METHODS']],
   ['a body that the hub itself reads', ['HUB_BODY_BYTES', 'HUB_BODY_DEPTH']],
 ]

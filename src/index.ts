@@ -25,7 +25,7 @@ export type {
 } from './contract/fanOut.ts'
 export { Peer } from './contract/peer.ts'
 export { unchecked } from './contract/schema.ts'
-export { type Handlers, type ServeOptions, serve } from './contract/serve.ts'
+export { type Handlers, type ServeOptions, serve, validate } from './contract/serve.ts'
 export type { ContractEvent, ContractSubscription, SubscribeOptions, Topic } from './contract/topics.ts'
 export { applyChange, type PeerWatch, type WatchOptions } from './contract/watch.ts'
 export type {
@@ -44,6 +44,18 @@ export type {
   TopicEvent,
   WithdrawOptions,
 } from './core/call.ts'
+export {
+  type Call,
+  ContextView,
+  type IncomingCall,
+  type Interceptor,
+  type ItemsReply,
+  type Next,
+  type OutgoingCall,
+  type PolicyStats,
+  type Reply,
+  type ValueReply,
+} from './core/interceptor.ts'
 export { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from './core/linkCore.ts'
 export type { Lane, Method, Overflow } from './core/method.ts'
 export type { Callback, KeepOptions } from './core/references.ts'

@@ -372,6 +372,12 @@ const REASON_TEXTS: Record<string, Text> = {
     ['capitals, spaces or other characters'],
     ['use 1 to 64 of a-z, 0-9, _ and -'],
   ],
+  BAD_METHOD: [
+    'INVALID_ARGUMENT',
+    'What was given as a method or topic is none.',
+    ['publish() or subscribe() was given a name', 'a name of over 256 characters'],
+    ['pass the method or topic of a contract, as pages.opened'],
+  ],
   BAD_LIMIT: [
     'INVALID_ARGUMENT',
     'A limit is no number, or out of its range.',

@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { errnoOf, unless } from '../host/errno.ts'
 import { hubAddress, openRuntimeFolder, runtimeRoot } from '../host/runtimeFolder.ts'
+import { fieldOf } from '../wire/fieldOf.ts'
 import { Failure, UsageError } from './failure.ts'
 
 /** How long a hub may take to accept a connection before it is passed over. */
@@ -65,15 +66,8 @@ function appIn(content: string): string | undefined {
   } catch {
     return undefined
   }
-  const viaduct = member(found, 'viaduct')
-  const app = member(viaduct, 'app')
+  const app = fieldOf(fieldOf(found, 'viaduct'), 'app')
   return typeof app === 'string' ? app : undefined
-}
-
-function member(value: unknown, key: string): unknown {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, key)
-    ? Reflect.get(value, key)
-    : undefined
 }
 
 /** The apps whose hubs accept connections now, sorted. */

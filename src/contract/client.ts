@@ -1,6 +1,7 @@
 import type { Caller, CallOptions, ItemStream } from '../core/call.ts'
+import { isThenable } from '../core/guards.ts'
+import { type Interceptor, interceptedCaller } from '../core/interceptor.ts'
 import type { Method } from '../core/method.ts'
-import { isThenable } from '../wire/guards.ts'
 import type { CallableKeys, ContractOf } from './contract.ts'
 import { rethrow } from './declaredErrors.ts'
 import type { ContractMethod } from './definition.ts'
@@ -17,6 +18,8 @@ export interface ClientOptions {
    * checked it. With it, output schemas must accept what they give.
    */
   readonly validate?: boolean
+  /** What shapes each call on its way out; the first sees it first. Default: nothing. */
+  readonly policies?: readonly Interceptor[]
 }
 
 /**
@@ -29,9 +32,11 @@ export interface ClientOptions {
 export function client<E>(caller: Caller, contract: ContractOf<E>, options?: ClientOptions): Client<E>
 export function client(caller: Caller, contract: ContractOf, options: ClientOptions = {}): object {
   const api: { [key: string]: unknown } = Object.create(null)
+  const through = interceptedCaller(caller, options.policies ?? [])
   for (const [key, method] of contract['~contract'].methods) {
     if (method.kind === 'topic') continue
-    api[key] = method.kind === 'stream' ? streamOf(caller, method, options) : callOf(caller, method, options)
+    api[key] =
+      method.kind === 'stream' ? streamOf(through, method, options) : callOf(through, method, options)
   }
   return Object.freeze(api)
 }

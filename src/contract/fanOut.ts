@@ -3,6 +3,7 @@ import { type Method, untyped } from '../core/method.ts'
 import { named } from '../core/named.ts'
 import { BodyEncoder } from '../wire/body.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
+import { fieldOf } from '../wire/fieldOf.ts'
 import { isObject } from '../wire/guards.ts'
 import { linkError } from '../wire/reasons.ts'
 
@@ -204,7 +205,7 @@ function questionOf(selection: PeerSelection): {
 }
 
 function rowsOf(answer: unknown, key: 'peers' | 'denied'): PeerIdentity[] {
-  const rows: unknown = isObject(answer) ? Reflect.get(answer, key) : undefined
+  const rows = fieldOf(answer, key)
   return Array.isArray(rows) ? rows.filter(isIdentity) : []
 }
 

@@ -46,12 +46,13 @@ export function canonicalJson(value: Json): string {
   return `{${members.map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key] ?? null)}`).join()}}`
 }
 
-/** FNV-1a 64 over the text's UTF-8, as 16 hexadecimal digits. */
-export function fnv1a64(text: string): string {
+/** FNV-1a 64 over bytes, or a text's UTF-8, as 16 hexadecimal digits. */
+export function fnv1a64(input: string | Uint8Array): string {
+  const bytes = typeof input === 'string' ? new TextEncoder().encode(input) : input
   // The offset basis 0xcbf29ce484222325 in halves; the prime is 2^40 + 0x1b3.
   let high = 0xcbf29ce4
   let low = 0x84222325
-  for (const byte of new TextEncoder().encode(text)) {
+  for (const byte of bytes) {
     low = (low ^ byte) >>> 0
     const product = low * 0x1b3
     high = (Math.imul(high, 0x1b3) + Math.floor(product / 0x1_0000_0000) + (low << 8)) >>> 0

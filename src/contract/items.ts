@@ -1,5 +1,3 @@
-import { isObject } from '../wire/guards.ts'
-
 type Check = (value: unknown, index: number) => unknown
 
 /** What is done with each thing that an iterator gives. Checks may answer with a promise, and may throw. */
@@ -64,8 +62,4 @@ export class CheckedItems implements AsyncIterableIterator<unknown, unknown> {
       throw error
     }
   }
-}
-
-export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown, unknown> {
-  return isObject(value) && Symbol.asyncIterator in value && typeof value[Symbol.asyncIterator] === 'function'
 }

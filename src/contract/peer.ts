@@ -321,20 +321,20 @@ export class Peer extends LinkPeer<PeerCore> {
 /** A caller over whatever link there is at the time of the call. */
 class PresentCaller implements Caller {
   readonly #present: () => PeerCore
-  readonly #target: Target | undefined
+  readonly target: Target | undefined
   #core: PeerCore | undefined
   #caller: Caller | undefined
 
   constructor(present: () => PeerCore, target: Target | undefined) {
     this.#present = present
-    this.#target = target
+    this.target = target
   }
 
   #bound(): Caller {
     const core = this.#present()
     if (this.#caller && core === this.#core) return this.#caller
     this.#core = core
-    this.#caller = this.#target ? core.to(this.#target) : core
+    this.#caller = this.target ? core.to(this.target) : core
     return this.#caller
   }
 

@@ -1,5 +1,6 @@
+import { isThenable } from '../core/guards.ts'
 import { type Code, type Fate, ViaductError } from '../wire/errors.ts'
-import { isObject, isThenable } from '../wire/guards.ts'
+import { isObject } from '../wire/guards.ts'
 
 /**
  * What the contract layer asks of a schema: the shape of Standard Schema v1, so that any library which

@@ -1,7 +1,8 @@
-import type { CallContext, Handler, PeerInfo, Server, Serving } from '../core/call.ts'
+import type { CallContext, Handler, Server, Serving } from '../core/call.ts'
+import { isAsyncIterable, isThenable } from '../core/guards.ts'
+import { ContextView, type Interceptor, interceptedHandler, type Next } from '../core/interceptor.ts'
 import { servingAll } from '../core/serving.ts'
 import { ViaductError } from '../wire/errors.ts'
-import { isThenable } from '../wire/guards.ts'
 import {
   type CallableKeys,
   type ContractCall,
@@ -11,7 +12,7 @@ import {
 } from './contract.ts'
 import { makeError, rethrow } from './declaredErrors.ts'
 import type { ContractMethod } from './definition.ts'
-import { CheckedItems, isAsyncIterable } from './items.ts'
+import { CheckedItems } from './items.ts'
 import { checked, type Place, type StandardSchema } from './schema.ts'
 
 /** One function for each method and stream of a contract. A stream's is an async generator. */
@@ -23,7 +24,15 @@ export interface ServeOptions {
   readonly validate?: boolean
   /** Serve only the methods that have a handler. Default false: a missing one is refused. */
   readonly partial?: boolean
+  /**
+   * What shapes each call on its way to its handler; the first sees it first. Those behind {@link validate} see what
+   * the schemas gave; without it in the list, all of them see what came. Default: nothing.
+   */
+  readonly policies?: readonly Interceptor[]
 }
+
+/** Marks in a list of policies where input and output are checked; does nothing by itself. */
+export const validate: Interceptor = Object.assign((next: Next): Next => next, { policy: 'validate' })
 
 /**
  * Serves a contract until it is withdrawn; see {@link Serving}. Handlers are looked up once, here, and are
@@ -51,13 +60,13 @@ export function serve(
   server: Server,
   contract: ContractOf,
   handlers: object,
-  { validate = true, partial = false }: ServeOptions = {},
+  options: ServeOptions = {},
 ): Serving {
-  const served = handlersOf(contract, handlers, partial)
+  const served = handlersOf(contract, handlers, options.partial ?? false)
   const all: Serving[] = []
   try {
     for (const [method, handler] of served) {
-      all.push(server.handle(method, contractHandler(method, handler, validate)))
+      all.push(server.handle(method, contractHandler(method, handler, options)))
     }
   } catch (error) {
     for (const one of all) one()
@@ -66,7 +75,7 @@ export function serve(
   return servingAll(all)
 }
 
-type Run = (input: unknown, call: Call) => unknown
+type Run = (input: unknown, call: HandlerCall) => unknown
 
 function handlersOf(contract: ContractOf, handlers: object, partial: boolean): Map<ContractMethod, Run> {
   const { name, methods } = contract['~contract']
@@ -88,10 +97,24 @@ function handlersOf(contract: ContractOf, handlers: object, partial: boolean): M
   return served
 }
 
-function contractHandler(method: ContractMethod, run: Run, validate: boolean): Handler {
-  if (!validate) return (input, context) => run(input, new Call(method, context, context.upload, undefined))
-  const answer = method.kind === 'stream' ? streamAnswer(method, run) : callAnswer(method, run)
-  const { input: schema, upload, progress } = method['~definition']
+function contractHandler(method: ContractMethod, run: Run, options: ServeOptions): Handler {
+  const { policies = [] } = options
+  const place = policies.indexOf(validate)
+  const inner = place < 0 ? [] : policies.slice(place + 1)
+  const outer = place < 0 ? policies : policies.slice(0, place)
+  const progress = options.validate === false ? undefined : method['~definition'].progress
+  const handler = interceptedHandler(
+    method,
+    (input, context) => run(input, new HandlerCall(method, context, progress)),
+    inner,
+  )
+  const checking = options.validate === false ? handler : checkedHandler(method, handler)
+  return interceptedHandler(method, checking, outer)
+}
+
+function checkedHandler(method: ContractMethod, handler: Handler): Handler {
+  const answer = method.kind === 'stream' ? streamAnswer(method, handler) : callAnswer(method, handler)
+  const { input: schema, upload } = method['~definition']
   const refused = { method: method.name, code: 'INVALID_ARGUMENT' } as const
   const inputPlace: Place = { ...refused, part: 'input', reason: 'INVALID_INPUT', fate: 'not-sent' }
   const uploadPlace: Place = { ...refused, part: 'upload', reason: 'INVALID_UPLOAD' }
@@ -99,8 +122,11 @@ function contractHandler(method: ContractMethod, run: Run, validate: boolean): H
     checked(upload, value, uploadPlace, (good) => good, index)
   return (input, context) => {
     const answered = checked(schema, input, inputPlace, (good) => {
-      const items = upload ? new CheckedItems(context.upload, { item: checkUpload }) : context.upload
-      return answer(good, new Call(method, context, items, progress))
+      if (!upload) return answer(good, context)
+      return answer(
+        good,
+        new ContextView(context, { upload: new CheckedItems(context.upload, { item: checkUpload }) }),
+      )
     })
     return method.kind === 'stream' && isThenable(answered) ? later(answered) : answered
   }
@@ -112,7 +138,7 @@ async function* later(answered: PromiseLike<unknown>): AsyncGenerator<unknown, u
   return isAsyncIterable(items) ? yield* items : items
 }
 
-function callAnswer(method: ContractMethod, run: Run): Run {
+function callAnswer(method: ContractMethod, run: Handler): Handler {
   const schema = method['~definition'].output
   const place = made(method, 'output', 'INVALID_OUTPUT')
   const finish = (output: unknown) => checked(schema, output, place, (good) => good)
@@ -128,7 +154,7 @@ function callAnswer(method: ContractMethod, run: Run): Run {
   }
 }
 
-function streamAnswer(method: ContractMethod, run: Run): Run {
+function streamAnswer(method: ContractMethod, run: Handler): Handler {
   const { item, output } = method['~definition']
   const itemPlace = made(method, 'item', 'INVALID_ITEM')
   const outputPlace = made(method, 'output', 'INVALID_OUTPUT')
@@ -157,39 +183,19 @@ function made(method: ContractMethod, part: string, reason: string): Place {
 }
 
 /** The context that handlers get: the core's, looked through, because its signal is made when asked for. */
-class Call implements ContractCall<{ readonly [name: string]: null }, unknown> {
-  readonly upload: AsyncIterable<unknown>
+class HandlerCall extends ContextView implements ContractCall<{ readonly [name: string]: null }, unknown> {
   readonly #method: ContractMethod
-  readonly #context: CallContext
   readonly #progress: StandardSchema | undefined
 
-  constructor(
-    method: ContractMethod,
-    context: CallContext,
-    upload: AsyncIterable<unknown>,
-    progress: StandardSchema | undefined,
-  ) {
+  constructor(method: ContractMethod, context: CallContext, progress: StandardSchema | undefined) {
+    super(context)
     this.#method = method
-    this.#context = context
-    this.upload = upload
     this.#progress = progress
   }
-  get signal(): AbortSignal {
-    return this.#context.signal
-  }
-  get peer(): PeerInfo {
-    return this.#context.peer
-  }
-  get timeLeftMs(): number {
-    return this.#context.timeLeftMs
-  }
-  get deadline(): number {
-    return this.#context.deadline
-  }
-  progress(value: unknown): void {
-    if (!this.#progress) return this.#context.progress(value)
+  override progress(value: unknown): void {
+    if (!this.#progress) return super.progress(value)
     const place = made(this.#method, 'progress', 'INVALID_PROGRESS')
-    const told = checked(this.#progress, value, place, (good) => this.#context.progress(good))
+    const told = checked(this.#progress, value, place, (good) => super.progress(good))
     // A schema that takes time is too late for the handler: what does not pass is left out.
     if (isThenable(told)) Promise.resolve(told).catch(() => {})
   }

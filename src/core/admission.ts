@@ -1,5 +1,6 @@
 import { BodyEncoder } from '../wire/body.ts'
 import { ViaductError } from '../wire/errors.ts'
+import { fieldOf } from '../wire/fieldOf.ts'
 import { readU32 } from '../wire/frame.ts'
 import { isObject } from '../wire/guards.ts'
 import * as AT from '../wire/headerAt.ts'
@@ -131,7 +132,7 @@ export class Joining {
 
 /** A limit that the hub names; the least that any peer has when it does not. */
 function positive(limits: unknown, key: string, least: number): number {
-  const value: unknown = isObject(limits) ? Reflect.get(limits, key) : undefined
+  const value = fieldOf(limits, key)
   return typeof value === 'number' && value > 0 ? value : least
 }
 

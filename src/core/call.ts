@@ -1,3 +1,4 @@
+import type { CallMarks } from './callHead.ts'
 import type { Lane, Method, Overflow } from './method.ts'
 
 /** Who is at the other end, as the link and the hub say; nothing here is claimed by the sender. */
@@ -14,7 +15,7 @@ export interface PeerInfo {
 /** Whom a call goes to. Without a target: the far end of the link itself. */
 export type Target = { readonly id: string } | { readonly type: string }
 
-export interface CallOptions {
+export interface CallOptions extends CallMarks {
   /**
    * Milliseconds until the call fails with DEADLINE_EXCEEDED; default CALL_TIMEOUT_MS; 0: none. Of streams it
    * bounds the opening: the first item, or the end. Nothing extends it.
@@ -103,7 +104,7 @@ export interface Subscription<Data = unknown> extends AsyncIterable<Data> {
 }
 
 /** What a handler is told of the call it answers. */
-export interface CallContext {
+export interface CallContext extends CallMarks {
   /** Aborted when the caller cancels, the deadline passes or the link ends. Made when first asked for. */
   readonly signal: AbortSignal
   readonly peer: PeerInfo
@@ -128,6 +129,8 @@ export type Handler = (input: unknown, call: CallContext) => unknown
 
 /** One end that makes calls: a peer, or a peer's view of one target. Contracts are clients over this. */
 export interface Caller {
+  /** Whom it calls; undefined: the far end of the link. */
+  readonly target?: Target | undefined
   call(method: Method, input: unknown, options?: CallOptions): Promise<unknown>
   stream(method: Method, input: unknown, options?: CallOptions): ItemStream
   /** One way. False when the outbox is full and the message was not taken. */

@@ -2,12 +2,13 @@ import type { BodyLimits } from '../wire/body.ts'
 import type { Dictionary } from '../wire/dictionary.ts'
 import { CODES, ViaductError } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
-import { isObject, isThenable } from '../wire/guards.ts'
+import { isObject } from '../wire/guards.ts'
 import * as KIND from '../wire/kind.ts'
 import { MAX_REFERENCES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
-import { FATE, isReasonName, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
+import { FATE, isReasonName, linkError, REASONS, type ReasonName, reasonName } from '../wire/reasons.ts'
 import { boundsFor } from './bounds.ts'
 import type { CallbackSides } from './callbacks.ts'
+import { marksOf } from './callHead.ts'
 import { type ErrorValue, errorFrom, sendError } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
 import { InCall, Incoming, type Served } from './incoming.ts'
@@ -19,6 +20,7 @@ import type { Output } from './output.ts'
 import { pump } from './pump.ts'
 import type { References, ReferencesHost } from './references.ts'
 import { Sender } from './sender.ts'
+import { whenSettled } from './settled.ts'
 import type { Sweep } from './sweep.ts'
 
 export interface CalleeOptions {
@@ -55,6 +57,8 @@ export class Callee {
       (call, value) => {
         // Advice: a handler that reports faster than the link carries fills no queue with it.
         if (this.table.get(call.id) !== call || output.full) return
+        // What has to be cut, and all that is said after it, goes by one sender.
+        call.sender ??= new Sender(output.link.outbox, call.lane, call.id, 0)
         this.#answer(call, KIND.PROGRESS, value, undefined)
       },
     )
@@ -85,7 +89,8 @@ export class Callee {
     const { timeLeft } = message
     const deadline = timeLeft === 0 ? Number.POSITIVE_INFINITY : link.clock.now() + timeLeft
     const lane = message.flags & FLAG.LANE
-    const call = new InCall(this.table, id, route.source, served, lane, same, message.window, deadline)
+    const marks = message.hasHead ? marksOf(message.head()) : undefined
+    const call = new InCall(this.table, id, route.source, served, lane, same, message.window, deadline, marks)
     let input: unknown
     try {
       input = message.read(
@@ -95,7 +100,7 @@ export class Callee {
       )
     } catch (error) {
       if (isOneWay) return
-      this.table.set(call)
+      this.#enter(call)
       this.#fail(call, named(error, served.method, 'input'))
       return
     }
@@ -104,8 +109,14 @@ export class Callee {
       return
     }
     if (message.hasUpload) this.#acceptUpload(call)
-    this.table.set(call)
+    this.#enter(call)
     this.#run(call, input)
+  }
+
+  /** A call runs until {@link #left}. */
+  #enter(call: InCall): void {
+    this.table.set(call)
+    call.served.running++
   }
 
   /** What the functions of a CALL become for its handler. */
@@ -152,7 +163,9 @@ export class Callee {
     try {
       const value = message.read(undefined, boundsFor(references.peer, this.#options.limits))
       if (message.method === 0) pending.resolve(value)
-      else pending.reject(errorFrom(value, what))
+      else if (message.isEmpty && message.route !== 0) {
+        pending.reject(linkError(reasonName(message.route), what, 'not-sent'))
+      } else pending.reject(errorFrom(value, what))
     } catch (error) {
       pending.reject(labelled(error, references.name, `callbacks[${pending.index}].result`))
     }
@@ -195,18 +208,12 @@ export class Callee {
   }
 
   #run(call: InCall, input: unknown): void {
-    const { served } = call
-    served.running++
     try {
-      const result = served.handler(input, call)
-      if (isThenable(result)) {
-        result.then(
-          (output) => this.#answered(call, output),
-          (error) => this.#fail(call, error),
-        )
-      } else {
-        this.#answered(call, result)
-      }
+      whenSettled(
+        call.served.handler(input, call),
+        (output) => this.#answered(call, output),
+        (error) => this.#fail(call, error),
+      )
     } catch (error) {
       this.#fail(call, error)
     }
@@ -228,8 +235,9 @@ export class Callee {
       this.#fail(call, linkError('CANCELLED', method.name, 'unknown'))
       return
     }
-    const sender = new Sender(this.#output.link.outbox, call.lane, call.id, call.window)
-    call.sender = sender
+    call.sender ??= new Sender(this.#output.link.outbox, call.lane, call.id, 0)
+    const { sender } = call
+    sender.credit += call.window
     const stop = pump(this.#output, items, {
       sender,
       id: call.id,
@@ -263,7 +271,7 @@ export class Callee {
       return
     }
     references.sender = call.sender
-    references.answered()
+    references.answered(leaseMs)
     this.table.keep(call.id, references)
     this.#left(call)
   }
@@ -393,9 +401,7 @@ function runOneWay(call: InCall, input: unknown): void {
   const ended = (): void => left(served)
   served.running++
   try {
-    const result = served.handler(input, call)
-    if (isThenable(result)) result.then(ended, ended)
-    else ended()
+    whenSettled(served.handler(input, call), ended, ended)
   } catch {
     // Nobody waits for it.
     ended()

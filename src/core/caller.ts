@@ -3,11 +3,12 @@ import { ViaductError } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
 import { MAX_KEY_BYTES, TAG, textEntry } from '../wire/head.ts'
 import * as KIND from '../wire/kind.ts'
-import { CALL_TIMEOUT_MS, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
+import { CALL_TIMEOUT_MS, FRAGMENT_BYTES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
 import { linkError, type ReasonName, reasonName } from '../wire/reasons.ts'
 import { boundsFor } from './bounds.ts'
 import type { CallOptions } from './call.ts'
 import type { CallbackSides } from './callbacks.ts'
+import { callHead } from './callHead.ts'
 import { errorFrom } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
 import type { Functions } from './functions.ts'
@@ -69,6 +70,7 @@ export class Calls {
     this.#onEnded = onEnded
     this.#debug = debug
     this.#callbacks = callbacks
+    output.writer.refers = callbacks !== undefined
   }
 
   get #now(): number {
@@ -171,9 +173,14 @@ export class Calls {
     if (timeoutMs < 0) return refuse('DEADLINE_EXCEEDED')
     const signal = options?.signal
     if (signal?.aborted) return refuse('CANCELLED', cancelled(method, signal.reason, 'not-sent'))
+    let index: number
+    try {
+      index = this.#routes.index(route, method)
+    } catch (error) {
+      return refuse('CANCELLED', error)
+    }
     const id = this.#table.take()
     if (id < 0) return refuse('TOO_MANY_CALLS')
-    const index = this.#routes.index(route, method)
     const same = route.same[index] === true
     const lane = LANE_OF[options?.lane ?? method.lane]
     const window = items ? Math.max(MIN_WINDOW_BYTES, options?.windowBytes ?? WINDOW_BYTES) : 0
@@ -222,9 +229,8 @@ export class Calls {
         input,
         dictionary,
         eager,
-        undefined,
-        undefined,
-        this.#callbacks !== undefined,
+        FRAGMENT_BYTES,
+        options && callHead(options),
       )
       const functions = writer.takeReferences()
       if (functions.length > 0) call.functions = this.#functions(call, lane, functions)
@@ -461,8 +467,10 @@ export class Calls {
     if (!call) return
     const error = linkError('MESSAGE_TOO_LARGE', `${call.method.name}: its answer`, 'unknown')
     this.#table.abandon(call, 'MESSAGE_TOO_LARGE', error)
-    if (goesOn) return
-    this.#table.free(id)
+    // That has freed the slot of a call that had not left the outbox: nothing answers it.
+    const isTaken = this.#table.get(id) === call
+    if (goesOn && isTaken) return
+    if (isTaken) this.#table.free(id)
     this.#onEnded()
   }
 }

@@ -1,13 +1,14 @@
 import type { BodyLimits } from '../wire/body.ts'
 import { CODES, ViaductError } from '../wire/errors.ts'
-import { isThenable } from '../wire/guards.ts'
 import * as KIND from '../wire/kind.ts'
 import { MAX_BACKS } from '../wire/limits.ts'
+import { REASONS } from '../wire/reasons.ts'
 import { sendError } from './errorValue.ts'
 import type { Message } from './message.ts'
 import type { Method } from './method.ts'
 import { named } from './named.ts'
 import type { Output } from './output.ts'
+import { whenSettled } from './settled.ts'
 
 /** What the functions of a call need of the side that made it. */
 export interface FunctionsHost {
@@ -49,14 +50,23 @@ export class Functions {
     const { method: index, window: number } = message
     const called = this.#functions[index]
     if (!called || this.#running >= MAX_BACKS) return false
-    this.#running++
     this.#host.used()
+    const { output } = this.#host
+    if (output.full) {
+      // The far end does not read; what it goes on to call may not pile up as answers.
+      const { number: reason, code } = REASONS.QUEUE_FULL
+      output.link.control(KIND.BACK, CODES[code], this.#id, reason, number)
+      return true
+    }
+    this.#running++
     const failed = (error: unknown): void => this.#answer(index, number, undefined, { error })
     try {
       const args = this.#arguments(message, index, limits)
-      const result: unknown = Reflect.apply(called, undefined, args)
-      if (isThenable(result)) result.then((value) => this.#answer(index, number, value), failed)
-      else this.#answer(index, number, result)
+      whenSettled(
+        Reflect.apply(called, undefined, args),
+        (value) => this.#answer(index, number, value),
+        failed,
+      )
     } catch (error) {
       failed(error)
     }

@@ -4,7 +4,7 @@ import { MAX_METHODS, MAX_ROUTES } from '../wire/limits.ts'
 import type { Handler, PeerInfo } from './call.ts'
 import type { Served } from './incoming.ts'
 import type { Message } from './message.ts'
-import type { Method } from './method.ts'
+import { checkMethod, type Method } from './method.ts'
 import type { Output } from './output.ts'
 import {
   type InMethod,
@@ -46,8 +46,9 @@ export class InRoutes {
     return this.#routes.get(number)
   }
 
-  /** @throws ViaductError ALREADY_EXISTS when the name is served here. */
+  /** @throws ViaductError ALREADY_EXISTS when the name is served here; INVALID_ARGUMENT / BAD_METHOD. */
   serve(method: Method, handler: Handler): Served {
+    checkMethod(method)
     if (this.#served.has(method.name)) {
       throw new ViaductError('ALREADY_EXISTS', `${method.name} is served here already; withdraw it first`)
     }

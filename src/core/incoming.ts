@@ -1,5 +1,6 @@
 import { linkError } from '../wire/reasons.ts'
 import type { CallContext, Handler, PeerInfo } from './call.ts'
+import type { CallMarks } from './callHead.ts'
 import { EFFECT, EVENT, effectOf, nextState, STATE, slotOf, step } from './exchange.ts'
 import { Items } from './items.ts'
 import type { Method } from './method.ts'
@@ -28,6 +29,7 @@ export class InCall implements CallContext {
   readonly dictionary: boolean
   readonly window: number
   readonly deadline: number
+  readonly #marks: CallMarks | undefined
   readonly #owner: Incoming
   #controller: AbortController | undefined
   #aborted: unknown
@@ -48,8 +50,10 @@ export class InCall implements CallContext {
     dictionary: boolean,
     window: number,
     deadline: number,
+    marks?: CallMarks,
   ) {
     this.#owner = owner
+    this.#marks = marks
     this.id = id
     this.peer = peer
     this.served = served
@@ -57,6 +61,14 @@ export class InCall implements CallContext {
     this.dictionary = dictionary
     this.window = window
     this.deadline = deadline
+  }
+
+  get traceparent(): string | undefined {
+    return this.#marks?.traceparent
+  }
+
+  get idempotencyKey(): string | undefined {
+    return this.#marks?.idempotencyKey
   }
 
   get signal(): AbortSignal {

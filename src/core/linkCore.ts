@@ -89,6 +89,8 @@ export class LinkCore implements Caller, Server {
   readonly #callers = new Map<string, Caller>()
   readonly #pinging = new Set<() => void>()
   #onDrained: (() => void) | undefined
+  /** The far end has seen our GOAWAY: no call that crossed it is still to come. */
+  #goawaySeen = false
   readonly #closed: Promise<CloseReason>
   #settleClosed: (reason: CloseReason) => void = () => {}
 
@@ -390,14 +392,17 @@ export class LinkCore implements Caller, Server {
       this.#onDrained = finished
       void this.#closed.then(finished)
       // The far end has seen GOAWAY when it answers this; calls that crossed it have come before.
-      this.link.ping(() => this.#checkDrained())
+      this.link.ping(() => {
+        this.#goawaySeen = true
+        this.#checkDrained()
+      })
     })
     this.close()
   }
 
   #checkDrained(): void {
     // Answers that still wait in the outbox are part of finishing.
-    if (this.#callee.draining && this.openCalls === 0 && !this.link.outbox.congested) this.#onDrained?.()
+    if (this.#goawaySeen && this.openCalls === 0 && !this.link.outbox.congested) this.#onDrained?.()
   }
 
   /** Ends the link now. Calls that are open fail with LINK_LOST. */

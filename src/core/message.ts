@@ -120,6 +120,10 @@ export class Message {
     return this.#start + ((this.flags & FLAG.SEALED) === 0 ? 0 : END_TO_END_BYTES)
   }
 
+  get hasHead(): boolean {
+    return readU16(this.#header, this.#at + AT.headBytes) !== 0
+  }
+
   /** A copy of the head. */
   head(): Uint8Array {
     return this.#payload.slice(this.#start, this.#start + readU16(this.#header, this.#at + AT.headBytes))

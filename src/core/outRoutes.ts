@@ -2,9 +2,9 @@ import { ViaductError } from '../wire/errors.ts'
 import * as KIND from '../wire/kind.ts'
 import { MAX_ROUTES } from '../wire/limits.ts'
 import type { Message } from './message.ts'
-import type { Method } from './method.ts'
+import { checkMethod, type Method } from './method.ts'
 import type { Output } from './output.ts'
-import { Route, type RouteTarget, targetKey } from './route.ts'
+import { checkTarget, Route, type RouteTarget, targetKey } from './route.ts'
 import { peerInfo, routeLines } from './served.ts'
 
 /** The routes that this side has opened, by target and by number. */
@@ -22,12 +22,13 @@ export class OutRoutes {
   /**
    * The route to a target; its number is taken at once, and the far end is told with the first method.
    *
-   * @throws ViaductError RESOURCE_EXHAUSTED / TOO_MANY_ROUTES
+   * @throws ViaductError RESOURCE_EXHAUSTED / TOO_MANY_ROUTES; INVALID_ARGUMENT / BAD_ID
    */
   to(target: RouteTarget): Route {
     const key = targetKey(target)
     let route = this.#byTarget.get(key)
     if (!route) {
+      checkTarget(target)
       if (this.#byNumber.length >= MAX_ROUTES) {
         throw new ViaductError(
           'RESOURCE_EXHAUSTED',
@@ -45,10 +46,15 @@ export class OutRoutes {
     return route
   }
 
-  /** The method's number on a route; the first use of a method opens it, in the same write as the call. */
+  /**
+   * The method's number on a route; the first use of a method opens it, in the same write as the call.
+   *
+   * @throws ViaductError INVALID_ARGUMENT / BAD_METHOD
+   */
   index(route: Route, method: Method): number {
     const known = route.indexOf(method)
     if (known >= 0) return known
+    checkMethod(method)
     const index = route.define(method)
     const { target } = route
     const methods = [[index, method.name, method.fingerprint]]

@@ -1,7 +1,7 @@
 import { type Fate, ViaductError } from '../wire/errors.ts'
 import * as AT from '../wire/headerAt.ts'
 import * as KIND from '../wire/kind.ts'
-import { LEASE_GRACE_MS } from '../wire/limits.ts'
+import { LEASE_GRACE_MS, MAX_LEASE_MS } from '../wire/limits.ts'
 import { FATE, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
 import type { CallOptions } from './call.ts'
 import { EFFECT, EVENT, effectOf, nextState, Slots, STATE, slotOf, step } from './exchange.ts'
@@ -131,7 +131,7 @@ export class Outgoing {
     if (!call?.functions) return undefined
     call.release?.()
     call.release = call.onProgress = call.sender = call.entry = undefined
-    call.functions.leaseMs = leaseMs
+    call.functions.leaseMs = Math.min(MAX_LEASE_MS, leaseMs)
     call.idleAt = Number.POSITIVE_INFINITY
     this.used(call)
     return call

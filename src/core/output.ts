@@ -4,7 +4,7 @@ import * as FLAG from '../wire/flag.ts'
 import { creditOf, readU32, writeU32 } from '../wire/frame.ts'
 import * as AT from '../wire/headerAt.ts'
 import * as KIND from '../wire/kind.ts'
-import { HEADER_BYTES } from '../wire/limits.ts'
+import { FRAGMENT_BYTES, HEADER_BYTES } from '../wire/limits.ts'
 import { linkError } from '../wire/reasons.ts'
 import type { Link } from './link.ts'
 import type { Entry } from './outbox.ts'
@@ -65,7 +65,8 @@ export class Output {
   }
 
   /**
-   * Writes an item, an end, an error, progress or what goes to and fro for a callback, behind what its sender still has.
+   * Writes an item, an end, an error, progress or what goes to and fro for a callback, behind what its sender still
+   * has; the last two at once, and in one frame or not at all.
    *
    * @param code of an error, with the number of its reason: they stand in the header for those who read no bodies.
    * @param window of an END the lease of what is kept, of a BACK its number.
@@ -99,8 +100,13 @@ export class Output {
     )
     if (cut) {
       const isWhole = kind === KIND.PROGRESS || kind === KIND.BACK
-      if (isWhole || this.isTooLarge(cut)) {
+      if (isWhole ? cut.payloadBytes > FRAGMENT_BYTES : this.isTooLarge(cut)) {
         throw linkError('MESSAGE_TOO_LARGE', kind === KIND.PROGRESS ? 'progress' : 'value', 'unknown')
+      }
+      // It stands where it comes, between fragments too.
+      if (kind === KIND.BACK) {
+        this.writer.whole(cut, id, this.eager)
+        return
       }
       const large = sender ?? new Sender(this.link.outbox, flags & FLAG.LANE, id, 0)
       large.add(cut)

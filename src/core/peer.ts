@@ -2,7 +2,7 @@ import { Announcements } from './announcements.ts'
 import type { EventInfo, Publisher, Subscription, SubscriptionOptions, TopicEvent } from './call.ts'
 import { callbacks } from './callbacks.ts'
 import { LinkCore, type PeerOptions } from './linkCore.ts'
-import { type Method, untyped } from './method.ts'
+import { checkMethod, type Method, untyped } from './method.ts'
 import { Publications } from './publications.ts'
 import { TopicSubscription } from './subscription.ts'
 import type { Transport } from './transport.ts'
@@ -49,6 +49,7 @@ export class PeerCore extends LinkCore implements Publisher {
     options: SubscriptionOptions,
     yielded: (data: unknown, event: EventInfo | undefined) => Yielded,
   ): TopicSubscription<Yielded> {
+    checkMethod(topic)
     const { overflow = topic.overflow, maxAgeMs, group, lastEventId, onGap, ...call } = options
     const wish = {
       overflow,

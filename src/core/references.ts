@@ -1,11 +1,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { LEASE_MS, MAX_BACKS } from '../wire/limits.ts'
+import { LEASE_MS, MAX_BACKS, MAX_LEASE_MS } from '../wire/limits.ts'
 import { linkError } from '../wire/reasons.ts'
 import type { PeerInfo } from './call.ts'
 import type { Sender } from './sender.ts'
 
 export interface KeepOptions {
-  /** Milliseconds for which it may stay unused once the call is answered; each use begins them anew. Default LEASE_MS. */
+  /**
+   * Milliseconds for which it may stay unused once the call is answered; each use begins them anew. Default LEASE_MS,
+   * at most MAX_LEASE_MS: more counts as that.
+   */
   readonly leaseMs?: number
 }
 
@@ -15,8 +18,9 @@ export interface KeepOptions {
  */
 export interface Callback<Args extends readonly unknown[] = unknown[], Result = unknown> {
   /**
-   * Rejects with what the function threw; RESOURCE_EXHAUSTED / QUEUE_FULL with MAX_BACKS under way; with the reason
-   * why the call ended when it was cancelled, expired or lost its link.
+   * Rejects with what the function threw; RESOURCE_EXHAUSTED / QUEUE_FULL with MAX_BACKS under way, or when either
+   * process has more waiting than it may; with the reason why the call ended when it was cancelled, expired or lost
+   * its link.
    */
   (...args: Args): Promise<Result>
   /**
@@ -87,7 +91,7 @@ export class References {
 
   /** The lease that is asked for with the answer; 0 when nothing is kept. */
   get leaseMs(): number {
-    return this.#isOver || !this.#all.some((one) => one.kept) ? 0 : this.#leaseMs
+    return this.#isOver ? 0 : Math.max(0, ...this.#all.map((one) => one.leaseMs))
   }
 
   call(index: number, args: unknown[], proxy: unknown): Promise<unknown> {
@@ -108,7 +112,7 @@ export class References {
   #refused(index: number): { error: unknown } | undefined {
     if (this.#isOver && this.#reason !== undefined) return { error: this.#reason }
     const reference = this.#all[index]
-    if (!this.#isOver && reference && !reference.released && (!this.#isAnswered || reference.kept))
+    if (!this.#isOver && reference && !reference.released && (!this.#isAnswered || reference.leaseMs > 0))
       return undefined
     return { error: linkError('LEASE_ENDED', this.#what(index), 'not-sent') }
   }
@@ -116,21 +120,20 @@ export class References {
   keep(reference: Reference, leaseMs = LEASE_MS): void {
     const refused = this.#refused(reference.index)
     if (refused) throw refused.error
-    reference.kept = true
+    const boundedMs = Math.min(MAX_LEASE_MS, Math.max(1, Math.ceil(leaseMs) || 1))
     // The caller was told of the lease with the answer.
-    if (!this.#isAnswered) {
-      this.#leaseMs = Math.max(this.#leaseMs, Math.min(MAX_U32, Math.max(1, Math.ceil(leaseMs) || 1)))
-    }
+    if (!this.#isAnswered) reference.leaseMs = Math.max(reference.leaseMs, boundedMs)
   }
 
   /** One function was released; with the last one that was kept the exchange ends. */
   released(): void {
-    if (this.#isAnswered && !this.#isOver && !this.#all.some((one) => one.kept)) this.#host.release(this)
+    if (this.#isAnswered && !this.#isOver && this.leaseMs === 0) this.#host.release(this)
   }
 
-  /** The call was answered, and what is kept outlives it. */
-  answered(): void {
+  /** The call was answered, and what is kept outlives it for so long after each use. */
+  answered(leaseMs: number): void {
     this.#isAnswered = true
+    this.#leaseMs = leaseMs
     this.#renew()
   }
 
@@ -165,7 +168,8 @@ export class References {
 class Reference {
   readonly owner: References
   readonly index: number
-  kept = false
+  /** For how long it is kept; 0 when it is not. */
+  leaseMs = 0
   released = false
 
   constructor(owner: References, index: number) {
@@ -176,7 +180,7 @@ class Reference {
   release(): void {
     if (this.released) return
     this.released = true
-    this.kept = false
+    this.leaseMs = 0
     this.owner.released()
   }
 }
@@ -193,17 +197,15 @@ function proxyOf(reference: Reference): Callback {
     reference.release()
   }
   const keep = ({ leaseMs }: KeepOptions = {}): void => {
-    const isNew = !reference.kept
+    const isNew = reference.leaseMs === 0
     reference.owner.keep(reference, leaseMs)
     if (isNew) forgotten.register(proxy, reference, reference)
   }
   // Hosts that have no `using` have no name for it either.
-  const dispose: symbol = Symbol.dispose ?? Symbol('dispose')
-  const proxy: Callback = Object.assign(call, {
-    keep,
-    release,
-    [Symbol.dispose]: release,
-    [dispose]: release,
-  })
+  const proxy: Callback = Object.assign(
+    call,
+    { keep, release },
+    Symbol.dispose && { [Symbol.dispose]: release },
+  )
   return proxy
 }

@@ -1,3 +1,4 @@
+import { ViaductError } from '../wire/errors.ts'
 import type { PeerInfo, Target } from './call.ts'
 import type { Method } from './method.ts'
 
@@ -58,6 +59,21 @@ export class Route {
 function otherKey(method: Method): string {
   return `${method.fingerprint} ${method.name}`
 }
+
+/**
+ * @throws ViaductError INVALID_ARGUMENT / BAD_ID for what no peer can be called: a far end closes its link over it.
+ */
+export function checkTarget(target: RouteTarget): void {
+  if (!target || 'topics' in target) return
+  const [key, name]: [string, unknown] = 'id' in target ? ['id', target.id] : ['type', target.type]
+  if (typeof name === 'string' && name.length <= MAX_TARGET) return
+  throw new ViaductError('INVALID_ARGUMENT', `target.${key}: a text of at most ${MAX_TARGET} characters`, {
+    reason: 'BAD_ID',
+    path: `target.${key}`,
+    fate: 'not-sent',
+  })
+}
+const MAX_TARGET = 64
 
 export function targetKey(target: RouteTarget): string {
   if (!target) return ''

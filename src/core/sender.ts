@@ -55,6 +55,12 @@ export class Sender implements Feed {
   add(message: Cut): void {
     // A small frame of the same exchange may wait there: nothing of an exchange overtakes what it said before.
     if (!this.busy) this.behind = this.#outbox.lastWaiting(this.#lane)
+    const last = this.#messages.at(-1)
+    // Of progress the latest counts: what still waits gives way, so a handler that reports often queues one.
+    if (message.kind === KIND.PROGRESS && last?.kind === KIND.PROGRESS) {
+      this.#hold(last, -last.payloadBytes)
+      this.#messages.pop()
+    }
     this.#messages.push(message)
     this.#hold(message, message.payloadBytes)
     if (message.timeLeft > 0) this.#heldSince = this.#outbox.clock.now()

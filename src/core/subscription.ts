@@ -1,4 +1,5 @@
 import { isViaductError } from '../wire/errors.ts'
+import { fieldOf } from '../wire/fieldOf.ts'
 import { isObject } from '../wire/guards.ts'
 import { type EventNumbers, eventOf, TAG, textOf } from '../wire/head.ts'
 import type { EventGap, EventInfo, Subscription } from './call.ts'
@@ -73,15 +74,15 @@ export class TopicSubscription<Yielded = unknown> implements Subscription<Yielde
 
   /** The hub says where the subscription begins, before any event of it. */
   #registered(said: unknown): void {
-    const at = field(said, 'at')
+    const at = fieldOf(said, 'at')
     const position = positionOf(at)
     if (!position || typeof at !== 'string') return
     const { from, onGap } = this.#parts
     this.#session = position.session
     this.#begun = at
-    const gap = field(said, 'gap')
+    const gap = fieldOf(said, 'gap')
     if (from === undefined || gap === undefined) return
-    const missed = field(gap, 'missed')
+    const missed = fieldOf(gap, 'missed')
     const isKnown = typeof missed === 'bigint' || (typeof missed === 'number' && Number.isSafeInteger(missed))
     onGap?.({ missed: isKnown ? BigInt(missed) : 'unknown', from, to: at })
   }
@@ -94,10 +95,6 @@ export class TopicSubscription<Yielded = unknown> implements Subscription<Yielde
       yield this.#parts.yielded(item.value, event)
     }
   }
-}
-
-function field(value: unknown, key: string): unknown {
-  return isObject(value) ? Reflect.get(value, key) : undefined
 }
 
 /** What a head says of an event. Texts that few ask for are made when they are. */

@@ -18,6 +18,7 @@ import { memoryTransports } from '../transports/memory.ts'
 import { socketTransport } from '../transports/socket.ts'
 import { stdioTransport } from '../transports/stdio.ts'
 import { ViaductError } from '../wire/errors.ts'
+import { fieldOf } from '../wire/fieldOf.ts'
 import { checkId, removeCredential, writeCredential } from './credentials.ts'
 import type { HangEvidence } from './evidence.ts'
 import type { HubControl } from './hubControl.ts'
@@ -279,7 +280,7 @@ export class EmbeddedHub implements HubControl {
   /** The same functions for an operator in another process: methods of the hub's own. */
   #serveControl(): void {
     const text = (input: unknown, key: string): string => {
-      const value: unknown = typeof input === 'object' && input !== null ? Reflect.get(input, key) : undefined
+      const value = fieldOf(input, key)
       if (typeof value === 'string') return value
       throw new ViaductError('INVALID_ARGUMENT', `input.${key}: a string`, { path: `input.${key}` })
     }
@@ -346,7 +347,7 @@ export class EmbeddedHub implements HubControl {
           port()?.link.ping(() => resolve())
         }),
       drain: () => this.core.drain(id),
-      resting: () => (port()?.busyUntil ?? 0) > this.core.clock.now(),
+      resting: () => (port()?.busy?.until ?? 0) > this.core.clock.now(),
       printsStack: () => port()?.printsStack ?? false,
       close: (reason) => {
         const why = isCloseReason(reason) ? reason : 'GOING_AWAY'

@@ -26,16 +26,22 @@ export async function launchHub(options: ListenOptions): Promise<{ peer: Peer; c
     stdio: ['pipe', 'inherit', log ? 'pipe' : 'inherit', 'pipe', 'ipc'],
     detached: process.platform !== 'win32',
   })
-  const exited = new Promise<number>((resolve) => child.once('exit', (code) => resolve(code ?? 1)))
+  const exited = new Promise<string>((resolve) => {
+    child.once('exit', (code, signal) =>
+      resolve(signal === null ? `ended with code ${code}` : `was killed by ${signal}`),
+    )
+  })
   if (log && child.stderr) child.stderr.on('data', (text: Buffer) => log(text.toString().trimEnd()))
   const socket = child.stdio[LINK_FD]
   if (!(socket instanceof Socket) || !child.stdin)
     throw new ViaductError('INTERNAL', 'the hub process has no link')
   const started = new Promise<unknown>((resolve) => child.once('message', resolve))
+  // Of one that has ended already its exit says more.
+  child.stdin.on('error', () => {})
   child.stdin.end(JSON.stringify({ ...plain, pid: process.pid }))
   const first = await Promise.race([started, exited])
-  if (typeof first === 'number') {
-    throw new ViaductError('INTERNAL', `the hub process ended with code ${first} before it had started`, {
+  if (typeof first === 'string') {
+    throw new ViaductError('INTERNAL', `the hub process ${first} before it had started`, {
       reason: 'HUB_START_FAILED',
     })
   }
@@ -54,13 +60,13 @@ export async function launchHub(options: ListenOptions): Promise<{ peer: Peer; c
 class RemoteHub implements HubControl {
   readonly #peer: Peer
   readonly #hold: () => void
-  readonly #exited: Promise<number>
+  readonly #exited: Promise<unknown>
   readonly #listeners = new Set<(change: ChildChange) => void>()
   #watching = false
   #closing: Promise<void> | undefined
 
   /** @param hold keeps this process alive until the hub's has ended. */
-  constructor(peer: Peer, hold: () => void, exited: Promise<number>) {
+  constructor(peer: Peer, hold: () => void, exited: Promise<unknown>) {
     this.#peer = peer
     this.#hold = hold
     this.#exited = exited

@@ -179,7 +179,14 @@ export class HubCore {
           settle()
           if (!info) return
           this.registry.get(info.id)?.link.close('REPLACED')
-          port = new Port(this.#numbers++, link, info, this.manifest.limits(info.id, info.type), this.#budget)
+          port = new Port(
+            this.#numbers++,
+            link,
+            info,
+            this.manifest.limits(info.id, info.type),
+            this.#budget,
+            this.manifest.rates(info.id, info.type),
+          )
           if (options.supervised) this.#supervised.add(port)
           if (options.onReady) this.#onReady.set(port, options.onReady)
           this.#enter(port)
@@ -206,6 +213,8 @@ export class HubCore {
         settle()
         if (port) this.#leave(port, reason)
         options.onClosed?.(reason)
+        // Calls may have waited for it, and nobody else may be on the way.
+        this.#waiting.retry()
       },
     })
     const cancel = proven

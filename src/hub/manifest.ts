@@ -1,5 +1,6 @@
 import { MAX_SLOTS } from '../core/exchange.ts'
-import { isPattern, matches, overlap } from '../core/pattern.ts'
+import { isNameOrPattern, isPattern, matches, overlap } from '../core/pattern.ts'
+import { Rates } from '../core/rates.ts'
 import { ViaductError } from '../wire/errors.ts'
 import {
   MAX_EXCHANGES,
@@ -28,6 +29,8 @@ export interface PeerRules {
   readonly publish?: readonly string[]
   readonly subscribe?: readonly string[]
   readonly limits?: Partial<PortLimits>
+  /** Calls a second of each method, by name or pattern: `{ 'ai.analyze': 10, '*': 100 }`. Default: any. */
+  readonly rates?: Readonly<Record<string, number>>
   /** The name is the id of a process that joins by itself: its key is written to the runtime folder. */
   readonly join?: boolean
 }
@@ -72,7 +75,7 @@ const READERS = new Set(['$hub.who', '$hub.watch', '$hub.describe', '$hub.stats'
 const WATCHERS: ReadonlySet<Zone> = new Set(['hub', 'trusted', 'local'])
 
 const LIMIT_KEYS = new Set(['messageBytes', 'exchanges', 'queueBytes', 'queueMessages'])
-const RULE_KEYS = new Set(['zone', 'call', 'publish', 'subscribe', 'limits', 'join'])
+const RULE_KEYS = new Set(['zone', 'call', 'publish', 'subscribe', 'limits', 'rates', 'join'])
 
 export class Manifest {
   readonly #rules: ReadonlyMap<string, PeerRules>
@@ -111,6 +114,18 @@ export class Manifest {
       ...this.#rules.get(type)?.limits,
       ...this.#rules.get(id)?.limits,
     }
+  }
+
+  /** How many calls a second a peer may make; undefined: any. Rules of the id come before those of the type. */
+  rates(id: string, type: string): Rates | undefined {
+    const limits = {
+      ...this.#rules.get(id)?.rates,
+      ...this.#rules.get(type)?.rates,
+      ...this.#rules.get(id)?.rates,
+    }
+    const { '*': other, ...named } = limits
+    if (Object.keys(limits).length === 0) return undefined
+    return new Rates({ limits: named, ...(other === undefined ? {} : { other }) })
   }
 
   /** Whether `subject` may call `method` on a target; `target` is an id, a type, or both. */
@@ -214,6 +229,11 @@ export function manifest(rules: Rules): Rules {
           `a whole number from 1${key === 'exchanges' ? ` to ${MAX_SLOTS}` : ''}`,
         )
       }
+    }
+    for (const [method, perSecond] of Object.entries(rule.rates ?? {})) {
+      if (!isNameOrPattern(method))
+        invalid(`${name}.rates.${method}`, 'a name as "pages.analyze", "pages.*" or "*"')
+      if (!(perSecond > 0)) invalid(`${name}.rates.${method}`, 'calls a second, a number over 0')
     }
     for (const key of ['call', 'publish', 'subscribe'] as const) {
       const list: readonly unknown[] | undefined = rule[key]

@@ -2,6 +2,7 @@ import type { PeerInfo } from '../core/call.ts'
 import { Slots, STATE, slotOf } from '../core/exchange.ts'
 import type { CloseReason, Link } from '../core/link.ts'
 import { type Entry, Fifo } from '../core/outbox.ts'
+import type { Rates } from '../core/rates.ts'
 import { HIGH_WATER_SHARE, HUB_QUEUE_BYTES, LOW_WATER_SHARE, MIN_WINDOW_BYTES } from '../wire/limits.ts'
 import type { Traffic } from './traffic.ts'
 
@@ -140,6 +141,8 @@ export class Port {
   readonly link: Link
   readonly info: PeerInfo
   readonly limits: PortLimits
+  /** How many calls a second it may make; undefined: any. */
+  readonly rates: Rates | undefined
   readonly routes: (HubRoute | undefined)[] = []
   readonly forwarded: Forwarded
   /** The calls that this peer has made, by its own slots: where they went. */
@@ -148,10 +151,8 @@ export class Port {
   readonly madeAs: number[] = []
   draining = false
   ready = false
-  /** Until when it has declared that it may be silent, by the hub's clock. */
-  busyUntil = 0
-  /** Calls off the end of that. */
-  cancelBusy: (() => void) | undefined
+  /** It has declared that it may be silent until then, by the hub's clock; what ends that can be called off. */
+  busy: { readonly until: number; cancel(): void } | undefined
   /** It prints its stacks on stderr at SIGUSR2. */
   printsStack = false
   closed: CloseReason | undefined
@@ -162,6 +163,8 @@ export class Port {
   granted = 0
   /** Its calls that wait for a target to start. */
   waiting = 0
+  /** Bytes of the frames of those. */
+  waitingBytes = 0
   /** Bytes of events that wait for this peer, over all its subscriptions. */
   eventBytes = 0
   /** Methods defined on its routes. */
@@ -179,7 +182,8 @@ export class Port {
   late = 0
 
   /** @param budget what waits in the hub as a whole, counted by all its ports. */
-  constructor(number: number, link: Link, info: PeerInfo, limits: PortLimits, budget: Budget) {
+  constructor(number: number, link: Link, info: PeerInfo, limits: PortLimits, budget: Budget, rates?: Rates) {
+    this.rates = rates
     this.number = number
     this.#budget = budget
     this.link = link

@@ -27,7 +27,6 @@ export class Presence {
   readonly #now: () => number
   readonly #rows = new Map<string, PeerRow>()
   readonly #children = new Map<string, ChildNews>()
-  readonly #busy = new WeakSet<Port>()
   readonly #listeners = new Set<(change: PeerChange) => void>()
 
   /** @param now milliseconds since 1970. */
@@ -60,13 +59,6 @@ export class Presence {
     this.#update('state', port.info.id)
   }
 
-  /** A peer has said that it will be silent for a while, or that it is back. */
-  rest(port: Port, busy: boolean): void {
-    if (busy) this.#busy.add(port)
-    else this.#busy.delete(port)
-    this.changed(port)
-  }
-
   served(port: Port, methods: readonly string[]): void {
     if (methods.length > 0) this.#update('served', port.info.id, { methods })
   }
@@ -95,7 +87,7 @@ export class Presence {
   stateOf(port: Port): PeerState {
     if (port.draining) return 'draining'
     if (!port.ready && port.info.zone !== 'hub') return 'starting'
-    return this.#busy.has(port) ? 'busy' : 'ready'
+    return port.busy ? 'busy' : 'ready'
   }
 
   #row(id: string): PeerRow | undefined {

@@ -105,7 +105,9 @@ export class Routes {
       methods: [],
       bindings: [],
       gathering: undefined,
-      awaited: () => this.#registry.isAwaited(where),
+      // A peer that has not said that it is ready may not have said yet all that it serves.
+      awaited: () =>
+        this.#registry.isAwaited(where) || route.bindings.some(({ port }) => !port.ready && !port.draining),
       target: 'id' in where ? where.id : where.type,
     }
     const key = keyOf(where)

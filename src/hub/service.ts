@@ -2,6 +2,7 @@ import type { CallContext, Handler, Target } from '../core/call.ts'
 import { untyped } from '../core/method.ts'
 import type { PeerCore } from '../core/peer.ts'
 import { ViaductError } from '../wire/errors.ts'
+import { fieldOf } from '../wire/fieldOf.ts'
 import { MAX_BUSY_MS } from '../wire/limits.ts'
 import type { Description, HubStats, PeerStatus, PingAnswer, RouteAnswer } from './answers.ts'
 import type { HubCore, ServeLine } from './core.ts'
@@ -138,8 +139,9 @@ export class HubService {
     return promise
   }
 
-  /** A peer has gone: whoever waits for a sign of life from it is told. */
+  /** A peer has gone: whoever waits for a sign of life from it is told, and no rest of it ends. */
   left(port: Port): void {
+    port.busy?.cancel()
     this.#pings.get(port)?.fail()
     this.#pings.delete(port)
   }
@@ -159,7 +161,7 @@ export class HubService {
         ready: port.ready || info.zone === 'hub',
         draining: port.draining,
         methods: this.#hub.registry.served(port).size,
-        busyMs: Math.max(0, Math.round(port.busyUntil - this.#hub.clock.now())),
+        busyMs: Math.max(0, Math.round((port.busy?.until ?? 0) - this.#hub.clock.now())),
         open: port.load,
         queuedBytes: link.outbox.queuedBytes,
         queuedMessages: link.outbox.queuedMessages,
@@ -264,18 +266,20 @@ export class HubService {
   }
 
   #busy(input: unknown, port: Port): void {
-    const forMs: unknown =
-      typeof input === 'object' && input !== null && 'forMs' in input ? input.forMs : undefined
+    const forMs = fieldOf(input, 'forMs')
     if (typeof forMs !== 'number' || !(forMs >= 0 && forMs <= MAX_BUSY_MS)) {
       throw new ViaductError('INVALID_ARGUMENT', `$hub.busy: input.forMs: 0 to ${MAX_BUSY_MS} milliseconds`, {
         path: 'input.forMs',
       })
     }
     const { clock, presence } = this.#hub
-    port.busyUntil = clock.now() + forMs
-    port.cancelBusy?.()
-    port.cancelBusy = forMs > 0 ? clock.after(forMs, () => presence.rest(port, false)) : undefined
-    presence.rest(port, forMs > 0)
+    const over = (): void => {
+      port.busy = undefined
+      presence.changed(port)
+    }
+    port.busy?.cancel()
+    port.busy = forMs > 0 ? { until: clock.now() + forMs, cancel: clock.after(forMs, over) } : undefined
+    presence.changed(port)
   }
 
   #withdraw(input: unknown, port: Port): void {
@@ -288,7 +292,7 @@ function gone(id: string): ViaductError {
 }
 
 function textOf(input: unknown, key: string): string | undefined {
-  const value: unknown = typeof input === 'object' && input !== null ? Reflect.get(input, key) : undefined
+  const value = fieldOf(input, key)
   return typeof value === 'string' ? value : undefined
 }
 
@@ -297,8 +301,8 @@ function isName(value: unknown): value is string {
 }
 
 function listOf(input: unknown): unknown[] {
-  if (typeof input !== 'object' || input === null || !('methods' in input)) return []
-  return Array.isArray(input.methods) ? input.methods : []
+  const methods = fieldOf(input, 'methods')
+  return Array.isArray(methods) ? methods : []
 }
 
 function routeQuestion(input: unknown): { target: Target | { readonly filter: Filter }; methods: string[] } {

@@ -115,12 +115,17 @@ export class Switch {
     if (payloadBytes > from.limits.messageBytes) {
       return this.#refuse(from, id, oneWay, 'MESSAGE_TOO_LARGE', route, index)
     }
+    const binding = route.gathering ? undefined : pick(route, index, this.#turn++)
+    if (from.rates) {
+      const isServed = route.gathering !== undefined || binding !== undefined
+      const waitMs = from.rates.take(from.info.id, method.name, this.clock.now(), isServed)
+      if (waitMs > 0) return this.#refuse(from, id, oneWay, 'RATE_LIMITED', route, index, waitMs)
+    }
     if (route.gathering) {
       route.gathering.call(from, route, index, bytes, at, length)
       return
     }
     const same = (flags & FLAG.DICTIONARY) !== 0
-    const binding = pick(route, index, this.#turn++)
     if (!binding) {
       if (!oneWay && route.awaited() && this.#events.wait(from, route, bytes, at, length)) return
       return this.#refuse(from, id, oneWay, nobody(route, index), route, index)
@@ -295,7 +300,9 @@ export class Switch {
       this.#count(table.traffic[far], payloadBytes)
     }
     if (this.tap !== undefined) this.#tapUp(this.tap, from, to, far, kind, flags, payloadBytes)
-    this.#forward(from, to, kind === KIND.CREDIT ? flags : lane, bytes, at, length, farId, 0)
+    // In a refused BACK `route` is the number of the reason.
+    const reason = kind === KIND.BACK && payloadBytes === 0 ? readU32(bytes, at + AT.route) : 0
+    this.#forward(from, to, kind === KIND.CREDIT ? flags : lane, bytes, at, length, farId, reason)
     if (kind === KIND.CANCEL && table.kindUp[far] === KIND.NOOP) this.#cutShort(to, far)
   }
 
@@ -418,6 +425,13 @@ export class Switch {
         from.link.violation()
         return
       }
+      if (to.full) {
+        from.refused++
+        const { number, code } = REASONS.QUEUE_FULL
+        const called = readU32(bytes, at + AT.window)
+        from.link.control(KIND.BACK, CODES[code], table.ids[far], number, called)
+        return
+      }
       table.backs[far] = backs
       this.#count(table.traffic[far], payloadBytes)
     }
@@ -513,10 +527,18 @@ export class Switch {
   }
 
   /** Answers a call that is not forwarded. */
-  #refuse(from: Port, id: number, oneWay: boolean, reason: ReasonName, route?: HubRoute, index = 0): void {
+  #refuse(
+    from: Port,
+    id: number,
+    oneWay: boolean,
+    reason: ReasonName,
+    route?: HubRoute,
+    index = 0,
+    retryAfterMs = 0,
+  ): void {
     from.refused++
     const method = route?.methods[index]?.name
-    if (!oneWay) this.bare(from, id, reason, 'not-sent', method, route?.target)
+    if (!oneWay) this.bare(from, id, reason, 'not-sent', method, route?.target, retryAfterMs)
     else if (this.tap !== undefined) {
       this.tap.emit('refused', from.info.id, route?.target ?? 'hub', method ?? '', 0, 0, reason)
     }
@@ -530,9 +552,10 @@ export class Switch {
     fate: 'not-sent' | 'unknown',
     method = '',
     target = 'hub',
+    retryAfterMs = 0,
   ): void {
     const { number, code } = REASONS[reason]
-    to.link.control(KIND.ERROR, CODES[code], id, number, FATE[fate], FLAG.ANSWER)
+    to.link.control(KIND.ERROR, CODES[code], id, number, FATE[fate], FLAG.ANSWER, retryAfterMs)
     if (this.tap === undefined) return
     if (fate === 'not-sent') this.tap.emit('refused', to.info.id, target, method, 0, 0, reason)
     else this.tap.emit('error', target, to.info.id, method, 0, 0, reason)

@@ -1,6 +1,5 @@
 import type { Clock } from '../core/clock.ts'
 import { slotOf } from '../core/exchange.ts'
-import * as FLAG from '../wire/flag.ts'
 import { readU16, readU32, writeU32 } from '../wire/frame.ts'
 import * as AT from '../wire/headerAt.ts'
 import * as KIND from '../wire/kind.ts'
@@ -12,25 +11,32 @@ import type { Switch } from './switch.ts'
 const MAX_WAITING = 1024
 /** Those of one caller. */
 const MAX_WAITING_PER_PORT = 64
+/** Bytes of their frames, over all callers; of one caller half of what it may have queued. */
+const MAX_WAITING_BYTES = 64 * 1024 * 1024
+/** What keeping a frame costs besides its bytes. */
+const FRAME_COST_BYTES = 256
 
 interface Call {
   readonly port: Port
   readonly id: number
   readonly route: HubRoute
-  readonly frame: Uint8Array
+  /** All that its caller has said of it, the CALL first. */
+  readonly frames: [Uint8Array, ...Uint8Array[]]
+  bytes: number
   readonly since: number
   readonly cancelTimer: () => void
 }
 
 /**
  * Calls whose target is known to be starting. They wait within bounds, in number and time, and are then
- * either switched as if they came now or refused; only whole calls without an upload wait.
+ * either switched as if they came now or refused. What follows a CALL, of a long input or an upload, waits with it.
  */
 export class Waiting implements Gathering {
   readonly #clock: Clock
   readonly #switch: Switch
   readonly #maxMs: number
   readonly #calls = new Set<Call>()
+  #bytes = 0
 
   constructor(clock: Clock, through: Switch, maxMs: number) {
     this.#clock = clock
@@ -39,8 +45,8 @@ export class Waiting implements Gathering {
   }
 
   add(port: Port, route: HubRoute, bytes: Uint8Array, at: number, length: number): boolean {
-    const flags = bytes[at + AT.flags] as number
-    if ((flags & (FLAG.MORE | FLAG.UPLOAD)) !== 0) return false
+    const payloadBytes = readU32(bytes, at + AT.payloadBytes)
+    if (!this.#hasRoom(port, Math.max(length, payloadBytes))) return false
     if (this.#calls.size >= MAX_WAITING || port.waiting >= MAX_WAITING_PER_PORT) return false
     const id = readU32(bytes, at + AT.id)
     const timeLeft = readU32(bytes, at + AT.timeLeft)
@@ -48,7 +54,8 @@ export class Waiting implements Gathering {
       port,
       id,
       route,
-      frame: bytes.slice(at, at + length),
+      frames: [bytes.slice(at, at + length)],
+      bytes: 0,
       since: this.#clock.now(),
       cancelTimer: this.#clock.after(timeLeft === 0 ? this.#maxMs : Math.min(timeLeft, this.#maxMs), () => {
         this.#take(call)
@@ -60,6 +67,7 @@ export class Waiting implements Gathering {
     port.madeTo[slot] = this
     this.#calls.add(call)
     port.waiting++
+    this.#charge(call, length + FRAME_COST_BYTES)
     return true
   }
 
@@ -67,12 +75,30 @@ export class Waiting implements Gathering {
     // Calls come by add(), when the switch finds nobody behind a route.
   }
 
-  frame(from: Port, kind: number, id: number): void {
-    if (kind !== KIND.CANCEL) return
+  frame(from: Port, kind: number, id: number, bytes: Uint8Array, at: number): void {
     const call = this.#find(from, id)
     if (!call) return
-    this.#take(call)
-    this.#refuse(call, 'CANCELLED')
+    const length = readU32(bytes, at + AT.bytes)
+    if (kind === KIND.CANCEL) {
+      this.#take(call)
+      this.#refuse(call, 'CANCELLED')
+    } else if (this.#hasRoom(from, length)) {
+      call.frames.push(bytes.slice(at, at + length))
+      this.#charge(call, length + FRAME_COST_BYTES)
+    } else {
+      this.#take(call)
+      this.#refuse(call, 'QUEUE_FULL')
+    }
+  }
+
+  #hasRoom(port: Port, bytes: number): boolean {
+    return this.#bytes + bytes <= MAX_WAITING_BYTES && port.waitingBytes + bytes <= port.limits.queueBytes / 2
+  }
+
+  #charge(call: Call, bytes: number): void {
+    call.bytes += bytes
+    call.port.waitingBytes += bytes
+    this.#bytes += bytes
   }
 
   lost(from: Port, id: number): void {
@@ -85,17 +111,22 @@ export class Waiting implements Gathering {
     for (const call of [...this.#calls]) {
       // The link of one that was switched before it may have ended over that.
       if (!this.#calls.has(call)) continue
-      const index = readU16(call.frame, AT.method)
+      const [frame, ...rest] = call.frames
+      const index = readU16(frame, AT.method)
       const served = call.route.bindings.some((binding) => binding.serves[index])
       if (!served && call.route.awaited()) continue
       this.#take(call)
-      const timeLeft = readU32(call.frame, AT.timeLeft)
+      const timeLeft = readU32(frame, AT.timeLeft)
       const held = Math.floor(this.#clock.now() - call.since)
-      if (timeLeft !== 0) writeU32(call.frame, AT.timeLeft, Math.max(1, timeLeft - held))
+      if (timeLeft !== 0) writeU32(frame, AT.timeLeft, Math.max(1, timeLeft - held))
       // It was counted when it came.
       call.port.calls--
       call.port.link.accepted--
-      this.#switch.frame(call.port, call.frame, 0, call.frame.length)
+      this.#switch.frame(call.port, frame, 0, frame.length)
+      for (const further of rest) {
+        // If the call was refused these are late, and counted as such.
+        if (call.port.closed === undefined) this.#switch.frame(call.port, further, 0, further.length)
+      }
     }
   }
 
@@ -107,7 +138,7 @@ export class Waiting implements Gathering {
     for (const call of [...this.#calls]) this.#take(call)
   }
 
-  #refuse({ port, id, route, frame }: Call, reason: ReasonName): void {
+  #refuse({ port, id, route, frames: [frame] }: Call, reason: ReasonName): void {
     this.#switch.bare(
       port,
       id,
@@ -127,6 +158,7 @@ export class Waiting implements Gathering {
     call.cancelTimer()
     this.#calls.delete(call)
     call.port.waiting--
+    this.#charge(call, -call.bytes)
     call.port.madeTo[slotOf(call.id)] = undefined
   }
 }

@@ -1,9 +1,4 @@
-/** What is known of a value that anybody may have made. */
-
+/** Whether a value that anybody may have made has fields. */
 export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
-}
-
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return isObject(value) && 'then' in value && typeof value.then === 'function'
 }

@@ -5,7 +5,7 @@ import { padded, readU16, readU32, writeU16, writeU32 } from './frame.ts'
 import * as AT from './headerAt.ts'
 import { HEADER_BYTES } from './limits.ts'
 
-export const TAG = { EVENT: 1, SOURCE: 2, KEY: 3, REFERENCES: 6, TOPIC: 8 } as const
+export const TAG = { EVENT: 1, SOURCE: 2, KEY: 3, TRACE: 4, IDEMPOTENCY: 5, REFERENCES: 6, TOPIC: 8 } as const
 
 /** Bytes of an EVENT entry. */
 export const EVENT_BYTES = 32
@@ -13,6 +13,9 @@ export const EVENT_BYTES = 32
 export const END_TO_END_BYTES = 32
 /** Longest conflation key, as UTF-8. */
 export const MAX_KEY_BYTES = 4096
+
+/** Longest idempotency key, as UTF-8. */
+export const MAX_IDEMPOTENCY_BYTES = 64
 
 /** What an EVENT says; see `EventInfo`. */
 export interface EventNumbers {
@@ -38,6 +41,14 @@ export function referencesHead(count: number): Uint8Array {
   writeU16(head, 2, 4)
   writeU32(head, 4, count)
   return head
+}
+
+/** Entries behind one another. */
+export function joinHeads(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const joined = new Uint8Array(first.length + second.length)
+  joined.set(first)
+  joined.set(second, first.length)
+  return joined
 }
 
 /** How many functions the CALL refers to whose first frame this is. */

@@ -47,6 +47,8 @@ export const MAX_REFERENCES = 64
 export const MAX_BACKS = 256
 /** How long a kept function may stay unused when its keeper names no time. */
 export const LEASE_MS = 60_000
+/** The longest lease; what is over it counts as it. */
+export const MAX_LEASE_MS = 60 * 60 * 1000
 /** So long after a lease the caller ends it, in case the callee has not. */
 export const LEASE_GRACE_MS = 1_000
 /** Gathered bytes that are written without waiting for the end of the tick. */

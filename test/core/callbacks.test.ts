@@ -1,22 +1,13 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { CallContext } from '../../src/core/call.ts'
 import { untyped } from '../../src/core/method.ts'
 import type { Callback } from '../../src/core/references.ts'
 import * as KIND from '../../src/wire/kind.ts'
 import { LEASE_GRACE_MS, LEASE_MS, MAX_BACKS, MAX_REFERENCES } from '../../src/wire/limits.ts'
+import { only } from '../support/callback.ts'
 import { echo, errorOf, list, outcome, put, type Rig, rig } from './rig.ts'
-
-function isCallback(value: unknown): value is Callback {
-  return typeof value === 'function' && 'keep' in value
-}
-
-/** The function in a handler's input. */
-function only(input: unknown): Callback {
-  if (isCallback(input)) return input
-  throw new TypeError('the input is no function')
-}
 
 /** A call whose handler gives the function away, and answers when it is told to. */
 function held(made: Rig, answer?: (input: Callback, call: CallContext) => unknown) {
@@ -30,6 +21,13 @@ function held(made: Rig, answer?: (input: Callback, call: CallContext) => unknow
     return answer ? answer(only(input), call) : new Promise((resolve) => (finish = resolve))
   })
   return { callback, finish: (value: unknown) => finish(value) }
+}
+
+setFlagsFromString('--expose-gc')
+const gc: unknown = runInNewContext('gc')
+
+function collect(): void {
+  if (typeof gc === 'function') gc()
 }
 
 describe('a function in the input of a call', () => {
@@ -146,6 +144,36 @@ describe('a function in the input of a call', () => {
   })
 })
 
+describe('what a function gives', () => {
+  it('counts once, though its thenable settles twice', async () => {
+    const { near, far, of } = rig()
+    far.handle(echo, async (input) => {
+      const callback = only(input)
+      const given = []
+      for (let n = 0; n < 3; n++) given.push(await callback('twice'))
+      const thrown = await errorOf(callback('throws'))
+      return [...given, thrown.message]
+    })
+    const twice = {
+      // biome-ignore lint/suspicious/noThenProperty: that is what is tested
+      then(done: (value: unknown) => void, failed: (error: unknown) => void): void {
+        done(1)
+        done(2)
+        failed(new Error('and this'))
+      },
+    }
+    const throws = {
+      // biome-ignore lint/suspicious/noThenProperty: that is what is tested
+      get then(): never {
+        throw new Error('no then')
+      },
+    }
+    const back = (what: unknown): unknown => (what === 'twice' ? twice : throws)
+    expect(await near.call(echo, back)).toEqual([1, 1, 1, 'no then'])
+    expect(of(KIND.BACK).length).toBe(8)
+  })
+})
+
 describe('how it ends', () => {
   it('with the call: what is under way and what comes after is LEASE_ENDED', async () => {
     const made = rig()
@@ -228,6 +256,20 @@ describe('how it ends', () => {
     b.release()
     await clock.advance(1)
     expect(of(KIND.RELEASE).length).toBe(1)
+  })
+
+  it('kept: a host that has no `using` finds no other name for its end', async () => {
+    const { near, far } = rig()
+    far.handle(echo, (input) => Reflect.ownKeys(only(input)).filter((key) => typeof key === 'string'))
+    const without: unknown = Object.create(Symbol, { dispose: { value: undefined } })
+    vi.stubGlobal('Symbol', without)
+    try {
+      const names = await near.call(echo, () => 1)
+      expect(names).toContain('release')
+      expect(names).not.toContain('undefined')
+    } finally {
+      vi.unstubAllGlobals()
+    }
   })
 
   it('kept: until the lease is over, which begins anew with each use', async () => {
@@ -325,10 +367,8 @@ describe('how it ends', () => {
     const { near, far, of, clock } = rig()
     far.handle(echo, (input) => only(input).keep())
     await near.call(echo, () => 1)
-    setFlagsFromString('--expose-gc')
-    const collect: unknown = runInNewContext('gc')
     for (let round = 0; round < 100 && of(KIND.RELEASE).length === 0; round++) {
-      if (typeof collect === 'function') collect()
+      collect()
       await new Promise((resolve) => setImmediate(resolve))
       await clock.advance(1)
     }

@@ -330,6 +330,24 @@ describe('going away', () => {
     await drained
   })
 
+  test('also when the last call that runs ends before the far end has seen it', async () => {
+    const { near, far, clock } = rig({ delayMs: 10 })
+    let finish = (_: unknown): void => {}
+    far.handle(slow, () => new Promise((resolve) => (finish = resolve)))
+    far.handle(echo, (input) => input)
+    const call = near.call(slow, 1)
+    await clock.advance(50)
+    const drained = watched(far.drain(10_000))
+    const crossed = errorOf(near.call(echo, 1))
+    finish('finished')
+    await clock.advance(5)
+    expect(drained.settled).toBe(false)
+    await clock.advance(50)
+    expect(await call).toBe('finished')
+    expect(await crossed).toMatchObject({ reason: 'DRAINING', fate: 'not-sent' })
+    await drained.promise
+  })
+
   test('a large answer that still waits in the outbox is part of finishing', async () => {
     const { near, far, clock } = rig({ highWaterBytes: 1000, delayMs: 1 })
     far.handle(echo, () => new Uint8Array(2_000_000))

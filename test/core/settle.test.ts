@@ -209,6 +209,44 @@ describe('what handlers return', () => {
     expect(near.isClosed).toBe(false)
   })
 
+  test('progress behind a large item waits, and only the latest', async () => {
+    const { near, far, link, clock } = rig({ highWaterBytes: 1000 })
+    let report = (_: unknown): void => {}
+    far.handle(list, async function* (_input, call) {
+      report = (value) => call.progress(value)
+      yield 'x'.repeat(300_000)
+      call.progress('after')
+    })
+    const seen: unknown[] = []
+    const items = collect(near.stream(list, 0, { onProgress: (value) => seen.push(value) }))
+    await clock.settle()
+    // The item waits for its reader's credit or the link: both hold the sender.
+    link.stall('right')
+    await clock.settle()
+    const again = collect(near.stream(list, 0, { onProgress: (value) => seen.push(value) }))
+    await clock.settle()
+    for (let done = 1; done <= 1000; done++) report(done)
+    expect(far.link.outbox.heldBytes).toBeLessThan(1000)
+    link.resume()
+    await clock.settle()
+    expect((await items).length + (await again).length).toBe(2)
+    expect(seen).toEqual(['after', 1000, 'after'])
+  })
+
+  test('progress may be binary, in one frame, and stays in its order', async () => {
+    const { near, far } = rig()
+    const bytes = new Uint8Array(10_000).fill(7)
+    far.handle(slow, (_input, call) => {
+      call.progress(1)
+      call.progress(bytes)
+      call.progress(2)
+      return 'done'
+    })
+    const seen: unknown[] = []
+    expect(await near.call(slow, 0, { onProgress: (value) => seen.push(value) })).toBe('done')
+    expect(seen).toEqual([1, bytes, 2])
+  })
+
   test('a listener of progress that throws ends nothing', async () => {
     const { near, far } = rig()
     far.handle(slow, (_input, call) => {

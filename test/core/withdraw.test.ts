@@ -1,5 +1,6 @@
 /** Methods that are withdrawn while they run: PROTOCOL.md, sections 3 and 12. */
 import { describe, expect, test } from 'vitest'
+import { TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
 import { untyped } from '../../src/core/method.ts'
 import * as FLAG from '../../src/wire/flag.ts'
 import * as KIND from '../../src/wire/kind.ts'
@@ -27,6 +28,22 @@ describe('withdraw', () => {
     expect(await running).toBe('done')
     await gone.promise
     expect(clock.pending).toBe(timers)
+  })
+
+  test('waits for what runs, though the input of another could not be read', async () => {
+    const { near, far, clock } = rig({ far: { limits: { ...TRUSTED_LIMITS, maxDepth: 2 } } })
+    let finish = (_: string): void => {}
+    const served = far.handle(slow, () => new Promise((resolve) => (finish = resolve)))
+    expect(await errorOf(near.call(slow, [[[[1]]]]))).toMatchObject({ reason: 'MALFORMED_BODY' })
+    const running = near.call(slow, 0)
+    await clock.settle()
+    const gone = watched(served.withdraw({ graceMs: Number.POSITIVE_INFINITY }))
+    await clock.settle()
+    expect(gone.settled).toBe(false)
+    finish('done')
+    expect(await running).toBe('done')
+    await clock.settle()
+    expect(gone.settled).toBe(true)
   })
 
   test('a call that crosses it on the wire is refused, not sent, and its handler does not run', async () => {

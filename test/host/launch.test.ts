@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, expect, it } from 'vitest'
+import { afterAll, expect, it, vi } from 'vitest'
 import { type ChildChange, Hub } from '../../dist/index.js'
 import { fixture } from './bundle.ts'
 
@@ -36,5 +36,23 @@ it('a hub in a process of its own is one peer, and tells its launcher why a chil
     expect(logged.join('\n')).toContain(`loop ${reason}`)
   } finally {
     await hub.close()
+  }
+})
+
+it('says how the hub process ended before it had started, by its code or by its signal', async () => {
+  const endings = [
+    ['process.exit(3)', 'ended with code 3'],
+    ["process.kill(process.pid,'SIGKILL')", 'was killed by SIGKILL'],
+  ]
+  try {
+    for (const [program, how] of endings) {
+      vi.stubEnv('NODE_OPTIONS', `--import=data:text/javascript,${program}`)
+      await expect(Hub.launch({ app: 'ended', base })).rejects.toMatchObject({
+        reason: 'HUB_START_FAILED',
+        message: `the hub process ${how} before it had started`,
+      })
+    }
+  } finally {
+    vi.unstubAllEnvs()
   }
 })

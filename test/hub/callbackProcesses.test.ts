@@ -63,6 +63,18 @@ describe('callbacks between processes', () => {
     expect(hub.peer.core.openCalls).toBe(0)
   })
 
+  it('one that throws and is not waited for ends no process', { timeout: 60_000 }, async () => {
+    const seen: unknown[] = []
+    const onStep = (what: unknown): void => {
+      seen.push(what)
+      if (seen.length % 2 === 1) throw new Error('nobody hears of this')
+    }
+    const first = await hub.peer.call('backs.careless', { onStep }, to('two'))
+    expect(await hub.peer.call('backs.careless', { onStep }, to('two'))).toBe(first)
+    expect(seen.length).toBe(4)
+    expect((await hub.who()).find(({ id }) => id === 'two')?.pid).toBe(first)
+  })
+
   it('the callee is killed while it holds a function: its call fails, nothing is left', {
     timeout: 60_000,
   }, async () => {

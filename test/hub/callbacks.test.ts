@@ -5,21 +5,13 @@ import type { Callback } from '../../src/core/references.ts'
 import * as FLAG from '../../src/wire/flag.ts'
 import { referencesHead } from '../../src/wire/head.ts'
 import * as KIND from '../../src/wire/kind.ts'
-import { LEASE_GRACE_MS, LEASE_MS, MAX_BACKS, MAX_REFERENCES } from '../../src/wire/limits.ts'
+import { FRAGMENT_BYTES, LEASE_GRACE_MS, LEASE_MS, MAX_BACKS, MAX_REFERENCES } from '../../src/wire/limits.ts'
+import { isCallback, only } from '../support/callback.ts'
 import type { FrameFields } from '../support/frames.ts'
 import { HubRig, refusal } from '../support/hubRig.ts'
 
 const FREE = { main: { call: ['*'] }, worker: { call: [] } }
 const work = untyped('work')
-
-function isCallback(value: unknown): value is Callback {
-  return typeof value === 'function' && 'keep' in value
-}
-
-function only(input: unknown): Callback {
-  if (isCallback(input)) return input
-  throw new TypeError('the input is no function')
-}
 
 /** BACK as the callee sends it: no arguments. */
 function back(id: number, more: Partial<FrameFields> = {}): FrameFields {
@@ -174,6 +166,77 @@ describe('callbacks through a hub', () => {
     expect(rig.leftovers()).toEqual([])
     expect([callee.closed, rig.port('main').closed]).toEqual([false, undefined])
   })
+})
+
+it('a caller that does not read: the hub answers for it once its queue is full, and later it is called again', async () => {
+  const rules = { main: { zone: 'untrusted', call: ['*'] }, worker: { zone: 'trusted' } } as const
+  const rig = new HubRig({ rules })
+  const main = await rig.raw('main', 'main')
+  const flood = await rig.raw('flood', 'worker')
+  const worker = await rig.join('w', 'worker')
+  const callbacks: Callback[] = []
+  worker.handle(work, (input) => {
+    callbacks.push(only(input))
+    return new Promise(() => {})
+  })
+  rig.hub.serve(rig.port('flood'), [['work', '']])
+  await rig.settle()
+  const payload = new Uint8Array([...referencesHead(1), 0xf9, 0])
+  main.open(1, { id: 'flood' }, 'work')
+  main.open(2, { id: 'w' }, 'work')
+  for (let slot = 0; slot < 4; slot++) main.call(0x00100000 + slot, 1, { headBytes: 8, payload })
+  main.call(0x00100004, 2, { headBytes: 8, payload })
+  await rig.settle()
+  main.take()
+  const calls = flood.take().filter(({ kind }) => kind === KIND.CALL)
+  const [callback] = callbacks
+  if (!callback || calls.length !== 4) throw new Error('they were not called')
+  main.transport.full = true
+  // What is handed to a transport before it says that it is full, and then what the hub may hold.
+  const large = new Uint8Array(FRAGMENT_BYTES).fill(0xe0)
+  for (const { id } of calls) {
+    for (let n = 1; n <= MAX_BACKS && !rig.port('main').full; n++)
+      flood.send(back(id, { window: n, payload: large }))
+  }
+  expect(rig.port('main').full).toBe(true)
+  const refused = refusal(callback())
+  const last = calls[3]?.id ?? 0
+  flood.send(back(last, { window: 7777 }))
+  await rig.settle()
+  expect(await refused).toMatchObject({ reason: 'QUEUE_FULL', fate: 'not-sent' })
+  expect(flood.take()).toMatchObject([{ kind: KIND.BACK, id: last, method: 8, route: 7, window: 7777 }])
+  // Nothing of it counts as under way.
+  main.transport.drain()
+  await rig.settle()
+  main.take()
+  flood.send(...Array.from({ length: MAX_BACKS }, (_, n) => back(last, { window: n + 1 })))
+  const again = callback()
+  await rig.settle()
+  expect(main.take().filter(({ kind }) => kind === KIND.BACK).length).toBe(MAX_BACKS + 1)
+  main.send({ kind: KIND.BACK, lane: 2, id: 0x00100004, window: 2, payload: new Uint8Array([7]) })
+  await rig.settle()
+  expect(await again).toBe(7)
+  expect([main.closed, flood.closed]).toEqual([false, false])
+})
+
+it('a caller that refuses to run its function says why, through the hub too', async () => {
+  const rig = new HubRig({ rules: FREE })
+  const main = await rig.raw('main', 'main')
+  const worker = await rig.join('w', 'worker')
+  let refused: Promise<unknown> | undefined
+  worker.handle(work, (input) => {
+    refused = refusal(only(input)())
+    return refused.then(() => 1)
+  })
+  await rig.settle()
+  main.open(1, { id: 'w' }, 'work')
+  const payload = new Uint8Array([...referencesHead(1), 0xf9, 0])
+  main.call(0x00100000, 1, { headBytes: 8, payload })
+  await rig.settle()
+  main.send({ kind: KIND.BACK, id: 0x00100000, window: 1, method: 8, route: 7 })
+  await rig.settle()
+  expect(await refused).toMatchObject({ reason: 'QUEUE_FULL', fate: 'not-sent' })
+  expect(rig.leftovers()).toEqual([])
 })
 
 describe('what a hub closes the link of a callee for, and not that of its caller', () => {

@@ -216,6 +216,7 @@ describe('rows of traffic', () => {
     const rig = new HubRig({ rules: FREE })
     const worker = await rig.join('w', 'worker')
     const ui = await rig.join('ui', 'ui')
+    rig.hub.ready(rig.port('w'))
     await rig.settle()
     const names = Array.from({ length: 50 }, (_, number) => untyped(`secret${number}`))
     const refused = [...names, work].map((method) => refusal(ui.to({ id: 'w' }).call(method, 1)))

@@ -143,6 +143,7 @@ describe('routing', () => {
     }
     expect(await ask()).toBe('TARGET_UNAVAILABLE')
     const worker = await rig.join('w', 'worker')
+    rig.hub.ready(rig.port('w'))
     expect(await ask()).toBe('METHOD_NOT_FOUND')
     const withdraw = worker.handle(work, () => new Promise(() => {}))
     await rig.settle()

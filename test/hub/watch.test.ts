@@ -63,6 +63,40 @@ function byId(rows: readonly unknown[]): unknown[] {
   return [...rows].sort((one, other) => JSON.stringify(one).localeCompare(JSON.stringify(other)))
 }
 
+function rest(rig: HubRig, id: string, busy: boolean): void {
+  const port = rig.port(id)
+  port.busy = busy ? { until: Number.POSITIVE_INFINITY, cancel: () => {} } : undefined
+  rig.hub.presence.changed(port)
+}
+
+it('a declared silence is one: the next replaces it, and with its peer nothing of it is left', async () => {
+  const rig = new HubRig({ rules: RULES })
+  const worker = await rig.join('w', 'worker')
+  rig.hub.ready(rig.port('w'))
+  await rig.settle()
+  const timers = rig.clock.timers
+  const busy = async (forMs: number): Promise<void> => {
+    const told = worker.call(untyped('$hub.busy'), { forMs }, { timeoutMs: 0 })
+    await rig.settle()
+    await told
+  }
+  const state = () => rig.hub.service.who().find(({ id }) => id === 'w')
+  await busy(1000)
+  await busy(5000)
+  expect(rig.clock.timers).toBe(timers + 1)
+  await rig.clock.pass(1001)
+  expect(state()).toMatchObject({ state: 'busy', busyMs: 3999 })
+  await busy(0)
+  expect(state()).toMatchObject({ state: 'ready', busyMs: 0 })
+  await busy(100)
+  await rig.clock.pass(101)
+  expect(state()).toMatchObject({ state: 'ready', busyMs: 0 })
+  await busy(5000)
+  worker.close()
+  await rig.settle()
+  expect(rig.clock.timers).toBeLessThanOrEqual(timers)
+})
+
 describe('$hub.watch', () => {
   it('tells who joins, is ready, serves, withdraws, drains and leaves, with the reason', async () => {
     const rig = new HubRig({ rules: RULES })
@@ -76,8 +110,8 @@ describe('$hub.watch', () => {
     await rig.settle()
     served()
     await rig.settle()
-    rig.hub.presence.rest(rig.port('w'), true)
-    rig.hub.presence.rest(rig.port('w'), false)
+    rest(rig, 'w', true)
+    rest(rig, 'w', false)
     await rig.hub.drain('w')
     worker.close()
     await rig.settle()
@@ -145,7 +179,7 @@ describe('$hub.watch', () => {
       await rig.settle()
       told += 2
     }
-    rig.hub.presence.rest(rig.port('w'), true)
+    rest(rig, 'w', true)
     told++
     const seen: HubChange[] = []
     const rows = new Map<string, PeerRow>()
@@ -234,7 +268,7 @@ describe('$hub.watch', () => {
             peers.delete(now.peer)
           } else if (now.do === 'ready') rig.hub.ready(rig.port(id))
           else if (now.do === 'drain') void rig.hub.drain(id)
-          else if (now.do === 'rest') rig.hub.presence.rest(rig.port(id), now.busy)
+          else if (now.do === 'rest') rest(rig, id, now.busy)
           else if (now.do === 'serve' && !there.serves.has(now.method)) {
             there.serves.set(
               now.method,

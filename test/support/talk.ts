@@ -16,6 +16,7 @@ import type { Callback } from '../../src/core/references.ts'
 import { decodeBody } from '../../src/wire/body.ts'
 import { CODES, isViaductError, ViaductError } from '../../src/wire/errors.ts'
 import { fromHex, placeholder, same, valueFrom } from '../wire/notation.ts'
+import { isCallback } from './callback.ts'
 import { TurnClock } from './clock.ts'
 import { dictionaryOf, frameFrom, isObject, listOf, objectOf, readFrame, show, textOf } from './frames.ts'
 import { ScriptedTransport } from './scriptedTransport.ts'
@@ -495,10 +496,6 @@ const FUNCTIONS = 8
 
 function functionOf(answered: Answered | undefined, step: Json): Callback {
   return answered?.functions[Number(step.function)] ?? fail(`there is no function ${String(step.function)}`)
-}
-
-function isCallback(value: unknown): value is Callback {
-  return typeof value === 'function' && 'keep' in value
 }
 
 /** The functions of an input, in the order in which they are met. */

@@ -10,7 +10,7 @@ input or output.
 
 from __future__ import annotations
 
-from .aio import Call, ItemStream, Peer, Subscription, join
+from .aio import Call, Callback, ItemStream, Peer, Subscription, join
 from .core.method import Method
 from .core.peer_info import PeerInfo
 from .wire.dictionary import Dictionary
@@ -31,6 +31,7 @@ __all__ = [
     "ArrayBuffer",
     "BigInt",
     "Call",
+    "Callback",
     "Date",
     "Dictionary",
     "ErrorValue",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from struct import pack
 from typing import Any
@@ -24,6 +27,22 @@ def load(name: str) -> Json:
     return found
 
 
+@dataclass(frozen=True)
+class Function:
+    """A function of a description; it is equal to what stands for it at the other side."""
+
+    number: int
+
+    def __call__(self, *arguments: object) -> object:
+        raise AssertionError("players call nothing by themselves")
+
+
+@lru_cache
+def function(number: int) -> Function:
+    """The same one each time."""
+    return Function(number)
+
+
 def value_from(described: Any) -> Any:
     """The value that a description stands for."""
     if isinstance(described, list):
@@ -32,6 +51,8 @@ def value_from(described: Any) -> Any:
         return described
     if "$undefined" in described:
         return UNDEFINED
+    if "$function" in described:
+        return function(described["$function"])
     if "$repeat" in described:
         return described["$repeat"] * described["times"]
     if "$binary" in described:
@@ -81,7 +102,9 @@ def payload_from(described: Json) -> tuple[bytes, int, int]:
     segments: list[bytes | memoryview] = []
     if "body" in described:
         value = value_from(described["body"])
-        body, segments = encode(value, dictionary_from(described.get("shapes")))
+        functions: list[Callable[..., object]] = []
+        body, segments = encode(value, dictionary_from(described.get("shapes")), functions)
+        assert functions == list(map(function, range(len(functions)))), "in the order in which they are met"
         if segments:
             table = _aligned(pack(f"<{len(segments)}I", *map(len, segments)))
             table += b"".join(map(_aligned, segments))

@@ -10,6 +10,7 @@ from core.frame_notation import (
     Json,
     dictionary_from,
     frame_from,
+    function,
     show,
     value_from,
 )
@@ -24,19 +25,24 @@ from viaduct.core.events import (
     Closed,
     Event,
     Failed,
+    FunctionAnswered,
+    FunctionCalled,
+    FunctionFailed,
     Progressed,
 )
+from viaduct.core.functions import InBack
 from viaduct.core.in_call import InCall
 from viaduct.core.limits import Limits
 from viaduct.core.link import Link
 from viaduct.core.message import Message
 from viaduct.core.method import Method
 from viaduct.core.out_call import OutCall
+from viaduct.core.references import Reference
 from viaduct.wire.body import decode
 from viaduct.wire.errors import ViaductError
 from viaduct.wire.frame import Kind, read_header
 from viaduct.wire.framer import Framer
-from viaduct.wire.limits import HEADER_BYTES
+from viaduct.wire.limits import HEADER_BYTES, LEASE_MS
 
 
 class TalkError(Exception):
@@ -53,6 +59,13 @@ class Party:
         """Items to be sent, and at last ``answer``, ``fail`` or ``finish``."""
         self.reads = 0
         """Reads that wait for an item."""
+        self.called: deque[InBack] = deque()
+        """Calls of functions of its input, which wait for their answers."""
+
+    def reference(self, step: Json) -> Reference:
+        """The function of its caller that a step means."""
+        assert isinstance(self.call, InCall) and self.call.references is not None
+        return self.call.references.all[step["function"]]
 
     def may_send(self) -> bool:
         """An answer that is one value waits for nothing."""
@@ -125,6 +138,7 @@ class TalkPlayer:
             is_hub=self._talk.get("hub", False),
             joining=joining,
         )
+        self._connection.set_stand_in(lambda reference: function(reference.index))
         for described in (*self._talk.get("methods", []), *self._talk.get("serves", [])):
             self._methods[described["name"]] = _method_from(described)
         for described in self._talk.get("serves", []):
@@ -237,6 +251,14 @@ class TalkPlayer:
                     self._see_of(event.call, "value", value=event.value)
             elif isinstance(event, Failed):
                 self._see_of(event.call, "error", **_told(event.error))
+            elif isinstance(event, FunctionCalled):
+                back = event.back
+                back.call.context.called.append(back)
+                self._see_of(back.call, "called", function=back.index, value=back.arguments)
+            elif isinstance(event, FunctionAnswered):
+                self._see("value", of=event.back.context, value=event.value)
+            elif isinstance(event, FunctionFailed):
+                self._see("error", of=event.back.context, **_told(event.error))
             elif isinstance(event, Progressed):
                 if event.call.method.kind == "topic":
                     self._see_of(event.call, "value", value="ready")
@@ -367,11 +389,32 @@ class TalkPlayer:
         elif act == "withdraw":
             assert method is not None
             self._peer.withdraw(method)
+        elif act in ("return", "throw", "back", "keep", "release"):
+            assert party is not None
+            self._do_with_function(party, step)
         elif act == "pass":
             self._now += step["ms"]
             self._heed(self._peer.handle_timeout())
         else:
             self._do_to_link(act)
+
+    def _do_with_function(self, party: Party, step: Json) -> None:
+        act = step["do"]
+        if act == "return":
+            self._peer.answer_back(party.called.popleft(), value_from(step["value"]))
+        elif act == "throw":
+            self._peer.fail_back(party.called.popleft(), _error_from(step["error"]))
+        elif act == "keep":
+            party.reference(step).keep(step.get("leaseMs", LEASE_MS))
+        elif act == "release":
+            party.reference(step).release()
+        else:
+            try:
+                back = party.reference(step).call(value_from(step["args"]))
+            except ViaductError as error:
+                self._see("error", of=step["as"], **_told(error))
+            else:
+                back.context = step["as"]
 
     def _do_to_link(self, act: str) -> None:
         if act == "drain":

@@ -8,8 +8,9 @@ import pytest
 from core.frame_notation import PREAMBLE, Json, frame_from, load
 
 from viaduct.core.connection import Connection
-from viaduct.core.events import CallStarted, Event
+from viaduct.core.events import CallStarted, Event, FunctionCalled
 from viaduct.core.method import Method
+from viaduct.wire.errors import ViaductError
 from viaduct.wire.frame import U32
 
 FRAMES = [frame_from(case["frame"]) for case in load("frames.json")["frames"]]
@@ -48,13 +49,14 @@ def test_changed_frames(seed: int) -> None:
         connection.serve(Method("m"))
         connection.serve(Method("s", kind="stream"))
         connection.serve(Method("up"))
-        pending = connection.call(Method("s", kind="stream"), 1, stream=True)
+        pending = connection.call(Method("s", kind="stream"), {"f": print}, stream=True)
         frames = [frame_from(PREAMBLE), *dice.choice(talks), dice.choice(FRAMES)]
         for frame in frames[:1] + [mutated(frame, dice) for frame in frames[1:]]:
             answer(connection, connection.receive_data(frame), dice)
             if pending.items is not None and pending.items.waiting:
                 pending.items.take()
         connection.data_to_send()
+        answer(connection, connection.handle_timeout(), dice)
         connection.receive_eof()
         assert connection.open_calls == 0
 
@@ -62,8 +64,14 @@ def test_changed_frames(seed: int) -> None:
 def answer(connection: Connection, events: list[Event], dice: random.Random) -> None:
     """Handlers end in one way or the other, or not at all."""
     for event in events:
+        if isinstance(event, FunctionCalled):
+            if dice.random() < 0.5:
+                connection.answer_back(event.back, event.back.arguments)
+            else:
+                connection.fail_back(event.back, ValueError("no"))
         if not isinstance(event, CallStarted):
             continue
+        borrow(event, dice)
         act = dice.randrange(4)
         if act == 0:
             connection.end(event.call, event.input)
@@ -72,6 +80,20 @@ def answer(connection: Connection, events: list[Event], dice: random.Random) -> 
         elif act == 2 and not event.call.is_one_way:
             connection.begin_items(event.call)
             connection.send_item(event.call, event.input)
+
+
+def borrow(event: CallStarted, dice: random.Random) -> None:
+    """The functions of a call are called, kept and released, or not."""
+    for reference in event.call.references.all if event.call.references else ():
+        try:
+            for _ in range(dice.randrange(3)):
+                act = dice.choice(["keep", "release", "call"])
+                if act == "call":
+                    reference.call([1])
+                else:
+                    getattr(reference, act)()
+        except ViaductError as error:
+            assert error.reason in ("LEASE_ENDED", "CANCELLED", "LINK_LOST", "QUEUE_FULL")
 
 
 @pytest.mark.parametrize("seed", range(4))

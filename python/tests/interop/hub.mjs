@@ -67,6 +67,10 @@ const countAborted = () => {
 const abandoned = new Map()
 const until = (signal) => new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
 
+/** The function that `node.callBack` kept last, and what the one of `node.lend` was called with. */
+let kept
+let seen = []
+
 const calls = {
   echo: (input) => input,
   add: ({ a, b }) => a + b,
@@ -155,6 +159,29 @@ const calls = {
     }
     return { sent: values.length, changed }
   },
+  /** Calls the caller's function with 0 to `times - 1`, one after the other, and keeps it for `leaseMs` if given. */
+  async callBack({ callback, times, leaseMs }) {
+    if (leaseMs !== undefined) {
+      kept = callback
+      kept.keep({ leaseMs })
+    }
+    const given = []
+    for (let number = 0; number < times; number++) given.push(await settle(callback(number)))
+    return given
+  },
+  callKept: (value) => settle(kept(value)),
+  release: () => kept.release(),
+  /** Lends a function to a method, which answers with double of a number, and throws at a text. */
+  lend({ method, target }) {
+    seen = []
+    const double = (value) => {
+      seen.push(value)
+      if (typeof value === 'string') throw new ViaductError('NOT_FOUND', value, { reason: 'NoPage' })
+      return typeof value === 'number' ? value * 2 : value
+    }
+    return settle(hub.peer.call(methodOf(method), { double }, { target }))
+  },
+  seen: () => seen,
   publish({ topic, value, key }) {
     hub.peer.core.publish(methodOf(topic, 'topic'), value, key === undefined ? {} : { key })
   },

@@ -9,6 +9,7 @@ from typing import Any
 from ..core.out_call import OutCall
 from ..wire.errors import ViaductError
 from .driver import Driver
+from .functions import FunctionRunner, run_here
 from .pump import ItemSource, Pump
 
 OnProgress = Callable[[Any], None]
@@ -23,10 +24,13 @@ class PendingCall:
         call: OutCall,
         upload: ItemSource | None = None,
         on_progress: OnProgress | None = None,
+        run_function: FunctionRunner | None = None,
     ) -> None:
         self._driver = driver
         self._call = call
         self._on_progress = on_progress
+        self.run_function = run_function or run_here
+        """Runs the functions of its input."""
         self.output: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.changed = asyncio.Event()
         """Set when there are more items, or they have ended."""

@@ -16,15 +16,21 @@ from ..core.events import (
     Closed,
     Event,
     Failed,
+    FunctionAnswered,
+    FunctionCalled,
+    FunctionFailed,
     ItemsChanged,
     Ponged,
     Progressed,
     SendReady,
 )
 from ..core.peer_info import NOBODY, PeerInfo
+from ..core.references import Reference
 from ..wire.limits import CALL_TIMEOUT_MS
 from ..wire.reasons import link_error
+from .callback import BlockingCallback, Callback
 from .driver import Driver
+from .functions import run_for
 from .handlers import Invocation, Served
 
 DEFAULT_TIMEOUT: Final = CALL_TIMEOUT_MS / 1000
@@ -41,12 +47,16 @@ class LinkedPeer:
         self._executor = executor
         self._served: dict[str, Served] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self._functions: set[asyncio.Task[None]] = set()
         self._pings: dict[int, asyncio.Future[float]] = {}
         loop = asyncio.get_running_loop()
         self._closed: asyncio.Future[str] = loop.create_future()
         self._admitted: asyncio.Future[None] = loop.create_future()
         self.info: PeerInfo = NOBODY
         """Who this is, as the hub says; of a peer without a hub, nobody."""
+        self.callbacks_block = False
+        """Handlers run on other threads, and wait there for the functions that they are lent."""
+        connection.set_stand_in(self._stand_in)
 
     @property
     def driver(self) -> Driver:
@@ -74,11 +84,12 @@ class LinkedPeer:
         """Calls back with the reason when the link has ended."""
         self._closed.add_done_callback(lambda closed: act(closed.result()))
 
-    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs something that ends with this peer; it handles what it raises."""
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        return task
 
     async def wait_closed(self) -> str:
         """Returns the reason when the link has ended."""
@@ -132,6 +143,14 @@ class LinkedPeer:
                 event.call.context.aborted()
         elif isinstance(event, Progressed):
             event.call.context.progressed(event.value)
+        elif isinstance(event, FunctionCalled):
+            self._run_function(event)
+        elif isinstance(event, FunctionAnswered):
+            if not event.back.context.done():
+                event.back.context.set_result(event.value)
+        elif isinstance(event, FunctionFailed):
+            if not event.back.context.done():
+                event.back.context.set_exception(event.error)
         elif isinstance(event, Ponged):
             waiter = self._pings.get(event.number)
             if waiter is not None and not waiter.done():
@@ -153,7 +172,22 @@ class LinkedPeer:
         invocation = Invocation(self._driver, served, self._executor, event.call)
         self.in_background(invocation.run(event.input))
 
+    def _stand_in(self, reference: Reference) -> Callback | BlockingCallback:
+        """What a handler gets for a function of its caller."""
+        callback = Callback(self._driver, reference)
+        served = self._served.get(reference.method.name)
+        is_elsewhere = self.callbacks_block or (served is not None and served.blocking)
+        return BlockingCallback(callback) if is_elsewhere else callback
+
+    def _run_function(self, event: FunctionCalled) -> None:
+        back = event.back
+        task = self.in_background(run_for(self._driver, back, back.call.context.run_function))
+        self._functions.add(task)
+        task.add_done_callback(self._functions.discard)
+
     def _end(self, reason: str) -> None:
+        for task in self._functions:
+            task.cancel()
         for waiter in self._pings.values():
             if not waiter.done():
                 waiter.set_exception(link_error("LINK_LOST", "ping", "unknown"))

@@ -18,6 +18,7 @@ from ..wire.reasons import link_error
 from ..wire.values import UNDEFINED
 from .calls import OnProgress, PendingCall
 from .client import Client
+from .functions import FunctionRunner
 from .handlers import Handler, Served, is_generator
 from .linked_peer import DEFAULT_TIMEOUT, LinkedPeer
 from .pump import ItemSource
@@ -71,10 +72,13 @@ class Peer(LinkedPeer):
         lane: Lane | None = None,
         upload: ItemSource | None = None,
         on_progress: OnProgress | None = None,
+        run_function: FunctionRunner | None = None,
     ) -> Any:
         """Calls a method and returns its output. Cancelling the task that waits cancels the far handler.
 
-        ``upload``: items that are sent along as fast as the far handler reads them.
+        ``upload``: items that are sent along as fast as the far handler reads them. Functions in the input,
+        of either kind, are lent: the far handler calls them while the call runs, or as long as it keeps
+        them. ``run_function`` runs them, given the function and its arguments; without it the loop does.
         """
         call = self._connection.call(
             self._method(method, "call"),
@@ -84,7 +88,8 @@ class Peer(LinkedPeer):
             lane=lane,
             upload=upload is not None,
         )
-        return await PendingCall(self._driver, call, upload, on_progress).result()
+        pending = PendingCall(self._driver, call, upload, on_progress, run_function)
+        return await pending.result()
 
     def stream(
         self,
@@ -98,6 +103,7 @@ class Peer(LinkedPeer):
         upload: ItemSource | None = None,
         window_bytes: int = WINDOW_BYTES,
         on_progress: OnProgress | None = None,
+        run_function: FunctionRunner | None = None,
     ) -> ItemStream:
         """Opens a stream: ``async for item in peer.stream(…)``.
 
@@ -115,7 +121,8 @@ class Peer(LinkedPeer):
             window_bytes=window_bytes,
             idle_ms=_milliseconds(idle_timeout),
         )
-        return ItemStream(call, PendingCall(self._driver, call, upload, on_progress))
+        pending = PendingCall(self._driver, call, upload, on_progress, run_function)
+        return ItemStream(call, pending)
 
     async def notify(
         self, method: str | Method, input: object = UNDEFINED, *, target: Target | None = None
@@ -169,7 +176,8 @@ class Peer(LinkedPeer):
     ) -> Callable[[], None]:
         """Serves a method until the returned function withdraws it; calls that run then are finished.
 
-        The handler gets the input and a :class:`Call`. It is a function of either kind, or a generator of
+        The handler gets the input, in which each function of the caller is a :class:`Callback`, and a
+        :class:`Call`. It is a function of either kind, or a generator of
         either kind, whose items are sent as fast as the caller reads them. A cancel reaches it as
         ``CancelledError``; one that runs in a thread looks at ``call.cancelled``. What it raises becomes the caller's error: a :class:`ViaductError` as it is,
         anything else as UNKNOWN / HANDLER_ERROR. ``blocking``: it is no coroutine, and runs in a thread.

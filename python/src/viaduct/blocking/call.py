@@ -9,7 +9,7 @@ from .. import aio
 from ..core.peer_info import PeerInfo
 from ..wire.errors import ViaductError
 from .loop_thread import LoopThread
-from .streams import read_next
+from .reading import read_next
 
 
 class Call:
@@ -49,7 +49,7 @@ class Call:
         """The caller's items; none where it sends none."""
         while True:
             try:
-                value = read_next(self._thread, self._call.upload)
+                value = read_next(self._thread.run, self._call.upload)
             except StopIteration:
                 return
             yield value

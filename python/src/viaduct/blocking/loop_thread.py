@@ -7,7 +7,10 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
+
+from ..aio.threads import start_on, wait_on
 
 T = TypeVar("T")
 
@@ -33,20 +36,13 @@ class LoopThread:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine and returns what it returns. Interrupting the wait cancels it.
 
-        :raises RuntimeError: on the loop's own thread, which would wait for itself.
+        :raises RuntimeError: on the loop's own thread, which would wait for itself; when the peer is closed.
         """
-        if threading.current_thread() is self._thread:
-            work.close()
-            raise RuntimeError("a blocking peer may not be waited for on its own thread")
-        if self._loop.is_closed():
-            work.close()
-            raise RuntimeError("this peer is closed")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+        return wait_on(self._loop, work)
+
+    def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """The same without the wait."""
+        return start_on(self._loop, work)
 
     def do(self, act: Callable[[], T]) -> T:
         """Runs a function there and returns what it returns."""

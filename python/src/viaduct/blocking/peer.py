@@ -18,6 +18,7 @@ from ..core.peer_info import PeerInfo
 from ..core.route import Target
 from ..wire.limits import WINDOW_BYTES
 from ..wire.values import UNDEFINED
+from .desk import Desk
 from .loop_thread import LoopThread
 from .pump import Handler, Pump
 from .streams import ItemStream, Subscription
@@ -67,6 +68,7 @@ class Peer:
         self._peer = peer
         self._pump = Pump(thread)
         self._is_unready = reports_ready
+        peer.callbacks_block = True
         thread.do(lambda: peer.on_closed(lambda _: self._pump.wake()))
         atexit.register(self.close)
 
@@ -130,19 +132,26 @@ class Peer:
         on_progress: OnProgress | None = None,
     ) -> Any:
         """Calls a method and returns its output. ``upload`` is read, and ``on_progress`` called, on the
-        link's thread."""
+        link's thread; functions in the input are run on this thread while it waits, and later by
+        :meth:`pump`.
+        """
         self._report_ready()
-        return self._thread.run(
-            self._peer.call(
-                method,
-                input,
-                target=target,
-                timeout=timeout,
-                lane=lane,
-                upload=upload,
-                on_progress=on_progress,
+        desk = Desk(self._thread, self._pump)
+        try:
+            return desk.wait(
+                self._peer.call(
+                    method,
+                    input,
+                    target=target,
+                    timeout=timeout,
+                    lane=lane,
+                    upload=upload,
+                    on_progress=on_progress,
+                    run_function=desk.run_function,
+                )
             )
-        )
+        finally:
+            desk.close()
 
     def stream(
         self,
@@ -156,8 +165,9 @@ class Peer:
         upload: ItemSource | None = None,
         window_bytes: int = WINDOW_BYTES,
     ) -> ItemStream:
-        """Opens a stream: ``for item in peer.stream(…)``."""
+        """Opens a stream: ``for item in peer.stream(…)``. Functions in the input run where it is read."""
         self._report_ready()
+        desk = Desk(self._thread, self._pump)
         stream = self._thread.do(
             lambda: self._peer.stream(
                 method,
@@ -168,9 +178,10 @@ class Peer:
                 lane=lane,
                 upload=upload,
                 window_bytes=window_bytes,
+                run_function=desk.run_function,
             )
         )
-        return ItemStream(self._thread, stream)
+        return ItemStream(self._thread, desk, stream)
 
     def notify(
         self, method: str | Method, input: object = UNDEFINED, *, target: Target | None = None

@@ -7,6 +7,7 @@ import inspect
 import queue
 import time
 from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import suppress
 from typing import Any
 
 from .. import aio
@@ -18,7 +19,7 @@ Handler = Callable[[Any, Call], Any]
 """Answers a call: returns the output or, as a generator, yields the items."""
 
 
-class _Job:
+class Job:
     """A function to be run, and who waits for it on the loop's thread."""
 
     def __init__(self, act: Callable[[], Any]) -> None:
@@ -34,6 +35,9 @@ class _Job:
             return
         try:
             result = self._act()
+        except StopIteration:
+            # A future takes none, as a coroutine lets none out.
+            self._tell(self._waiter.set_exception, RuntimeError("it raised StopIteration"))
         except Exception as raised:
             self._tell(self._waiter.set_exception, raised)
         except BaseException as raised:
@@ -57,7 +61,7 @@ class Pump:
 
     def __init__(self, thread: LoopThread) -> None:
         self._thread = thread
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
 
     def relay(self, handler: Handler) -> aio.handlers.Handler:
         """A handler for the loop's thread that has this one run by whoever pumps."""
@@ -80,14 +84,18 @@ class Pump:
                         return
                     yield item
             finally:
-                self._jobs.put(_Job(generator.close))
+                self.add(generator.close)
 
         return items
 
-    async def _run(self, act: Callable[[], Any]) -> Any:
-        job = _Job(act)
+    def add(self, act: Callable[[], Any]) -> Job:
+        """Has a function run, for the loop's thread."""
+        job = Job(act)
         self._jobs.put(job)
-        return await job.done()
+        return job
+
+    async def _run(self, act: Callable[[], Any]) -> Any:
+        return await self.add(act).done()
 
     def run(self, timeout: float | None) -> int:
         """Runs what waits; where nothing does, waits for it, ``timeout`` seconds at most (None: for ever).
@@ -106,12 +114,25 @@ class Pump:
             job.run()
             done += 1
 
-    def _next(self, until: float | None, wait: bool) -> _Job | None:
+    def _next(self, until: float | None, wait: bool) -> Job | None:
         if not wait:
             return self._jobs.get_nowait()
         if until is None:
             return self._jobs.get()
         return self._jobs.get(timeout=max(0.0, until - time.monotonic()))
+
+    def run_until_woken(self) -> None:
+        """Runs what comes until a :meth:`wake`."""
+        while (job := self._jobs.get()) is not None:
+            job.run()
+
+    def leave_to(self, other: Pump) -> None:
+        """Leaves what waits to another pump."""
+        with suppress(queue.Empty):
+            while True:
+                job = self._jobs.get_nowait()
+                if job is not None:
+                    other._jobs.put(job)
 
     def wake(self) -> None:
         """Ends a wait for work."""

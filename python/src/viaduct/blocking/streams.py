@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any
 
 from .. import aio
 from ..wire.head import EventInfo
+from .desk import Desk
 from .loop_thread import LoopThread
-
-
-def read_next(thread: LoopThread, items: AsyncIterator[Any]) -> Any:
-    """The next item.
-
-    :raises StopIteration: there are no more.
-    """
-
-    async def read() -> tuple[bool, Any]:
-        try:
-            return True, await anext(items)
-        except StopAsyncIteration:
-            return False, None
-
-    is_there, value = thread.run(read())
-    if not is_there:
-        raise StopIteration
-    return value
+from .reading import read_next
 
 
 class ItemStream:
     """Iterate it once. Leaving the loop, or the ``with`` around it, cancels the far handler."""
 
-    def __init__(self, thread: LoopThread, stream: aio.ItemStream) -> None:
+    def __init__(self, thread: LoopThread, desk: Desk, stream: aio.ItemStream) -> None:
+        """``desk``: where the functions that it lends are run while it is being read."""
         self._thread = thread
+        self._desk = desk
         self._stream = stream
 
     def __iter__(self) -> ItemStream:
         return self
 
     def __next__(self) -> Any:
-        return read_next(self._thread, aiter(self._stream))
+        try:
+            return read_next(self._desk.wait, aiter(self._stream))
+        except BaseException:
+            self._desk.close()
+            raise
 
     def output(self) -> Any:
         """What the handler returned; raises what ended the stream."""
@@ -48,10 +37,11 @@ class ItemStream:
         async def wait() -> Any:
             return await self._stream.output
 
-        return self._thread.run(wait())
+        return self._desk.wait(wait())
 
     def cancel(self) -> None:
         """Ends the stream now; the far handler is told."""
+        self._desk.close()
         self._thread.post(self._stream.cancel)
 
     def __enter__(self) -> ItemStream:
@@ -87,7 +77,7 @@ class Subscription:
         return self
 
     def __next__(self) -> Any:
-        return read_next(self._thread, aiter(self._subscription))
+        return read_next(self._thread.run, aiter(self._subscription))
 
     def cancel(self) -> None:
         """Ends the subscription."""

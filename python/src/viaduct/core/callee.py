@@ -9,8 +9,9 @@ from ..wire.errors import CODES, ViaductError
 from ..wire.frame import ANSWER, DICTIONARY, LANE, Kind
 from ..wire.limits import MIN_WINDOW_BYTES, WINDOW_BYTES
 from ..wire.reasons import FATES, REASONS, link_error
+from .borrower import Borrower
 from .clock import NEVER
-from .error_value import UNREADABLE, error_value, named, numbers_of, plain_error_value
+from .error_value import ErrorValue, named, numbers_of, send_error
 from .events import CallAborted, CallStarted, Event, ItemsChanged, SendReady
 from .exchange import Effect, Step
 from .in_call import InCall
@@ -35,6 +36,7 @@ class Callee:
     ) -> None:
         """``debug``: stacks travel with errors. ``on_ended`` is told of each exchange that has ended."""
         self.calls = Incoming(limits.exchanges, expect)
+        self.borrower = Borrower(output, self.calls, limits, on_ended)
         self._output = output
         self._link = output.link
         self._routes = routes
@@ -87,7 +89,9 @@ class Callee:
             self.calls.set(call)
         dictionary = call.method.input if call.dictionary else None
         try:
-            value = message.read(dictionary, bounds_for(call.peer, self._limits.bounds))
+            functions = self.borrower.functions(call, message)
+            bounds = bounds_for(call.peer, self._limits.bounds)
+            value = message.read(dictionary, bounds, functions)
         except ViaductError as error:
             self.fail(call, named(error, call.method, "input"))
             return
@@ -160,8 +164,11 @@ class Callee:
         call, effect = self.calls.receive(id, Step.CANCEL)
         if effect != Effect.ABORT:
             return
+        kept = self.calls.kept(id)
         if call is not None:
             self._abort(call, link_error("CANCELLED", call.method.name, "unknown"))
+        elif kept is not None:
+            self.borrower.cancel(kept)
         elif unfinished:
             self.refuse(id, "CANCELLED")
 
@@ -182,12 +189,15 @@ class Callee:
         expired, earliest = self.calls.expired(now)
         for call in expired:
             self._abort(call, link_error("DEADLINE_EXCEEDED", call.method.name, "unknown"))
-        return earliest
+        return min(earliest, self.borrower.sweep(now))
 
     def lose(self, reason: str) -> None:
         """The link has ended: handlers are told."""
-        for call in self.calls.clear():
+        calls, kept = self.calls.clear()
+        for call in calls:
             self._abort(call, lost(reason))
+        for references in kept:
+            references.end(lost(reason))
 
     def _abort(self, call: InCall, reason: ViaductError) -> None:
         if call.aborted:
@@ -196,6 +206,8 @@ class Callee:
         if call.items is not None:
             call.items.end(reason)
             self._emit(ItemsChanged(call))
+        if call.references is not None:
+            call.references.end(reason)
         self._emit(CallAborted(call))
         if call.answers_items:
             self._cut_short(call)
@@ -245,12 +257,21 @@ class Callee:
         if not self.calls.holds(call):
             return
         dictionary = call.method.output if call.dictionary else None
+        references = call.references
+        lease_ms = references.lease_ms if references is not None else 0
+        if lease_ms:
+            self._sender(call)
         try:
-            self._answer(call, Kind.END, value, dictionary)
+            self._answer(call, Kind.END, value, dictionary, lease_ms)
         except ViaductError as error:
             self.fail(call, named(error, call.method, "output", ours=True))
-        else:
+            return
+        if references is None or not lease_ms:
             self._finish(call)
+            return
+        self._end_upload(call)
+        self.borrower.keep(call, references)
+        self._on_ended(call.id)
 
     def fail(self, call: InCall, raised: BaseException) -> None:
         """Answers with an error: a :class:`ViaductError` as it is, anything else as HANDLER_ERROR.
@@ -259,31 +280,37 @@ class Callee:
         """
         if not self.calls.holds(call):
             return
-        for value in (
-            error_value(raised, self._debug),
-            plain_error_value(raised),
-            UNREADABLE,
-        ):
-            try:
-                self._answer(call, Kind.ERROR, value, None)
-            except ViaductError:
-                continue
-            break
+
+        def write(value: ErrorValue) -> None:
+            self._answer(call, Kind.ERROR, value, None)
+
+        send_error(raised, self._debug, write)
         self._finish(call)
 
     def _answer(
-        self, call: InCall, kind: Kind, value: object, dictionary: Dictionary | None
+        self,
+        call: InCall,
+        kind: Kind,
+        value: object,
+        dictionary: Dictionary | None,
+        lease_ms: int = 0,
     ) -> None:
         flags = ANSWER | call.lane | (DICTIONARY if dictionary is not None else 0)
         message = self._output.message(kind, flags, value, dictionary)
         if kind == Kind.ERROR:
             message.method, message.route = numbers_of(value)
+        message.window = lease_ms
         self._output.send(message, call.id, call.sender)
 
-    def _finish(self, call: InCall) -> None:
+    def _end_upload(self, call: InCall) -> None:
         if call.items is not None:
             call.items.end()
             self._emit(ItemsChanged(call))
+
+    def _finish(self, call: InCall) -> None:
+        self._end_upload(call)
+        if call.references is not None:
+            call.references.end()
         self._end_exchange(call.id)
 
     def _end_exchange(self, id: int) -> None:

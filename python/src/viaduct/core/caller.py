@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import ceil
 
 from ..wire.body import Bounds
+from ..wire.encoder import Function
 from ..wire.errors import Fate, ViaductError
 from ..wire.frame import DICTIONARY, ONE_WAY, UPLOAD, Kind
 from ..wire.limits import FRAGMENT_BYTES, MIN_WINDOW_BYTES
@@ -15,6 +16,7 @@ from .clock import NEVER
 from .error_value import error_from, named
 from .events import Event, ItemsChanged, Progressed, SendReady
 from .exchange import Effect, State, Step
+from .functions import Functions, Lender
 from .items import Items
 from .limits import Limits, bounds_for
 from .message import Message
@@ -36,10 +38,12 @@ class Caller:
         output: Output,
         routes: OutRoutes,
         limits: Limits,
+        debug: bool,
         expect: Callable[[float], None],
     ) -> None:
-        """``expect`` is told of each deadline."""
+        """``debug``: stacks travel with errors. ``expect`` is told of each deadline."""
         self.calls = Outgoing(output.link, limits.exchanges, expect)
+        self.lender = Lender(output, self.calls, limits, debug)
         self._output = output
         self._link = output.link
         self._routes = routes
@@ -92,7 +96,11 @@ class Caller:
         if call.has_upload:
             flags |= UPLOAD
         dictionary = method.input if call.dictionary else None
-        message = self._output.message(Kind.CALL, flags, call.input, dictionary)
+        functions: list[Function] = []
+        message = self._output.message(
+            Kind.CALL, flags, call.input, dictionary, functions=functions
+        )
+        call.functions = Functions(functions) if functions else None
         message.method = index
         message.route = route.number
         message.window = call.window
@@ -170,6 +178,7 @@ class Caller:
             self.calls.abandon(call, "SKEW", _not_a_stream(call.method))
             return
         call.deadline = self._link.clock() + call.idle_ms if call.idle_ms else NEVER
+        call.has_opened = True
         if call.idle_ms:
             self._expect(call.deadline)
         dictionary = call.method.item if message.uses_dictionary else None
@@ -187,7 +196,8 @@ class Caller:
 
     def end(self, message: Message) -> None:
         """END of the callee."""
-        call = self._settle(message.id)
+        id, lease_ms = message.id, message.window
+        call = self.lender.keep(id, lease_ms) if lease_ms else self._settle(id)
         if call is None:
             return
         dictionary = call.method.output if message.uses_dictionary else None
@@ -265,15 +275,18 @@ class Caller:
         if call is not None and call.items is not None:
             call.items.owe_unfinished(cost)
 
-    def too_large(self, id: int, is_item: bool) -> None:
-        """An answer is over the limit: its call fails, and what follows of it is late."""
+    def too_large(self, id: int, goes_on: bool) -> None:
+        """An answer is over the limit: its call fails, and what follows of it is late.
+
+        ``goes_on``: the exchange does not end with it: it is an item, or functions are kept.
+        """
         call = self.calls.get(id)
         if call is None:
             return
         error = link_error("MESSAGE_TOO_LARGE", f"{call.method.name}: its answer", "unknown")
         self.calls.abandon(call, "MESSAGE_TOO_LARGE", error)
         # Its terminal frame is what was over the limit.
-        if not is_item and self.calls.get(id) is call:
+        if not goes_on and self.calls.get(id) is call:
             self.calls.free(call)
 
 

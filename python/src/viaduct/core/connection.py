@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..wire.errors import ViaductError
 from ..wire.head import key_head
 from ..wire.limits import CALL_TIMEOUT_MS, MIN_WINDOW_BYTES, WINDOW_BYTES
 from .clock import NEVER
 from .endpoint import Endpoint
+from .functions import InBack
 from .in_call import InCall
 from .method import LANES, Lane, Method
 from .out_call import OutCall
+from .references import Reference
 from .route import TOPICS, Target
 from .sender import Sender
 
@@ -45,6 +49,7 @@ class Connection(Endpoint):
         ``target``: ``{"id": …}`` or ``{"type": …}``; without one the far end itself. ``timeout_ms`` 0: none.
         ``stream``: takes items, of which ``window_bytes`` may be under way, into ``call.items``.
         ``upload``: items follow by :meth:`send_item`, then :meth:`finish_upload`.
+        Callables in ``value`` are lent to the callee, which calls them by FunctionCalled events.
 
         :raises ViaductError: it was refused, with the fate ``not-sent``.
         """
@@ -103,7 +108,19 @@ class Connection(Endpoint):
         """The last item of the upload was sent."""
         self._caller.finish(call)
 
+    def answer_back(self, back: InBack, value: object) -> None:
+        """What a function of ours gave. What cannot be sent is an error for the callee."""
+        self._caller.lender.answer(back, value)
+
+    def fail_back(self, back: InBack, raised: BaseException) -> None:
+        """What a function of ours raised."""
+        self._caller.lender.fail(back, raised)
+
     # Calls of the far end.
+
+    def set_stand_in(self, make: Callable[[Reference], object]) -> None:
+        """What handlers get for functions of their callers; the :class:`Reference` unless this is set."""
+        self._callee.borrower.stand_in = make
 
     def serve(self, method: Method) -> None:
         """Calls of this method become CallStarted events until it is withdrawn.

@@ -48,7 +48,7 @@ class Endpoint:
         self._out_routes = OutRoutes(self._output)
         self._in_routes = InRoutes(self._output, limits.message_bytes, is_hub, far)
         self._sweep = Sweep(clock)
-        self._caller = Caller(self._output, self._out_routes, limits, self._sweep.expect)
+        self._caller = Caller(self._output, self._out_routes, limits, debug, self._sweep.expect)
         assembly = Assembly()
         self._callee = Callee(
             self._output,

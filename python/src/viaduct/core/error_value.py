@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from typing import Final
 
 from ..wire.errors import CODES, Fate, ViaductError
@@ -34,6 +35,16 @@ def plain_error_value(raised: BaseException) -> ErrorValue:
     """The same without what may be unsendable."""
     value = error_value(raised, debug=False)
     return {key: value[key] for key in ("code", "reason", "message")}
+
+
+def send_error(raised: BaseException, debug: bool, write: Callable[[ErrorValue], None]) -> None:
+    """Writes what a handler or function raised; what cannot be sent of it is left out."""
+    for value in (error_value(raised, debug), plain_error_value(raised), UNREADABLE):
+        try:
+            write(value)
+        except ViaductError:
+            continue
+        return
 
 
 def _describe(raised: BaseException) -> ErrorValue:

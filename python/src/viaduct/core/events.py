@@ -9,8 +9,10 @@ from ..wire.errors import ViaductError
 from .peer_info import PeerInfo
 
 if TYPE_CHECKING:
+    from .functions import InBack
     from .in_call import InCall
     from .out_call import OutCall
+    from .references import OutBack
 
 
 @dataclass(slots=True)
@@ -75,6 +77,29 @@ class Progressed:
 
 
 @dataclass(slots=True)
+class FunctionCalled:
+    """A function of ours is to be run with ``back.arguments``, and the connection told what came of it."""
+
+    back: InBack
+
+
+@dataclass(slots=True)
+class FunctionAnswered:
+    """A function of the caller has given this."""
+
+    back: OutBack
+    value: object
+
+
+@dataclass(slots=True)
+class FunctionFailed:
+    """A function of the caller has raised, or can give nothing any more."""
+
+    back: OutBack
+    error: ViaductError
+
+
+@dataclass(slots=True)
 class Ponged:
     """The answer to a ping of ours."""
 
@@ -105,6 +130,9 @@ Event = Union[
     Answered,
     Failed,
     Progressed,
+    FunctionCalled,
+    FunctionAnswered,
+    FunctionFailed,
     Ponged,
     GoingAway,
     Closed,

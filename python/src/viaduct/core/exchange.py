@@ -11,6 +11,7 @@ class State(IntEnum):
     OPEN = 1
     ASKED = 2
     CANCELLED = 3
+    KEPT = 4
 
 
 class Step(IntEnum):
@@ -25,6 +26,9 @@ class Step(IntEnum):
     END_DOWN = 6
     CREDIT = 7
     LOST = 8
+    END_KEPT = 9
+    BACK = 10
+    RELEASE = 11
 
 
 class Effect(IntEnum):
@@ -41,15 +45,18 @@ class Effect(IntEnum):
     FREE = 8
     LATE = 9
     VIOLATION = 10
+    KEEP = 11
+    BACK = 12
 
 
 # fmt: off
 TABLE: Final[dict[str, str]] = {
-    # state      CALL        | CALL+UPLOAD | ITEM up        | END up         | CANCEL          | ITEM down      | END, ERROR  | CREDIT         | link lost
-    "idle":      "asked start| open start  | idle late      | idle late      | idle late       | idle late      | idle late   | idle late      | idle",
-    "open":      "violation  | violation   | open deliver   | asked finish   | cancelled abort | open deliver   | idle settle | open credit    | idle fail",
-    "asked":     "violation  | violation   | violation      | violation      | cancelled abort | asked deliver  | idle settle | asked credit   | idle fail",
-    "cancelled": "violation  | violation   | cancelled late | cancelled late | cancelled late  | cancelled late | idle free   | cancelled late | idle free",
+    # state      CALL        | CALL+UPLOAD | ITEM up        | END up         | CANCEL          | ITEM down      | END, ERROR  | CREDIT         | link lost | END with a lease | BACK           | RELEASE
+    "idle":      "asked start| open start  | idle late      | idle late      | idle late       | idle late      | idle late   | idle late      | idle      | idle late        | idle late      | idle late",
+    "open":      "violation  | violation   | open deliver   | asked finish   | cancelled abort | open deliver   | idle settle | open credit    | idle fail | kept keep        | open back      | open late",
+    "asked":     "violation  | violation   | violation      | violation      | cancelled abort | asked deliver  | idle settle | asked credit   | idle fail | kept keep        | asked back     | asked late",
+    "cancelled": "violation  | violation   | cancelled late | cancelled late | cancelled late  | cancelled late | idle free   | cancelled late | idle free | cancelled late   | cancelled late | idle free",
+    "kept":      "violation  | violation   | kept late      | kept late      | cancelled abort | kept late      | idle free   | kept late      | idle free | kept late        | kept back      | idle free",
 }
 # fmt: on
 """For each state the next state and effect of each :class:`Step`, in its order."""

@@ -9,6 +9,7 @@ from ..wire.errors import ViaductError
 from .items import Items
 from .method import Method
 from .peer_info import PeerInfo
+from .references import References
 from .sender import Sender
 
 
@@ -31,6 +32,8 @@ class InCall:
     """Nobody waits for an answer."""
     items: Items | None = None
     """What the caller uploads."""
+    references: References | None = None
+    """The functions of the caller that its input refers to."""
     sender: Sender | None = None
     answers_items: bool = False
     """The handler has begun to answer with items: a cancel ends it at once."""

@@ -9,6 +9,7 @@ from ..wire.reasons import link_error
 from .clock import NEVER
 from .exchange import Effect, State, Step, slot_of, step
 from .in_call import InCall
+from .references import References
 
 
 class _Exchange:
@@ -29,11 +30,13 @@ class Incoming:
         self._limit = limit
         self._expect = expect
         self._exchanges: dict[int, _Exchange] = {}
+        self._kept: dict[int, References] = {}
+        """What outlives its answer, by id."""
 
     @property
     def open(self) -> int:
         """Calls whose handlers have not ended."""
-        return len(self._exchanges)
+        return len(self._exchanges) - len(self._kept)
 
     def begin(self, id: int, upload: bool) -> bool:
         """A CALL has begun to come. False when its slot is taken or out of bounds: a violation."""
@@ -72,6 +75,30 @@ class Incoming:
         exchange = self._find(id)
         return exchange.call if exchange is not None else None
 
+    def references(self, id: int) -> References | None:
+        """The functions that may be called on this exchange."""
+        call = self.get(id)
+        return call.references if call is not None else self.kept(id)
+
+    def kept(self, id: int) -> References | None:
+        """What is kept of an exchange that has been answered."""
+        return self._kept.get(id)
+
+    def keep(self, id: int, references: References) -> None:
+        """The answer has been written, and functions are kept beyond it."""
+        exchange = self._find(id)
+        if exchange is not None:
+            exchange.state, _ = step(exchange.state, Step.END_KEPT)
+            exchange.call = None
+            self._kept[id] = references
+            self._expect(references.expires)
+
+    def unused(self, now: float) -> tuple[list[References], float]:
+        """What is kept and was not used for the time of its lease, and when the next lease ends."""
+        over = [one for one in self._kept.values() if one.expires <= now]
+        left = [one.expires for one in self._kept.values() if one.expires > now]
+        return over, min(left, default=NEVER)
+
     def holds(self, call: InCall) -> bool:
         """Whether this very call is still to be answered."""
         exchange = self._exchanges.get(slot_of(call.id))
@@ -81,6 +108,7 @@ class Incoming:
         """The terminal frame has been written."""
         if self._find(id) is not None:
             del self._exchanges[slot_of(id)]
+            self._kept.pop(id, None)
 
     def expired(self, now: float) -> tuple[list[InCall], float]:
         """Calls whose time is up, and the earliest deadline that is left.
@@ -103,11 +131,12 @@ class Incoming:
             if exchange.call is not None:
                 yield exchange.call
 
-    def clear(self) -> list[InCall]:
-        """The link has ended: the calls that were open."""
-        calls = list(self)
+    def clear(self) -> tuple[list[InCall], list[References]]:
+        """The link has ended: the calls that were open, and what was kept."""
+        calls, kept = list(self), list(self._kept.values())
         self._exchanges.clear()
-        return calls
+        self._kept.clear()
+        return calls, kept
 
 
 def lost(reason: str) -> ViaductError:

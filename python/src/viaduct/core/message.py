@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
 
 from ..wire.body import Bounds, decode
 from ..wire.dictionary import Dictionary
 from ..wire.errors import ViaductError
 from ..wire.frame import DICTIONARY, MORE, ONE_WAY, SEALED, UPLOAD, Header, padded
+from ..wire.head import references_of
 from ..wire.limits import HEADER_BYTES, HUB_BODY_BYTES, credit_of
 from ..wire.values import UNDEFINED
 from .limits import LINK_BOUNDS
@@ -72,20 +74,32 @@ class Message:
     def head(self) -> bytes:
         return self.payload[: self.head_bytes]
 
-    def read(self, dictionary: Dictionary | None, bounds: Bounds) -> object:
-        """Decodes the body; one of no bytes is undefined.
+    @property
+    def references(self) -> int:
+        """How many functions the body refers to."""
+        at = self._head_at
+        return references_of(self.payload[at : at + self.head_bytes]) if self.head_bytes else 0
+
+    @property
+    def _head_at(self) -> int:
+        return _END_TO_END_BYTES if self.flags & SEALED else 0
+
+    def read(
+        self, dictionary: Dictionary | None, bounds: Bounds, functions: Sequence[object] = ()
+    ) -> object:
+        """Decodes the body; one of no bytes is undefined. ``functions``: what its references become.
 
         :raises ViaductError: INVALID_ARGUMENT / MALFORMED_BODY
         """
         if not self.head_bytes and not self.segments and not self.flags & SEALED:
             return decode(self.payload, (), dictionary, bounds) if self.payload else UNDEFINED
-        at = padded(self.head_bytes) + (_END_TO_END_BYTES if self.flags & SEALED else 0)
+        at = padded(self.head_bytes) + self._head_at
         if at > len(self.payload):
             raise _malformed("the head is longer than the payload")
         segments, at = self._read_segments(at)
         if at == len(self.payload) and not segments:
             return UNDEFINED
-        return decode(self.payload[at:], segments, dictionary, bounds)
+        return decode(self.payload[at:], segments, dictionary, bounds, functions)
 
     def _read_segments(self, at: int) -> tuple[list[bytes], int]:
         if self.segments == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .exchange import State
 from .items import Items
@@ -11,6 +11,9 @@ from .method import Method
 from .outbox import Entry
 from .route import Route
 from .sender import Sender
+
+if TYPE_CHECKING:
+    from .functions import Functions
 
 
 @dataclass(slots=True, eq=False)
@@ -38,8 +41,12 @@ class OutCall:
     sender: Sender | None = None
     entry: Entry | None = None
     """Where the CALL waits, so that it can be called off."""
+    functions: Functions | None = None
+    """Those that its input refers to."""
     idle_ms: float = 0
     """Streams: fails when no item came for so long; 0: never."""
+    has_opened: bool = False
+    """Streams: an item has come, so that the idle bound counts."""
     context: Any = None
     """The owner's."""
 

@@ -41,6 +41,10 @@ class Feed(Protocol):
     deficit: int
     active: bool
 
+    @property
+    def behind(self) -> Entry | None:
+        """A made frame of its lane that has to leave before the next one of it."""
+
     def take(self) -> bytearray | None:
         """The next frame, or None when there is none now."""
 
@@ -54,6 +58,14 @@ class Fifo:
         self.bytes = 0
         self._clock = clock
         self._entries: deque[Entry] = deque()
+
+    @property
+    def behind(self) -> Entry | None:
+        return None
+
+    @property
+    def last(self) -> Entry | None:
+        return self._entries[-1] if self._entries else None
 
     def push(self, frame: bytearray) -> Entry:
         entry = Entry(frame, self._clock())
@@ -132,6 +144,10 @@ class Outbox:
         self.activate(fifo, lane)
         return entry
 
+    def last_waiting(self, lane: int) -> Entry | None:
+        """The made frame that waits in a lane and was made last."""
+        return self._fifos[lane].last
+
     def activate(self, feed: Feed, lane: int) -> None:
         """Puts a feed that has something to say into its lane."""
         if not feed.active:
@@ -181,6 +197,10 @@ class Outbox:
         feeds = self._lanes[lane]
         while feeds:
             feed = feeds[0]
+            behind = feed.behind
+            if behind is not None and not behind.sent and len(feeds) > 1:
+                feeds.rotate(-1)
+                continue
             frame = feed.take()
             if frame is None:
                 feed.active = False

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from ..wire.errors import Fate, ViaductError
 from ..wire.frame import Kind
+from ..wire.limits import LEASE_GRACE_MS
 from ..wire.reasons import link_error
 from ..wire.values import UNDEFINED
 from .clock import NEVER
@@ -24,10 +25,12 @@ class Outgoing:
         self._expect = expect
         self._slots = Slots(limit)
         self._calls: dict[int, OutCall] = {}
+        self._kept: set[int] = set()
+        """Ids of exchanges that are answered and outlive it."""
 
     @property
     def open(self) -> int:
-        return self._slots.open
+        return self._slots.open - len(self._kept)
 
     def __iter__(self) -> Iterator[OutCall]:
         return iter(self._calls.values())
@@ -70,8 +73,27 @@ class Outgoing:
         """The caller has sent its last item."""
         call.state, _ = step(call.state, Step.END_UP)
 
+    def keep(self, call: OutCall) -> None:
+        """The callee has answered, and keeps functions."""
+        self._kept.add(call.id)
+        call.input = call.sender = call.entry = None
+        call.idle_ms = 0
+        self.used(call)
+
+    def used(self, call: OutCall) -> None:
+        """A function was used: its lease begins anew, or the idle bound of a call that is open."""
+        now = self._link.clock()
+        if call.functions is not None and call.functions.lease_ms:
+            call.deadline = now + call.functions.lease_ms + LEASE_GRACE_MS
+        elif call.idle_ms and call.has_opened:
+            call.deadline = now + call.idle_ms
+        else:
+            return
+        self._expect(call.deadline)
+
     def free(self, call: OutCall) -> None:
         """The callee is done with this call, or never heard of it."""
+        self._kept.discard(call.id)
         del self._calls[call.id]
         self._slots.free(call.id)
         if call.sender is not None:
@@ -98,6 +120,9 @@ class Outgoing:
         """
         if self._calls.get(call.id) is not call or call.state == State.CANCELLED:
             return
+        if call.state == State.KEPT:
+            # It is settled: only its lease ends it, not a reader that leaves.
+            return
         unsent = call.call_off()
         fate: Fate = "not-sent" if unsent else "unknown"
         if unsent:
@@ -107,6 +132,12 @@ class Outgoing:
             self._link.control(Kind.CANCEL, id=call.id)
         self.fail(call, error or link_error(reason, call.method.name, fate))
 
+    def _end_lease(self, call: OutCall) -> None:
+        """The callee should have released what it kept: it is told to."""
+        self._kept.discard(call.id)
+        call.state, _ = step(call.state, Step.CANCEL)
+        self._link.control(Kind.CANCEL, id=call.id)
+
     def sweep(self, now: float) -> float:
         """Fails what has expired; returns the earliest deadline that is left."""
         earliest = NEVER
@@ -114,6 +145,9 @@ class Outgoing:
             if call.state == State.CANCELLED:
                 continue
             if call.deadline <= now:
+                if call.state == State.KEPT:
+                    self._end_lease(call)
+                    continue
                 if not (call.idle_ms and call.items and call.items.waiting):
                     self.abandon(call, "DEADLINE_EXCEEDED")
                     continue

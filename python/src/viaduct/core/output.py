@@ -6,8 +6,10 @@ from struct import Struct
 
 from ..wire.body import encode
 from ..wire.dictionary import Dictionary
+from ..wire.encoder import Function
 from ..wire.errors import ViaductError
 from ..wire.frame import LANE, Kind, make_frame, padded
+from ..wire.head import references_head
 from ..wire.limits import FRAGMENT_BYTES
 from ..wire.reasons import link_error
 from ..wire.values import UNDEFINED
@@ -49,8 +51,12 @@ class Output:
         value: object,
         dictionary: Dictionary | None = None,
         head: bytes = b"",
+        functions: list[Function] | None = None,
     ) -> OutMessage:
         """A message that is ready to be sent.
+
+        ``functions``: an empty list for those of the value, which the head then counts; None: they are
+        refused.
 
         :raises ViaductError: INVALID_ARGUMENT / UNSENDABLE with the path of what cannot be sent,
             RESOURCE_EXHAUSTED / MESSAGE_TOO_LARGE
@@ -58,10 +64,13 @@ class Output:
         if value is UNDEFINED:
             payload, segments = head, 0
         else:
-            body, lifted = encode(value, dictionary)
+            body, lifted = encode(value, dictionary, functions)
+            if functions:
+                head = references_head(len(functions))
             segments = len(lifted)
             payload = head + _table(lifted) + body if head or segments else body
-        if len(payload) > self._most or (kind == Kind.PROGRESS and len(payload) > FRAGMENT_BYTES):
+        is_whole = kind in (Kind.PROGRESS, Kind.BACK)
+        if len(payload) > self._most or (is_whole and len(payload) > FRAGMENT_BYTES):
             what = "progress" if kind == Kind.PROGRESS else "value"
             raise link_error("MESSAGE_TOO_LARGE", what, "unknown")
         return OutMessage(kind, flags, payload, head_bytes=len(head), segments=segments)

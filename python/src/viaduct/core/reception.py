@@ -79,6 +79,11 @@ class Reception:
             self._caller.credit(id, message.window)
         elif kind == Kind.PROGRESS:
             self._caller.progress(message)
+        elif kind == Kind.BACK:
+            self._caller.lender.receive(message)
+        elif kind == Kind.RELEASE:
+            self._assembly.drop(id, answer=True)
+            self._caller.lender.released(id)
         elif kind != Kind.CANCEL:
             self._dispatch_other(message)
 
@@ -95,7 +100,9 @@ class Reception:
             self._callee.credit(id, message.window)
         elif kind == Kind.CANCEL:
             self._callee.cancel(id, unfinished=self._assembly.drop(id, answer=False))
-        elif kind not in (Kind.ERROR, Kind.PROGRESS):
+        elif kind == Kind.BACK:
+            self._callee.borrower.receive(message)
+        elif kind not in (Kind.ERROR, Kind.PROGRESS, Kind.RELEASE):
             self._dispatch_other(message)
 
     def _dispatch_other(self, message: Message) -> None:
@@ -107,7 +114,7 @@ class Reception:
             self._out_routes.receive(message)
         elif kind == Kind.DROP:
             self._in_routes.drop(message.route)
-        elif kind not in (Kind.BACK, Kind.RELEASE) and kind < FIRST_OPTIONAL_KIND:
+        elif kind < FIRST_OPTIONAL_KIND:
             self._link.violation()
 
     def _receive_part(self, header: Header, frame: bytes) -> None:
@@ -174,7 +181,8 @@ class Reception:
     def _refuse(self, header: Header) -> None:
         """Its call fails, the link lives, its fragments are dropped as late."""
         if header.flags & ANSWER:
-            self._caller.too_large(header.id, header.kind == Kind.ITEM)
+            keeps = header.kind == Kind.END and header.window > 0
+            self._caller.too_large(header.id, header.kind == Kind.ITEM or keeps)
         elif header.kind != Kind.CALL:
             self._callee.too_large(header.id)
         elif not header.flags & ONE_WAY:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..wire.frame import ANSWER, LANE, MORE, Kind, make_frame
 from ..wire.limits import FRAGMENT_BYTES, credit_of
-from .outbox import Outbox, lower_time_left
+from .outbox import Entry, Outbox, lower_time_left
 
 
 @dataclass(slots=True)
@@ -24,6 +24,8 @@ class OutMessage:
     window: int = 0
     head_bytes: int = 0
     segments: int = 0
+    behind: Entry | None = None
+    """A made frame that has to leave before it."""
 
 
 class Sender:
@@ -75,7 +77,14 @@ class Sender:
         if self._waits and self.may_send():
             self.on_ready()
 
+    @property
+    def behind(self) -> Entry | None:
+        """What has to leave before the next message begins."""
+        return self._messages[0].behind if self._messages and not self._sent else None
+
     def add(self, message: OutMessage) -> None:
+        # A small frame of the same exchange may wait there: nothing overtakes what its exchange said before.
+        message.behind = self._outbox.last_waiting(self._lane)
         self._messages.append(message)
         self._hold(message, len(message.payload))
         if message.time_left:

@@ -10,7 +10,8 @@ array and DataView a ``TypedArray``.
 Sent besides: a ``float`` that is integral is that integer; a ``tuple`` is an array; ``set`` and
 ``frozenset`` are Sets; ``bytearray`` and ``memoryview`` are Uint8Arrays. Subclasses of these types are
 refused, except for the keys of objects, and so are integers beyond ±(2**53 − 1) that are no ``BigInt``, and
-a ``datetime`` without a time zone; of one with a zone, what is finer than a millisecond is cut off.
+a ``datetime`` without a time zone; of one with a zone, what is finer than a millisecond is cut off. A callable
+is a reference where such are collected, and refused elsewhere.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Final, NamedTuple
 from .cursor import malformed
 from .decoder import Decoder
 from .dictionary import Dictionary
-from .encoder import Encoder
+from .encoder import Encoder, Function
 from .limits import MAX_DEPTH, TRUSTED_MAX_KEYS
 from .refusal import Unsendable, refusal
 from .values import Binary
@@ -53,18 +54,23 @@ class Bounds(NamedTuple):
 TRUSTED_BOUNDS: Final = Bounds(MAX_DEPTH, TRUSTED_MAX_KEYS)
 
 
-def encode(value: object, dictionary: Dictionary | None = None) -> Encoded:
+def encode(
+    value: object, dictionary: Dictionary | None = None, functions: list[Function] | None = None
+) -> Encoded:
     """Encodes one value. What is written depends on the value and the dictionary alone.
+
+    ``functions``: an empty list, to which the callables of the value are added by their numbers; without it
+    they are refused.
 
     :raises ViaductError: INVALID_ARGUMENT / UNSENDABLE with the ``path`` to what cannot be sent
     """
-    encoder = Encoder(dictionary or _NO_DICTIONARY)
+    encoder = Encoder(dictionary or _NO_DICTIONARY, functions)
     try:
         encoder.write(value, 0)
     except Unsendable:
-        raise refusal(value) from None
+        raise refusal(value, functions is not None) from None
     except ValueError as cause:
-        raise refusal(value) from cause
+        raise refusal(value, functions is not None) from cause
     return Encoded(bytes(encoder.out), encoder.segments)
 
 
@@ -73,8 +79,9 @@ def decode(
     segments: Sequence[Binary] = (),
     dictionary: Dictionary | None = None,
     bounds: Bounds = TRUSTED_BOUNDS,
+    functions: Sequence[object] = (),
 ) -> object:
-    """Decodes the one value that a body is.
+    """Decodes the one value that a body is. ``functions``: what its references become, by their numbers.
 
     Typed arrays and ArrayBuffers that travelled as segments have those segments as their data; all else is
     a copy.
@@ -82,7 +89,7 @@ def decode(
     :raises ViaductError: INVALID_ARGUMENT / MALFORMED_BODY on anything but one whole value within the bounds
     """
     shapes = (dictionary or _NO_DICTIONARY).shapes
-    decoder = Decoder(bytes(body), segments, shapes, bounds.max_depth, bounds.max_keys)
+    decoder = Decoder(bytes(body), segments, shapes, bounds, functions)
     try:
         value = decoder.read(0)
     except IndexError:

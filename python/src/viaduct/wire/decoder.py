@@ -23,18 +23,24 @@ class Decoder(ScalarDecoder):
     Where the bytes end in front of a tag, an IndexError says so.
     """
 
-    __slots__ = ("_keys_left", "_known", "_max_depth", "_segments", "_shapes", "_used")
+    __slots__ = ("_functions", "_keys_left", "_known", "_max_depth", "_segments", "_shapes", "_used")
 
     def __init__(
-        self, data: bytes, segments: Sequence[Binary], shapes: Sequence[Shape], max_depth: int, max_keys: int
+        self,
+        data: bytes,
+        segments: Sequence[Binary],
+        shapes: Sequence[Shape],
+        bounds: tuple[int, int],
+        functions: Sequence[object],
     ) -> None:
+        """``bounds``: the deepest nesting, and the most keys."""
         super().__init__(data)
         self._segments = segments
         self._used = 0
         self._shapes = list(shapes)
         self._known = len(shapes)
-        self._max_depth = max_depth
-        self._keys_left = max_keys
+        self._max_depth, self._keys_left = bounds
+        self._functions = functions
 
     def finish(self) -> None:
         if self.at != self.end:
@@ -172,6 +178,12 @@ class Decoder(ScalarDecoder):
         self._used += 1
         return self._view(number, self._segments[self._used - 1])
 
+    def reference(self, _tag: int, _depth: int) -> object:
+        number = self.length()
+        if number >= len(self._functions):
+            self.fail("a function is not among the references")
+        return self._functions[number]
+
     def _binary_type(self) -> int:
         number = self.byte()
         if number >= len(tags.BINARY_TYPES):
@@ -245,5 +257,6 @@ _BY_TAG: Final[dict[int, Callable[[Decoder, int, int], object]]] = {
     tags.ERROR: Decoder.error,
     tags.BINARY: Decoder.inline,
     tags.SEGMENT: Decoder.lifted,
+    tags.REFERENCE: Decoder.reference,
 }
 _DECODERS: Final = tuple(_BY_TAG.get(tag, Decoder.unknown) for tag in range(0x100))

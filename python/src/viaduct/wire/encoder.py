@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from math import copysign, isnan
 from struct import Struct
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from . import tags
 from .dictionary import Dictionary
 from .keyed import Map, Set
-from .limits import MAX_DEPTH, SEGMENT_BYTES, TRUSTED_MAX_KEYS
-from .refusal import Unsendable, error_fields
+from .limits import MAX_DEPTH, MAX_REFERENCES, SEGMENT_BYTES, TRUSTED_MAX_KEYS
+from .refusal import Unsendable, error_fields, is_same_function
 from .shapes import Layout, key_values, shape_reference
 from .text import text_value
 from .times import milliseconds
@@ -24,13 +24,18 @@ _I32: Final = Struct("<Bi")
 _FLOAT: Final = Struct("<Bd")
 _NAN: Final = bytes.fromhex("000000000000f87f")
 
+Function = Callable[..., object]
+"""What a call lends to its callee: any callable."""
+
 
 class Encoder:
     """Writes one body. A method for each type; ``depth`` counts the containers around the value."""
 
-    __slots__ = ("_defined", "_dictionary", "_entries", "out", "segments")
+    __slots__ = ("_defined", "_dictionary", "_entries", "_functions", "out", "segments")
 
-    def __init__(self, dictionary: Dictionary) -> None:
+    def __init__(self, dictionary: Dictionary, functions: list[Function] | None = None) -> None:
+        """``functions`` collects those that are met; None: they are refused."""
+        self._functions = functions
         self.out = bytearray()
         self.segments: list[bytes | memoryview] = []
         self._dictionary = dictionary
@@ -140,6 +145,19 @@ class Encoder:
     def write_typed_array(self, array: TypedArray, _depth: int) -> None:
         self._binary(tags.VIEW_TYPES[array.kind], array.data)
 
+    def write_other(self, value: object, _depth: int) -> None:
+        """A callable becomes a reference, where there are such; the same one gets the same number."""
+        functions = self._functions
+        if functions is None or not callable(value):
+            raise Unsendable
+        same = (at for at, one in enumerate(functions) if is_same_function(one, value))
+        number = next(same, len(functions))
+        if number == len(functions):
+            if number == MAX_REFERENCES:
+                raise Unsendable
+            functions.append(value)
+        self._head(tags.REFERENCE, number)
+
     def _enter(self, content: Collection[object], depth: int) -> int:
         """Checks what a container costs, and counts what it holds."""
         count = len(content)
@@ -189,15 +207,11 @@ def _is_negative_zero(value: float) -> bool:
     return value == 0 and copysign(1.0, value) < 0
 
 
-def _refuse(_encoder: Encoder, _value: object, _depth: int) -> NoReturn:
-    raise Unsendable
-
-
 class _Encoders(dict[type, Callable[[Encoder, Any, int], None]]):
     """By exact type: what a subclass adds would be lost without a word."""
 
     def __missing__(self, kind: type) -> Callable[[Encoder, Any, int], None]:
-        return _refuse
+        return Encoder.write_other
 
 
 _ENCODERS: Final = _Encoders(

@@ -12,11 +12,13 @@ from .frame import padded
 EVENT: Final = 1
 SOURCE: Final = 2
 KEY: Final = 3
+REFERENCES: Final = 6
 MAX_KEY_BYTES: Final = 4096
 """Longest conflation key, as UTF-8."""
 
 _ENTRY = Struct("<HH")
 _EVENT = Struct("<IQQQ")
+_REFERENCES = Struct("<HHI")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,19 @@ def key_head(key: str) -> bytes:
         )
     entry = _ENTRY.pack(KEY, len(value)) + value
     return entry + bytes(padded(len(entry)) - len(entry))
+
+
+def references_head(count: int) -> bytes:
+    """A head that says how many functions the body refers to."""
+    return _REFERENCES.pack(REFERENCES, 4, count)
+
+
+def references_of(head: bytes) -> int:
+    """How many functions the body refers to that has this head; it is the first entry, or none."""
+    if len(head) < _REFERENCES.size:
+        return 0
+    tag, length, count = _REFERENCES.unpack_from(head)
+    return int(count) if tag == REFERENCES and length >= 4 else 0
 
 
 def read_event(head: bytes) -> EventInfo | None:

@@ -53,6 +53,8 @@ MAX_BACKS: Final = 256
 """Calls of a caller's functions that may be under way on one exchange."""
 LEASE_MS: Final = 60_000
 """How long a kept function may stay unused when its keeper names no time."""
+MAX_LEASE_MS: Final = 60 * 60 * 1000
+"""The longest lease; what is over it counts as it."""
 LEASE_GRACE_MS: Final = 1_000
 """So long after a lease the caller ends it, in case the callee has not."""
 MAX_BUSY_MS: Final = 60 * 60 * 1000

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from .errors import ViaductError
 from .json_text import string_text
 from .keyed import Map, Set
-from .limits import MAX_DEPTH
+from .limits import MAX_DEPTH, MAX_REFERENCES
 from .tags import BIGINT_BYTES, MAX_SAFE_INTEGER
 from .text import with_pairs_joined
 from .values import ArrayBuffer, BigInt, Date, ErrorValue, TypedArray, Undefined
@@ -35,9 +35,9 @@ class _Fault(NamedTuple):
     what: str
 
 
-def refusal(value: object) -> ViaductError:
-    """The error for a value that the encoder gave up on."""
-    path, what = _Search().visit(value, "value", 0) or _Fault(
+def refusal(value: object, lends: bool = False) -> ViaductError:
+    """The error for a value that the encoder gave up on. ``lends``: it may have held functions."""
+    path, what = _Search(lends).visit(value, "value", 0) or _Fault(
         "value", "it has too many keys and items, or it failed or changed while it was read"
     )
     return ViaductError("INVALID_ARGUMENT", f"{path} cannot be sent: {what}", reason="UNSENDABLE", path=path)
@@ -55,10 +55,16 @@ def error_fields(error: ErrorValue) -> dict[str, object]:
     return fields
 
 
+def is_same_function(one: object, other: object) -> bool:
+    """A method is made anew each time that it is read off its object, and yet is the same."""
+    return one is other or (isinstance(other, (MethodType, BuiltinFunctionType)) and one == other)
+
+
 class _Search:
     """Looks for the first fault, in the order of the encoder."""
 
-    def __init__(self) -> None:
+    def __init__(self, lends: bool) -> None:
+        self._functions: list[object] | None = [] if lends else None
         self._open: set[int] = set()
         self._passed: dict[int, int] = {}
 
@@ -69,9 +75,17 @@ class _Search:
         search = _CONTAINERS.get(kind)
         if search is not None:
             return self._enter(search, value, path, depth)
-        explain = _SOMETIMES_SENDABLE.get(kind, _foreign)
-        what = explain(value)
+        explain = _SOMETIMES_SENDABLE.get(kind)
+        what = explain(value) if explain is not None else self._other(value)
         return None if what is None else _Fault(path, what)
+
+    def _other(self, value: object) -> str | None:
+        met = self._functions
+        if met is None or not callable(value):
+            return _foreign(value)
+        if not any(is_same_function(one, value) for one in met):
+            met.append(value)
+        return None if len(met) <= MAX_REFERENCES else f"it is one of more than {MAX_REFERENCES} functions"
 
     def _enter(self, search: _Content, value: object, path: str, depth: int) -> _Fault | None:
         place = id(value)
@@ -162,7 +176,7 @@ def _datetime(value: datetime) -> str | None:
 
 def _foreign(value: object) -> str:
     if isinstance(value, _FUNCTIONS):
-        return "it is a function"
+        return "it is a function, which only the input of a call to one peer may hold"
     return f"it is an instance of {type(value).__qualname__}"
 
 

@@ -1,0 +1,43 @@
+/** Policies: what shapes a call on its way, each an interceptor of its own. Imports nothing of Node. */
+
+export { validate } from '../contract/serve.ts'
+export {
+  type Call,
+  ContextView,
+  type IncomingCall,
+  type Interceptor,
+  type ItemsReply,
+  type Next,
+  type OutgoingCall,
+  type PolicyStats,
+  type Reply,
+  type ValueReply,
+} from '../core/interceptor.ts'
+export { type RateLimits, s1RateLimits } from '../core/rates.ts'
+export { type AclRules, type Allowed, acl } from './acl.ts'
+export { type BatchOptions, batch } from './batch.ts'
+export { type BatchedOptions, batched } from './batched.ts'
+export { type BreakerOptions, breaker } from './breaker.ts'
+export {
+  type Cache,
+  type CacheEntry,
+  type CacheOptions,
+  type CacheOthers,
+  type CacheStore,
+  cache,
+} from './cache.ts'
+export { type ConcurrencyOptions, concurrency } from './concurrency.ts'
+export { type DedupeOptions, dedupe } from './dedupe.ts'
+export { type Log, type LogEntry, type LogOptions, log } from './log.ts'
+export {
+  CALLEE_ORDER,
+  CALLER_ORDER,
+  type CalleePolicies,
+  type CallerPolicies,
+  calleePolicies,
+  callerPolicies,
+} from './order.ts'
+export { type RateLimitOptions, rateLimit } from './rateLimit.ts'
+export { isRetryable, type RetryOptions, retry } from './retry.ts'
+export { type TimeoutOptions, timeout } from './timeout.ts'
+export { type Span, type TraceOptions, trace } from './trace.ts'
