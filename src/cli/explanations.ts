@@ -384,6 +384,12 @@ const REASON_TEXTS: Record<string, Text> = {
     ['a value was computed wrongly, or is in another unit'],
     ['the message names the limit and its range'],
   ],
+  BAD_LINK: [
+    'INVALID_ARGUMENT',
+    'A child was to be started with a link of a kind that there is not.',
+    ['a misspelt link, or one of another version'],
+    ["link: 'socket' (the default) or 'stdio'"],
+  ],
   BAD_BUSY: [
     'INVALID_ARGUMENT',
     'busy() was given a time that is over, or too far away.',

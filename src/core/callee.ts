@@ -73,7 +73,6 @@ export class Callee {
   call(message: Message): void {
     const { id, isOneWay } = message
     const { link } = this.#output
-    link.accepted++
     if (!isOneWay && !message.wasCut && !this.begin(id, message.hasUpload)) {
       link.violation()
       return

@@ -71,6 +71,13 @@ export class Calls {
     this.#debug = debug
     this.#callbacks = callbacks
     output.writer.refers = callbacks !== undefined
+    output.link.outbox.onleave = (entry) => output.link.count(entry, (id, number) => this.#leaves(id, number))
+  }
+
+  /** A CALL that had waited leaves, or the first frame of one that is cut. */
+  #leaves(id: number, number: number): void {
+    const call = this.#table.get(id)
+    if (call) call.number = number
   }
 
   get #now(): number {
@@ -107,7 +114,9 @@ export class Calls {
       credit,
       head,
     )
-    return cut ? this.#notifyLarge(method, cut, lane) : true
+    if (cut) return this.#notifyLarge(method, cut, lane)
+    if (!writer.entry) link.called++
+    return true
   }
 
   /** A one-way message that is cut borrows an id until its last fragment is written. */
@@ -210,6 +219,7 @@ export class Calls {
       sender: undefined,
       onProgress: options?.onProgress,
       functions: undefined,
+      number: 0,
       entry: undefined,
       at: 0,
       headed: settling.headed,
@@ -244,6 +254,7 @@ export class Calls {
       } else {
         call.entry = writer.entry
         call.at = writer.at
+        if (!call.entry) call.number = ++link.called
       }
     } catch (error) {
       this.#table.giveBack(id)

@@ -1,10 +1,11 @@
+import type { Fate } from '../wire/errors.ts'
 import { FIRST_OPTIONAL_KIND, readU16, readU32, writeHeader } from '../wire/frame.ts'
 import { isLegal } from '../wire/framer.ts'
 import * as AT from '../wire/headerAt.ts'
 import * as KIND from '../wire/kind.ts'
 import { HEADER_BYTES } from '../wire/limits.ts'
 import type { Clock } from './clock.ts'
-import { Outbox } from './outbox.ts'
+import { type Entry, Outbox } from './outbox.ts'
 import type { Transport } from './transport.ts'
 
 const VERSION = 1
@@ -85,6 +86,12 @@ export class Link {
   farMessageBytes = 0
   /** CALLs accepted from the far end, for GOAWAY. */
   accepted = 0
+  /** CALLs that have left for the far end, in their order. */
+  called = 0
+  /** So many of them it has accepted or may have; the others it never will. */
+  farAccepted = Number.POSITIVE_INFINITY
+  /** Takes no further calls; it has said so. */
+  leaving = false
   bytesRead = 0
 
   constructor(transport: Transport, clock: Clock, messageBytes: number, events: LinkEvents) {
@@ -233,13 +240,28 @@ export class Link {
     done?.(0)
   }
 
+  /** What may have become of a call that is the `number`th to have left, 0 if it has not, when its link has ended. */
+  fateOf(number: number): Fate {
+    return number === 0 || number > this.farAccepted ? 'not-sent' : 'unknown'
+  }
+
+  /** Counts the CALLs of what leaves after it had waited or was cut. @param tell which of them has which number. */
+  count(entry: Entry, tell: (id: number, number: number) => void): void {
+    const { bytes } = entry
+    for (let at = 0; at + HEADER_BYTES <= bytes.length; at += Math.max(HEADER_BYTES, readU32(bytes, at))) {
+      if (bytes[at + AT.kind] === KIND.CALL) tell(readU32(bytes, at + AT.id), ++this.called)
+    }
+  }
+
   /** Tells the far end that no further calls will be taken. */
   goAway(): void {
+    this.leaving = true
     this.control(KIND.GOAWAY, 0, this.accepted)
   }
 
   #goaway(bytes: Uint8Array, at: number): void {
     const reason = readU32(bytes, at + AT.route)
+    this.farAccepted = Math.min(this.farAccepted, readU32(bytes, at + AT.id))
     if (reason === 0) this.#events.goaway(readU32(bytes, at + AT.id))
     else this.#farReason = closeReason(reason)
   }

@@ -268,6 +268,7 @@ export class LinkCore implements Caller, Server {
     } else if (length - HEADER_BYTES !== padded(payloadBytes)) {
       this.link.violation()
     } else {
+      if (kind === KIND.CALL) this.link.accepted++
       this.#receive(this.#message.frame(bytes, at, payloadBytes))
     }
   }
@@ -333,6 +334,8 @@ export class LinkCore implements Caller, Server {
       this.link.violation()
       return
     }
+    // Counted by its first frame: in that order the far end counts too.
+    if (kind === KIND.CALL) this.link.accepted++
     const id = readU32(bytes, at + AT.id)
     const side = (flags & FLAG.ANSWER) === 0 ? this.#callee : this.calls
     if (kind !== KIND.FRAGMENT) {
@@ -414,7 +417,9 @@ export class LinkCore implements Caller, Server {
     this.#sweep.stop()
     // A subscription has no end of its own: a link that ends in good order is one.
     if (reason === 'GOING_AWAY') this.#outgoing.endSubscriptions()
-    this.#outgoing.fail((call) => linkError('LINK_LOST', `${call.method.name} (${reason})`, 'unknown'))
+    this.#outgoing.fail((call) =>
+      linkError('LINK_LOST', `${call.method.name} (${reason})`, this.link.fateOf(call.number)),
+    )
     this.#callee.table.fail(linkError('LINK_LOST', `the caller’s link (${reason})`, 'unknown'))
     for (const lost of this.#pinging) lost()
     this.#pinging.clear()

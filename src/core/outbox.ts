@@ -136,6 +136,8 @@ export class Outbox {
   ondrain: (() => void) | undefined
   /** Called with frames that had to wait, before they are written, so that their time can be lowered. */
   onheld: ((entry: Entry) => void) | undefined
+  /** Called with all that waited or was cut, as it leaves: only then is its order known. */
+  onleave: ((entry: Entry) => void) | undefined
 
   /** @param transmit hands frames to the transport; false when that is full. */
   constructor(transmit: (bytes: Uint8Array, tail: Uint8Array | undefined) => boolean, clock: Clock) {
@@ -172,12 +174,17 @@ export class Outbox {
     return this.slab.subarray(at, at + bytes)
   }
 
-  /** Takes a whole frame that lies in memory which is given up. Neighbours there may leave in one write. */
-  lend(frame: Uint8Array, lane: number, fifo?: Fifo): void {
-    if (this.#closed) return
+  /**
+   * Takes a whole frame that lies in memory which is given up. Neighbours there may leave in one write.
+   *
+   * @returns the entry it waits in, or undefined when it is on its way.
+   */
+  lend(frame: Uint8Array, lane: number, fifo?: Fifo): Entry | undefined {
+    if (this.#closed) return undefined
     this.flush()
-    if (this.congested) this.#enqueue(frame, undefined, lane, fifo)
-    else this.#send(frame, undefined)
+    if (this.congested) return this.#enqueue(frame, undefined, lane, fifo)
+    this.#send(frame, undefined)
+    return undefined
   }
 
   /**
@@ -300,6 +307,7 @@ export class Outbox {
       if (!entry) break
       if (this.onheld && this.clock.now() - entry.heldSince >= 1) this.onheld(entry)
       entry.sent = true
+      this.onleave?.(entry)
       this.#send(entry.bytes, entry.tail)
     }
     this.#draining = false

@@ -38,6 +38,8 @@ export interface OutCall {
   onProgress: ((value: unknown) => void) | undefined
   /** The functions that the input refers to. */
   functions: Functions | undefined
+  /** The how manieth CALL of this link it is; 0 until it has left. */
+  number: number
   /** Where the CALL waits if it had to, so that it can be called off. */
   entry: Entry | undefined
   at: number

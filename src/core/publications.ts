@@ -19,8 +19,10 @@ export class Publications {
   /** The hub has said what may be done with a topic; one that may not be published has no bytes. */
   said(route: Route, index: number, maxBytes: number): void {
     const mayPublish = route.status[index] === 0 && maxBytes > 0
-    if (mayPublish || this.#known[index] !== 'sent') this.#known[index] = mayPublish ? 'may' : 'may-not'
-    else this.#refused(route, index)
+    const before = this.#known[index]
+    if (mayPublish) this.#known[index] = 'may'
+    else if (before === 'sent') this.#refused(route, index)
+    else if (before !== 'told') this.#known[index] = 'may-not'
   }
 
   #refused(route: Route, index: number): void {

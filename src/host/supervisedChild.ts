@@ -86,7 +86,7 @@ export class SupervisedChild {
   #stopping: Promise<void> | undefined
   #waiting: { resolve: () => void; reject: (error: ViaductError) => void }[] = []
 
-  /** @throws ViaductError INVALID_ARGUMENT / BAD_LIMIT */
+  /** @throws ViaductError INVALID_ARGUMENT / BAD_LIMIT, BAD_LINK */
   constructor(id: string, spec: ChildSpec, host: ChildHost) {
     this.id = id
     this.spec = spec
@@ -94,6 +94,7 @@ export class SupervisedChild {
     this.#policy = new RestartPolicy(spec.restart ?? {}, () => host.clock.now(), host.random)
     this.#heartbeat = { ...HEARTBEAT_DEFAULTS, ...spec.heartbeat }
     this.#lateMs = lateMsOf(this.#heartbeat)
+    checkLink(spec.link)
     checkLimit('heartbeat.everyMs', this.#heartbeat.everyMs, 1)
     checkLimit('heartbeat.misses', this.#heartbeat.misses, 1)
     checkLimit('readyTimeoutMs', spec.readyTimeoutMs ?? READY_TIMEOUT_MS, 0)
@@ -361,6 +362,19 @@ export class SupervisedChild {
       fate: 'not-sent',
     })
   }
+}
+
+/** An order may come from another process, where no compiler has seen it. */
+function checkLink(link: unknown): void {
+  if (link === undefined || link === 'socket' || link === 'stdio') return
+  throw new ViaductError(
+    'INVALID_ARGUMENT',
+    `link: ${JSON.stringify(link)} is no way to a child: 'socket' or 'stdio'`,
+    {
+      reason: 'BAD_LINK',
+      path: 'link',
+    },
+  )
 }
 
 /** An argument that makes Node wait for a debugger before it runs anything. */

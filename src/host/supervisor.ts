@@ -42,7 +42,7 @@ export class Supervisor {
    * Starts a child and keeps it running until it is stopped or fails for good. An exit with code 0 is a loss
    * like any other. An id may be used again once its child has stopped or failed.
    *
-   * @throws ViaductError INVALID_ARGUMENT / BAD_ID, BAD_LIMIT · ALREADY_EXISTS / CHILD_EXISTS ·
+   * @throws ViaductError INVALID_ARGUMENT / BAD_ID, BAD_LIMIT, BAD_LINK · ALREADY_EXISTS / CHILD_EXISTS ·
    * FAILED_PRECONDITION / SUPERVISOR_STOPPED. A command that cannot be run is no exception here: the child
    * changes to `failed`, and `whenReady` rejects.
    */

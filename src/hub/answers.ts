@@ -111,6 +111,8 @@ export interface HubStats {
   readonly subscriptions: readonly {
     readonly topic: string
     readonly subscriber: string
+    /** Of the subscriptions of one type of peer with this group, one gets each event. */
+    readonly group?: string
     readonly queued: number
     readonly queuedBytes: number
     readonly dropped: number

@@ -86,6 +86,8 @@ export class Forwarded {
   readonly leases: number[] = []
   /** Exchanges that are answered, and outlive it because functions are kept. */
   kept = 0
+  /** The how manieth CALL to this peer it is; 0 until it has left the hub. */
+  readonly numbers: number[] = []
   /** The code in the head of the callee's ERROR. */
   readonly codes: number[] = []
   /** Called when the last of them has ended. */
@@ -99,6 +101,12 @@ export class Forwarded {
   find(id: number): number {
     const slot = slotOf(id)
     return this.ids[slot] === id && this.states[slot] !== STATE.idle ? slot : -1
+  }
+
+  /** A CALL that had waited leaves. */
+  leaves(id: number, number: number): void {
+    const slot = this.find(id)
+    if (slot >= 0) this.numbers[slot] = number
   }
 
   /** The exchange is answered and goes on: for what is kept of it there are no items any more. */

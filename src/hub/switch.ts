@@ -56,7 +56,9 @@ export class Switch {
 
   add(port: Port): void {
     this.ports.add(port)
-    port.link.outbox.onheld = (entry) => this.#held(port, entry)
+    const { forwarded, link } = port
+    link.outbox.onheld = (entry) => this.#held(port, entry)
+    link.outbox.onleave = (entry) => link.count(entry, (id, number) => forwarded.leaves(id, number))
   }
 
   /** One frame of a peer. */
@@ -105,6 +107,7 @@ export class Switch {
     }
     from.calls++
     from.link.accepted++
+    if (from.link.leaving) return this.#refuse(from, id, oneWay, 'DRAINING')
     const route = from.routes[readU32(bytes, at + AT.route)]
     const index = readU16(bytes, at + AT.method)
     const method = route?.methods[index]
@@ -147,7 +150,7 @@ export class Switch {
     if (oneWay && (flags & FLAG.MORE) === 0) {
       if (this.tap !== undefined)
         this.tap.emit('notify', from.info.id, to.info.id, method.name, flags, payloadBytes)
-      this.#forward(from, to, flags, bytes, at, length, 0, binding.route)
+      if (this.#forward(from, to, flags, bytes, at, length, 0, binding.route)) to.link.called++
       return
     }
     const asked = oneWay ? 0 : readU32(bytes, at + AT.window)
@@ -179,6 +182,7 @@ export class Switch {
     table.references[farSlot] = oneWay ? 0 : Math.min(MAX_REFERENCES, referencesIn(bytes, at, length))
     table.backs[farSlot] = 0
     table.leases[farSlot] = 0
+    table.numbers[farSlot] = 0
     const now = this.clock.now()
     table.startedAt[farSlot] = now
     table.deadlines[farSlot] = Number.POSITIVE_INFINITY
@@ -192,7 +196,8 @@ export class Switch {
     if (this.tap !== undefined) {
       this.tap.emit(oneWay ? 'notify' : 'call', from.info.id, to.info.id, method.name, flags, payloadBytes)
     }
-    this.#forward(from, to, flags, bytes, at, length, farId, binding.route)
+    if (this.#forward(from, to, flags, bytes, at, length, farId, binding.route))
+      table.numbers[farSlot] = ++to.link.called
   }
 
   /** A frame of a caller about a call that it has made. */
@@ -491,7 +496,11 @@ export class Switch {
     table.free(slot)
   }
 
-  /** Writes a frame into another peer's outbox under the id and route that it knows. */
+  /**
+   * Writes a frame into another peer's outbox under the id and route that it knows.
+   *
+   * @returns whether it leaves at once.
+   */
   #forward(
     from: Port,
     to: Port,
@@ -501,9 +510,9 @@ export class Switch {
     length: number,
     id: number,
     route: number,
-  ): void {
+  ): boolean {
     // Nobody is there to read it, and what is charged for a closed outbox would never be discharged.
-    if (to.closed !== undefined) return
+    if (to.closed !== undefined) return false
     this.frames++
     const { outbox } = to.link
     const lane = flags & FLAG.LANE
@@ -515,15 +524,16 @@ export class Switch {
       writeU32(bytes, at + AT.id, id)
       writeU32(bytes, at + AT.route, route)
       // What has to wait is copied: it would keep the whole chunk, and only its own bytes are counted.
-      outbox.lend(congested ? bytes.slice(at, at + length) : bytes.subarray(at, at + length), lane, fifo)
-      return
+      const lent = congested ? bytes.slice(at, at + length) : bytes.subarray(at, at + length)
+      return outbox.lend(lent, lane, fifo) === undefined
     }
     const start = outbox.room(length)
     const { slab } = outbox
     slab.set(bytes.subarray(at, at + length), start)
     writeU32(slab, start + AT.id, id)
     writeU32(slab, start + AT.route, route)
-    outbox.commit(start, start + length, lane, to.forwarded.slots.open <= 1, undefined, fifo)
+    const eager = to.forwarded.slots.open <= 1
+    return outbox.commit(start, start + length, lane, eager, undefined, fifo) === undefined
   }
 
   /** Answers a call that is not forwarded. */
@@ -676,7 +686,8 @@ export class Switch {
       if (caller && forwarded.kindUp[slot] !== KIND.NOOP) {
         const method = forwarded.traffic[slot]?.method
         const id = forwarded.callerIds[slot] as number
-        this.bare(caller, id, 'TARGET_UNAVAILABLE', 'unknown', method, port.info.id)
+        const fate = port.link.fateOf(forwarded.numbers[slot] as number)
+        this.bare(caller, id, 'TARGET_UNAVAILABLE', fate, method, port.info.id)
       }
       forwarded.codes[slot] = CODES.UNAVAILABLE
       this.#ended(port, slot, KIND.ERROR)

@@ -42,6 +42,8 @@ export interface TopicsHost {
 export interface SubscriptionStats {
   readonly topic: string
   readonly subscriber: string
+  /** The group that it is of, by its own word: peers of another type have another one of that name. */
+  readonly group?: string
   readonly queued: number
   readonly queuedBytes: number
   readonly dropped: number
@@ -314,9 +316,10 @@ export class Topics implements Gathering {
   /** What each subscription has waiting and has lost. */
   stats(): SubscriptionStats[] {
     return [...this.#subscribers.values()].flatMap((own) =>
-      [...own.values()].map(({ name, port, queue, dropped }) => ({
+      [...own.values()].map(({ name, port, group, queue, dropped }) => ({
         topic: name,
         subscriber: port.info.id,
+        ...(group === undefined ? {} : { group: group.slice(port.info.type.length + 1) }),
         queued: queue.length,
         queuedBytes: queue.bytes,
         dropped,

@@ -28,6 +28,7 @@ export {
 } from './cache.ts'
 export { type ConcurrencyOptions, concurrency } from './concurrency.ts'
 export { type DedupeOptions, dedupe } from './dedupe.ts'
+export { cacheTopics, invalidateWith } from './invalidation.ts'
 export { type Log, type LogEntry, type LogOptions, log } from './log.ts'
 export {
   CALLEE_ORDER,

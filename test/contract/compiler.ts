@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
+/** This repository as a program in the folder of a {@link project} may import it, with `preserveSymlinks`. */
+export const HERE = './here'
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
 
 /** A folder with these files and the project's own compiler options, removed by `dispose`. */
@@ -20,6 +22,7 @@ export function project(files: Record<string, string>, options: Record<string, u
   }
   const all = { ...files, 'package.json': '{"type":"module"}', 'tsconfig.json': JSON.stringify(tsconfig) }
   for (const [name, text] of Object.entries(all)) writeFileSync(join(folder, name), text)
+  symlinkSync(ROOT, join(folder, HERE), 'dir')
   return { folder, dispose: () => rmSync(folder, { recursive: true }) }
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { untyped } from '../../src/core/method.ts'
+import { VirtualClock } from '../../src/testing/index.ts'
 import { connectPeers } from '../../src/transports/direct.ts'
 import * as FLAG from '../../src/wire/flag.ts'
 import { padded } from '../../src/wire/frame.ts'
@@ -333,7 +334,11 @@ describe('nothing per call that can be shared', () => {
       return randomUUID()
     }
     try {
-      const [left, right] = connectPeers()
+      // Time stands still: however long the calls take, the one timer of all deadlines does not fire and is not set again.
+      const clock = new VirtualClock()
+      const after = clock.after.bind(clock)
+      clock.after = count(after)
+      const [left, right] = connectPeers({ clock })
       right.handle('t.echo', (input) => input)
       await left.call('t.echo', 0)
       made.timers = 0

@@ -56,3 +56,17 @@ it('says how the hub process ended before it had started, by its code or by its 
     vi.unstubAllEnvs()
   }
 })
+
+it('refuses a child whose link is of an unknown kind, from another process too', async () => {
+  const spec = JSON.parse('{"type":"worker","run":["true"],"link":"pigeon"}')
+  const refused = { code: 'INVALID_ARGUMENT', reason: 'BAD_LINK', path: 'link' }
+  for (const start of [Hub.launch, Hub.listen]) {
+    const hub = await start({ app: 'links', base })
+    try {
+      await expect(hub.supervise('w', spec)).rejects.toMatchObject(refused)
+      expect(await hub.children()).toEqual([])
+    } finally {
+      await hub.close()
+    }
+  }
+})

@@ -179,4 +179,16 @@ describe('a group', () => {
     expect(got).toContain(5002)
     expect(rig.hub.topics.stats()).toMatchObject([{ subscriber: 'ai-2', dropped: QUEUE_CAPACITY + 2 }])
   })
+
+  it('stands in the statistics under the name that its members gave it', async () => {
+    const rig = new HubRig({ rules: RULES })
+    await member(rig, 'ai-1', MUCH)
+    const ui = await rig.join('ui', 'ui')
+    void ui.subscribe(jobs).ready.catch(() => {})
+    await rig.settle()
+    expect(rig.hub.service.stats().subscriptions).toEqual([
+      { topic: 'jobs', subscriber: 'ai-1', group: 'workers', queued: 0, queuedBytes: 0, dropped: 0 },
+      { topic: 'jobs', subscriber: 'ui', queued: 0, queuedBytes: 0, dropped: 0 },
+    ])
+  })
 })

@@ -85,6 +85,8 @@ async function play(steps: readonly Step[]): Promise<string | undefined> {
     if (now.do === 'join') {
       const old = lives[now.id]
       const peer = await rig.join(IDS[now.id] ?? '', 'peer')
+      // Otherwise calls of what it does not serve yet would wait for it.
+      rig.hub.ready(rig.port(IDS[now.id] ?? ''))
       if (old?.alive) end(old)
       lives[now.id] = { peer, serves: new Map(), alive: true }
     } else if (now.do === 'leave' || now.do === 'vanish') {

@@ -11,11 +11,11 @@ input or output.
 from __future__ import annotations
 
 from .aio import Call, Callback, ItemStream, Peer, Subscription, join
+from .core.event_info import EventGap, EventInfo, TopicEvent
 from .core.method import Method
 from .core.peer_info import PeerInfo
 from .wire.dictionary import Dictionary
 from .wire.errors import ViaductError
-from .wire.head import EventInfo
 from .wire.keyed import Map, Set
 from .wire.values import (
     UNDEFINED,
@@ -35,6 +35,7 @@ __all__ = [
     "Date",
     "Dictionary",
     "ErrorValue",
+    "EventGap",
     "EventInfo",
     "ItemStream",
     "Map",
@@ -43,6 +44,7 @@ __all__ = [
     "PeerInfo",
     "Set",
     "Subscription",
+    "TopicEvent",
     "TypedArray",
     "ViaductError",
     "join",

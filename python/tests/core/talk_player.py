@@ -29,6 +29,8 @@ from viaduct.core.events import (
     FunctionCalled,
     FunctionFailed,
     Progressed,
+    PublicationRefused,
+    Registered,
 )
 from viaduct.core.functions import InBack
 from viaduct.core.in_call import InCall
@@ -260,10 +262,18 @@ class TalkPlayer:
             elif isinstance(event, FunctionFailed):
                 self._see("error", of=event.back.context, **_told(event.error))
             elif isinstance(event, Progressed):
-                if event.call.method.kind == "topic":
-                    self._see_of(event.call, "value", value="ready")
-                else:
-                    self._see_of(event.call, "progress", value=event.value)
+                self._see_of(event.call, "progress", value=event.value)
+            elif isinstance(event, Registered):
+                self._see_registered(event)
+            elif isinstance(event, PublicationRefused):
+                self._see("refused", topic=event.topic)
+
+    def _see_registered(self, event: Registered) -> None:
+        gap = event.gap
+        if gap is not None:
+            missed = "unknown" if gap.missed is None else str(gap.missed)
+            self._see_of(event.call, "gap", missed=missed, **{"from": gap.start, "to": gap.end})
+        self._see_of(event.call, "value", value="ready")
 
     def _see(self, what: str, **fields: object) -> None:
         self._seen.append({"see": what, **fields})
@@ -304,9 +314,7 @@ class TalkPlayer:
         items = party.call.items
         assert items is not None
         if items.waiting:
-            value = items.take()
-            value = value[0] if party.call.method.kind == "topic" else value
-            self._see("item", of=party.label, value=value)
+            self._see("item", of=party.label, **_item_told(party.call, items.take()))
         elif items.error is not None:
             self._see("failed", of=party.label, **_told(items.error))
         else:
@@ -373,6 +381,10 @@ class TalkPlayer:
         elif act in ("cancel", "leave"):
             assert party is not None and isinstance(party.call, OutCall)
             self._peer.cancel(party.call)
+        elif act == "where":
+            assert party is not None and isinstance(party.call, OutCall)
+            assert party.call.standing is not None
+            self._see("where", of=party.label, lastEventId=party.call.standing.last_event_id)
         elif act == "progress":
             assert party is not None and isinstance(party.call, InCall)
             self._peer.progress(party.call, value_from(step["value"]))
@@ -431,12 +443,20 @@ class TalkPlayer:
             raise TalkError(f"unknown action {act}")
 
     def _ask(self, step: Json) -> None:
-        method = self._methods[step["method"]]
+        pattern = step.get("pattern")
+        method = Method(pattern, "topic") if pattern else self._methods[step["method"]]
         label = step["as"]
         timeout_ms = step.get("timeoutMs", 0)
         try:
             if step["do"] == "subscribe":
-                call = self._peer.subscribe(method, timeout_ms=timeout_ms)
+                call = self._peer.subscribe(
+                    method,
+                    overflow=step.get("overflow"),
+                    max_age_ms=step.get("maxAgeMs"),
+                    group=step.get("group"),
+                    last_event_id=step.get("lastEventId"),
+                    timeout_ms=timeout_ms,
+                )
             else:
                 call = self._peer.call(
                     method,
@@ -478,6 +498,20 @@ def _error_from(described: Any) -> Exception:
 
 class Error(Exception):
     """Named as the talks' own language names its errors."""
+
+
+def _item_told(call: InCall | OutCall, item: Any) -> Json:
+    """Of a subscription the event is told too, of one of a pattern as what its subscribers read."""
+    standing = call.standing if isinstance(call, OutCall) else None
+    if standing is None:
+        return {"value": item}
+    value, head = item
+    event = standing.read(head)
+    if event is None:
+        return {"value": value}
+    if "*" in call.method.name:
+        value = {"topic": event.topic, "data": value}
+    return {"value": value, "topic": event.topic, "eventId": event.event_id}
 
 
 def _told(error: ViaductError) -> Json:

@@ -15,6 +15,7 @@ const all = { zone: 'trusted', call: ['*'], publish: ['*'], subscribe: ['*'] }
 const hub = await Hub.listen({
   app,
   base,
+  replay: { '*': { count: 100 }, 'brief.*': { count: 2 }, 'unkept.*': { count: 0 } },
   manifest: {
     main: all,
     python: all,
@@ -185,6 +186,7 @@ const calls = {
   publish({ topic, value, key }) {
     hub.peer.core.publish(methodOf(topic, 'topic'), value, key === undefined ? {} : { key })
   },
+  admit: ({ id, type }) => hub.admit(id, { type }),
   supervise: ({ id, ...spec }) => hub.supervise(id, spec),
   whenReady: (id) => hub.whenReady(id),
   kill: ({ id, signal }) => hub.kill(id, signal),
@@ -206,6 +208,13 @@ const streams = {
     } finally {
       countAborted()
     }
+  },
+  /** The events of a topic or pattern, as soon as `ready` has been read. */
+  async *listen(name) {
+    const events = hub.peer.core.subscribeAll(name)
+    await events.ready
+    yield 'ready'
+    for await (const { topic, data } of events) yield { topic, data, source: events.last.source }
   },
   async *double(_, call) {
     for await (const item of call.upload) yield item * 2

@@ -18,6 +18,10 @@ class HubProcess:
     def __enter__(self) -> HubProcess:
         self._folder = tempfile.TemporaryDirectory(prefix="viaduct-")
         self.base = Path(self._folder.name)
+        self._start()
+        return self
+
+    def _start(self) -> None:
         node = shutil.which("node")
         assert node is not None, "these tests need Node.js"
         self._process = subprocess.Popen(
@@ -27,11 +31,16 @@ class HubProcess:
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n", "the hub did not start; is it built?"
-        return self
 
     def kill(self) -> None:
         """Ends the hub without a word."""
         self._process.kill()
+
+    def restart(self) -> None:
+        """Kills the hub, and starts another one in its place."""
+        self.kill()
+        self._process.communicate(timeout=20)
+        self._start()
 
     def __exit__(
         self,

@@ -22,8 +22,11 @@ from ..core.events import (
     ItemsChanged,
     Ponged,
     Progressed,
+    PublicationRefused,
+    Registered,
     SendReady,
 )
+from ..core.method import Method, MethodKind
 from ..core.peer_info import NOBODY, PeerInfo
 from ..core.references import Reference
 from ..wire.limits import CALL_TIMEOUT_MS
@@ -33,6 +36,7 @@ from .driver import Driver
 from .functions import run_for
 from .handlers import Invocation, Served
 
+_MAX_NAMES: Final = 4096
 DEFAULT_TIMEOUT: Final = CALL_TIMEOUT_MS / 1000
 """Seconds that a call may take when it names no time."""
 
@@ -49,6 +53,8 @@ class LinkedPeer:
         self._running: set[asyncio.Task[None]] = set()
         self._functions: set[asyncio.Task[None]] = set()
         self._pings: dict[int, asyncio.Future[float]] = {}
+        self._methods: dict[tuple[str, MethodKind], Method] = {}
+        self._refused_listeners: dict[object, Callable[[str], object]] = {}
         loop = asyncio.get_running_loop()
         self._closed: asyncio.Future[str] = loop.create_future()
         self._admitted: asyncio.Future[None] = loop.create_future()
@@ -124,6 +130,24 @@ class LinkedPeer:
         finally:
             self._pings.pop(number, None)
 
+    # What every request needs.
+
+    async def _room(self, method: Method) -> None:
+        if self.closed is not None:
+            raise link_error("LINK_LOST", method.name, "not-sent")
+        await self._driver.room()
+
+    def _method(self, method: str | Method, kind: MethodKind) -> Method:
+        """Of one name there is one method, so that it is one on its route."""
+        if isinstance(method, Method):
+            return method
+        known = self._methods.get((method, kind))
+        if known is None:
+            if len(self._methods) >= _MAX_NAMES:
+                self._methods.clear()
+            known = self._methods[method, kind] = Method(method, kind)
+        return known
+
     # Events.
 
     def _heed(self, event: Event) -> None:
@@ -151,6 +175,11 @@ class LinkedPeer:
         elif isinstance(event, FunctionFailed):
             if not event.back.context.done():
                 event.back.context.set_exception(event.error)
+        elif isinstance(event, Registered):
+            event.call.context.registered(event.gap)
+        elif isinstance(event, PublicationRefused):
+            for listener in self._refused_listeners.values():
+                self._closed.get_loop().call_soon(listener, event.topic)
         elif isinstance(event, Ponged):
             waiter = self._pings.get(event.number)
             if waiter is not None and not waiter.done():
@@ -194,3 +223,8 @@ class LinkedPeer:
         if not self._closed.done():
             self._closed.set_result(reason)
         self._driver.kick()
+
+
+def milliseconds(seconds: float | None) -> float:
+    """0 is no limit on the wire, so that no time left is the least there is."""
+    return 0 if seconds is None else max(seconds * 1000, 0.001)

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from ..core.connection import Connection
-from ..core.method import Lane, Method, MethodKind, Overflow
+from ..core.method import Lane, Method, MethodKind
 from ..core.route import Target
 from ..wire.errors import ViaductError
 from ..wire.limits import WINDOW_BYTES
-from ..wire.reasons import link_error
 from ..wire.values import UNDEFINED
 from .calls import OnProgress, PendingCall
 from .client import Client
 from .functions import FunctionRunner
 from .handlers import Handler, Served, is_generator
-from .linked_peer import DEFAULT_TIMEOUT, LinkedPeer
+from .linked_peer import DEFAULT_TIMEOUT, milliseconds
 from .pump import ItemSource
 from .streams import ItemStream
-from .subscription import Subscription
+from .topics import TopicPeer
 
-_MAX_NAMES: Final = 4096
 _READY: Final = Method("$hub.ready")
 
 H = TypeVar("H", bound=Handler)
 
 
-class Peer(LinkedPeer):
+class Peer(TopicPeer):
     """Belongs to the event loop that it was made on; nothing of it may be called from other threads.
 
     Times are in seconds; ``timeout=None`` is no limit. A ``target`` is ``{"id": …}`` or ``{"type": …}``;
@@ -42,7 +38,6 @@ class Peer(LinkedPeer):
     def __init__(self, connection: Connection, *, executor: Executor | None = None) -> None:
         """``executor`` runs blocking handlers; default: the loop's."""
         super().__init__(connection, executor)
-        self._methods: dict[tuple[str, MethodKind], Method] = {}
 
     async def __aenter__(self) -> Peer:
         return self
@@ -84,7 +79,7 @@ class Peer(LinkedPeer):
             self._method(method, "call"),
             input,
             target=target,
-            timeout_ms=_milliseconds(timeout),
+            timeout_ms=milliseconds(timeout),
             lane=lane,
             upload=upload is not None,
         )
@@ -114,12 +109,12 @@ class Peer(LinkedPeer):
             self._method(method, "stream"),
             input,
             target=target,
-            timeout_ms=_milliseconds(timeout),
+            timeout_ms=milliseconds(timeout),
             lane=lane,
             upload=upload is not None,
             stream=True,
             window_bytes=window_bytes,
-            idle_ms=_milliseconds(idle_timeout),
+            idle_ms=milliseconds(idle_timeout),
         )
         pending = PendingCall(self._driver, call, upload, on_progress, run_function)
         return ItemStream(call, pending)
@@ -136,34 +131,6 @@ class Peer(LinkedPeer):
     def client(self, namespace: str, target: Target | None = None) -> Client:
         """The methods of a namespace as attributes."""
         return Client(self, namespace, target)
-
-    # Topics.
-
-    async def publish(self, topic: str | Method, value: object, *, key: str | None = None) -> None:
-        """Publishes an event on the hub, with its conflation ``key``; returns when the outbox has it."""
-        known = self._method(topic, "topic")
-        while not self._connection.publish(known, value, key=key):
-            await self._room(known)
-        self._driver.kick()
-
-    def subscribe(
-        self,
-        topic: str | Method,
-        *,
-        overflow: Overflow | None = None,
-        timeout: float | None = DEFAULT_TIMEOUT,
-        window_bytes: int = WINDOW_BYTES,
-    ) -> Subscription:
-        """Subscribes to a topic on the hub. ``overflow``: what happens when this subscriber is too slow."""
-        known = self._method(topic, "topic")
-        if overflow is not None:
-            known = replace(known, overflow=overflow)
-        call = self._connection.subscribe(
-            known, timeout_ms=_milliseconds(timeout), window_bytes=window_bytes
-        )
-        registered = asyncio.Event()
-        pending = PendingCall(self._driver, call, on_progress=lambda _: registered.set())
-        return Subscription(call, pending, registered)
 
     # Answers.
 
@@ -223,25 +190,3 @@ class Peer(LinkedPeer):
             return handler
 
         return decorate
-
-    async def _room(self, method: Method) -> None:
-        if self.closed is not None:
-            raise link_error("LINK_LOST", method.name, "not-sent")
-        await self._driver.room()
-
-    def _method(self, method: str | Method, kind: MethodKind) -> Method:
-        """Of one name there is one method, so that it is one on its route."""
-        if isinstance(method, Method):
-            return method
-        known = self._methods.get((method, kind))
-        if known is None:
-            if len(self._methods) >= _MAX_NAMES:
-                self._methods.clear()
-            known = self._methods[method, kind] = Method(method, kind)
-        return known
-
-
-def _milliseconds(seconds: float | None) -> float:
-    """0 is no limit on the wire, so that no time left is the least there is."""
-    return 0 if seconds is None else max(seconds * 1000, 0.001)
-

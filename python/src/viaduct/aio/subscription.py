@@ -3,49 +3,98 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from ..core.event_info import EventGap, EventInfo
 from ..core.out_call import OutCall
-from ..wire.head import EventInfo, read_event
 from .calls import PendingCall
+from .driver import Driver
 from .streams import ItemStream
 
+T = TypeVar("T")
+OnGap = Callable[[EventGap], object]
+"""Told, before the first event after them, of events that are not kept any more."""
 
-class Subscription:
+
+class PendingSubscription(PendingCall):
+    """Besides waits for the hub to register it."""
+
+    def __init__(self, driver: Driver, call: OutCall, on_gap: OnGap | None) -> None:
+        super().__init__(driver, call)
+        self._on_gap = on_gap
+        self._is_registered = asyncio.Event()
+        self.output.add_done_callback(lambda _: self._is_registered.set())
+
+    def registered(self, gap: EventGap | None) -> None:
+        """Of a listener that raises the loop is told, and the subscription goes on."""
+        # It may refer to the subscription, which is to end once nobody else does.
+        on_gap, self._on_gap = self._on_gap, None
+        self._is_registered.set()
+        if gap is None or on_gap is None:
+            return
+        try:
+            on_gap(gap)
+        except Exception as raised:
+            context = {"message": "on_gap of a subscription raised", "exception": raised}
+            self.output.get_loop().call_exception_handler(context)
+
+    async def ready(self) -> None:
+        await self._is_registered.wait()
+        if self.output.done():
+            self.output.result()
+
+
+class Subscription(Generic[T]):
     """``async with peer.subscribe(topic) as events: async for event in events``.
 
     It is sent to the hub when it is made; the ``async with`` begins when the hub has registered it.
     """
 
-    def __init__(self, call: OutCall, pending: PendingCall, registered: asyncio.Event) -> None:
+    def __init__(
+        self,
+        call: OutCall,
+        pending: PendingSubscription,
+        yielded: Callable[[Any, EventInfo | None], T],
+    ) -> None:
+        """``yielded``: what is read of an event's data."""
+        assert call.standing is not None
+        self._standing = call.standing
         self._stream = ItemStream(call, pending)
         self._pending = pending
-        self._registered = registered
-        pending.output.add_done_callback(lambda _: registered.set())
-        self.last: EventInfo | None = None
+        self._yielded = yielded
+
+    @property
+    def last(self) -> EventInfo | None:
         """What the hub said of the event that was read last."""
+        return self._standing.last
+
+    @property
+    def last_event_id(self) -> str | None:
+        """Where to go on from: the id of the event that was read last or, before the first, of the position
+        where the subscription began. None until the hub has registered it, and of a hub that keeps no events.
+        """
+        return self._standing.last_event_id
 
     @property
     def dropped(self) -> int:
         """Events of this subscription that were dropped until :attr:`last`."""
-        return self.last.dropped if self.last is not None else 0
+        last = self._standing.last
+        return 0 if last is None else last.dropped
 
     async def ready(self) -> None:
         """Returns when the hub has registered the subscription.
 
         :raises ViaductError: it did not.
         """
-        await self._registered.wait()
-        output = self._pending.output
-        if output.done():
-            output.result()
+        await self._pending.ready()
 
     def cancel(self) -> None:
         """Ends the subscription."""
         self._stream.cancel()
 
-    async def __aenter__(self) -> Subscription:
+    async def __aenter__(self) -> Subscription[T]:
         await self.ready()
         return self
 
@@ -57,10 +106,9 @@ class Subscription:
     ) -> None:
         self.cancel()
 
-    def __aiter__(self) -> Subscription:
+    def __aiter__(self) -> Subscription[T]:
         return self
 
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> T:
         value, head = await anext(self._stream)
-        self.last = read_event(head) or self.last
-        return value
+        return self._yielded(value, self._standing.read(head))

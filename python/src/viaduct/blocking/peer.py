@@ -13,7 +13,7 @@ from .. import aio
 from ..aio.calls import OnProgress
 from ..aio.linked_peer import DEFAULT_TIMEOUT
 from ..aio.pump import ItemSource
-from ..core.method import Lane, Method, Overflow
+from ..core.method import Lane, Method
 from ..core.peer_info import PeerInfo
 from ..core.route import Target
 from ..wire.limits import WINDOW_BYTES
@@ -21,7 +21,8 @@ from ..wire.values import UNDEFINED
 from .desk import Desk
 from .loop_thread import LoopThread
 from .pump import Handler, Pump
-from .streams import ItemStream, Subscription
+from .streams import ItemStream
+from .topics import TopicPeer
 
 H = TypeVar("H", bound=Handler)
 
@@ -60,14 +61,12 @@ def join(
     return Peer(thread, peer, ready)
 
 
-class Peer:
+class Peer(TopicPeer):
     """As :class:`viaduct.Peer`, whose functions wait here. Times are in seconds; None is no limit."""
 
     def __init__(self, thread: LoopThread, peer: aio.Peer, reports_ready: bool) -> None:
-        self._thread = thread
-        self._peer = peer
+        super().__init__(thread, peer, reports_ready)
         self._pump = Pump(thread)
-        self._is_unready = reports_ready
         peer.callbacks_block = True
         thread.do(lambda: peer.on_closed(lambda _: self._pump.wake()))
         atexit.register(self.close)
@@ -81,15 +80,6 @@ class Peer:
     def closed(self) -> str | None:
         """Why the link has ended; None while it has not."""
         return self._peer.closed
-
-    def ready(self) -> None:
-        """Tells the hub that this peer takes work now."""
-        self._is_unready = False
-        self._thread.run(self._peer.ready())
-
-    def _report_ready(self) -> None:
-        if self._is_unready and self._peer.closed is None:
-            self.ready()
 
     def close(self) -> None:
         """Ends the link now; what is open fails with LINK_LOST. Happens by itself when the program ends."""
@@ -189,31 +179,6 @@ class Peer:
         """Sends one way; returns when the outbox has taken it."""
         self._report_ready()
         self._thread.run(self._peer.notify(method, input, target=target))
-
-    def publish(self, topic: str | Method, value: object, *, key: str | None = None) -> None:
-        """Publishes an event on the hub; ``key`` is its conflation key."""
-        self._report_ready()
-        self._thread.run(self._peer.publish(topic, value, key=key))
-
-    def subscribe(
-        self,
-        topic: str | Method,
-        *,
-        overflow: Overflow | None = None,
-        timeout: float | None = DEFAULT_TIMEOUT,
-        window_bytes: int = WINDOW_BYTES,
-    ) -> Subscription:
-        """Subscribes to a topic on the hub; returns when it is registered."""
-        self._report_ready()
-
-        async def subscribe() -> aio.Subscription:
-            subscription = self._peer.subscribe(
-                topic, overflow=overflow, timeout=timeout, window_bytes=window_bytes
-            )
-            await subscription.ready()
-            return subscription
-
-        return Subscription(self._thread, self._thread.run(subscribe()))
 
     def handle(self, method: str | Method, handler: Handler) -> Callable[[], None]:
         """Serves a method until the returned function withdraws it.

@@ -53,7 +53,8 @@ class Callee:
 
     def call(self, message: Message) -> None:
         """CALL, whole. One that was cut has been entered with its first fragment."""
-        self._link.accepted += 1
+        if not message.was_cut:
+            self._link.accepted += 1
         is_new = not message.is_one_way and not message.was_cut
         if is_new and not self.calls.begin(message.id, message.has_upload):
             self._link.violation()

@@ -14,7 +14,7 @@ from ..wire.reasons import FATES, link_error, reason_name
 from ..wire.values import UNDEFINED
 from .clock import NEVER
 from .error_value import error_from, named
-from .events import Event, ItemsChanged, Progressed, SendReady
+from .events import Event, ItemsChanged, Progressed, Registered, SendReady
 from .exchange import Effect, State, Step
 from .functions import Functions, Lender
 from .items import Items
@@ -186,12 +186,12 @@ class Caller:
             value = message.read(dictionary, self._bounds(call))
         except ViaductError as error:
             # One publisher's malformed event ends nobody's subscription: it is passed over.
-            if call.is_headed:
+            if call.standing is not None:
                 call.items.owe(message.cost)
             else:
                 self.calls.abandon(call, "CANCELLED", named(error, call.method, "item"))
             return
-        call.items.push((value, message.head) if call.is_headed else value, message.cost)
+        call.items.push(value if call.standing is None else (value, message.head), message.cost)
         self._emit(ItemsChanged(call))
 
     def end(self, message: Message) -> None:
@@ -253,7 +253,7 @@ class Caller:
         if call is None or call.state == State.CANCELLED:
             return
         # A subscription is open once it is registered, however late its first event.
-        if call.is_headed:
+        if call.standing is not None:
             call.deadline = NEVER
         if call.idle_ms:
             call.deadline = self._link.clock() + call.idle_ms
@@ -261,7 +261,10 @@ class Caller:
             value = message.read(None, self._bounds(call))
         except ViaductError:
             return
-        self._emit(Progressed(call, value))
+        if call.standing is None:
+            self._emit(Progressed(call, value))
+        else:
+            self._emit(Registered(call, call.standing.registered(value)))
 
     def credit(self, id: int, credit: int) -> None:
         """CREDIT of the callee, for an upload."""

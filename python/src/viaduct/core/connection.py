@@ -11,11 +11,12 @@ from .clock import NEVER
 from .endpoint import Endpoint
 from .functions import InBack
 from .in_call import InCall
-from .method import LANES, Lane, Method
+from .method import LANES, Lane, Method, Overflow
 from .out_call import OutCall
 from .references import Reference
 from .route import TOPICS, Target
 from .sender import Sender
+from .standing import Standing
 
 
 class Connection(Endpoint):
@@ -62,7 +63,6 @@ class Connection(Endpoint):
             window=max(MIN_WINDOW_BYTES, window_bytes) if stream else 0,
             deadline=self.clock() + timeout_ms if timeout_ms else NEVER,
             has_upload=upload,
-            is_headed=method.kind == "topic",
             idle_ms=idle_ms,
         )
         self._caller.begin(call)
@@ -72,21 +72,39 @@ class Connection(Endpoint):
         self,
         topic: Method,
         *,
+        overflow: Overflow | None = None,
+        max_age_ms: float | None = None,
+        group: str | None = None,
+        last_event_id: str | None = None,
         timeout_ms: float = CALL_TIMEOUT_MS,
         window_bytes: int = WINDOW_BYTES,
     ) -> OutCall:
-        """Subscribes to a topic: items are (value, head), and a Progressed event says it is registered.
+        """Subscribes to a topic, or to a pattern: items are (value, head), ``call.standing`` reads the heads.
+
+        A Registered event comes before them. The options are those of PROTOCOL.md, section 3.
 
         :raises ViaductError: it was refused, with the fate ``not-sent``.
         """
-        return self.call(
-            topic,
-            {"overflow": topic.overflow},
-            target=TOPICS,
-            timeout_ms=timeout_ms,
-            stream=True,
-            window_bytes=window_bytes,
+        wish: dict[str, object] = {"overflow": overflow or topic.overflow}
+        if max_age_ms is not None:
+            wish["maxAgeMs"] = max_age_ms
+        if group is not None:
+            wish["group"] = group
+        if last_event_id is not None:
+            wish["lastEventId"] = last_event_id
+        call = OutCall(
+            id=0,
+            route=self._out_routes.to(TOPICS),
+            method=topic,
+            input=wish,
+            lane=LANES[topic.lane],
+            window=max(MIN_WINDOW_BYTES, window_bytes),
+            deadline=self.clock() + timeout_ms if timeout_ms else NEVER,
+            has_upload=False,
+            standing=Standing(topic.name, last_event_id),
         )
+        self._caller.begin(call)
+        return call
 
     def notify(self, method: Method, value: object, *, target: Target | None = None) -> bool:
         """Sends one way. False when it was not taken: the outbox is full, or the link has ended.
@@ -96,9 +114,16 @@ class Connection(Endpoint):
         return self._caller.notify(self._out_routes.to(target), method, value)
 
     def publish(self, topic: Method, value: object, *, key: str | None = None) -> bool:
-        """Publishes an event, with a conflation key where one is given. As :meth:`notify` otherwise."""
+        """Publishes an event, with a conflation key where one is given. As :meth:`notify` otherwise.
+
+        A PublicationRefused event says, once for each topic, that no rule allows it.
+        """
         head = b"" if key is None else key_head(key)
-        return self._caller.notify(self._out_routes.to(TOPICS), topic, value, head)
+        route = self._out_routes.to(TOPICS)
+        is_taken = self._caller.notify(route, topic, value, head)
+        if is_taken:
+            self._out_routes.sent(route, topic)
+        return is_taken
 
     def cancel(self, call: OutCall, error: ViaductError | None = None) -> None:
         """Fails a call now, with CANCELLED or the given error; the far handler is told."""

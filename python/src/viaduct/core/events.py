@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
 
 from ..wire.errors import ViaductError
+from .event_info import EventGap
 from .peer_info import PeerInfo
 
 if TYPE_CHECKING:
@@ -100,6 +101,21 @@ class FunctionFailed:
 
 
 @dataclass(slots=True)
+class Registered:
+    """The hub has registered a subscription; ``gap``: what it had to leave out of what it was to go on from."""
+
+    call: OutCall
+    gap: EventGap | None
+
+
+@dataclass(slots=True)
+class PublicationRefused:
+    """No rule allows what is published to this topic here; said once."""
+
+    topic: str
+
+
+@dataclass(slots=True)
 class Ponged:
     """The answer to a ping of ours."""
 
@@ -133,6 +149,8 @@ Event = Union[
     FunctionCalled,
     FunctionAnswered,
     FunctionFailed,
+    Registered,
+    PublicationRefused,
     Ponged,
     GoingAway,
     Closed,

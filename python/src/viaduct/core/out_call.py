@@ -11,6 +11,7 @@ from .method import Method
 from .outbox import Entry
 from .route import Route
 from .sender import Sender
+from .standing import Standing
 
 if TYPE_CHECKING:
     from .functions import Functions
@@ -31,8 +32,8 @@ class OutCall:
     deadline: float
     """By the connection's clock, ms; :data:`~viaduct.core.clock.NEVER` without one."""
     has_upload: bool
-    is_headed: bool
-    """Items are handed over as (value, head)."""
+    standing: Standing | None = None
+    """Of a subscription; its items are handed over as (value, head)."""
     dictionary: bool = False
     """Whether the bodies of this side use the method's dictionary."""
     state: State = State.IDLE

@@ -5,11 +5,12 @@ from __future__ import annotations
 from ..wire.errors import ViaductError
 from ..wire.frame import Kind
 from ..wire.limits import MAX_ROUTES
+from .events import PublicationRefused
 from .message import Message
 from .method import Method
 from .output import Output
 from .peer_info import read_peer_info
-from .route import Route, Target, target_key
+from .route import Published, Route, Target, target_key
 
 
 class OutRoutes:
@@ -50,6 +51,30 @@ class OutRoutes:
         self._output.control(Kind.OPEN, route.number, body)
         return index
 
+    def sent(self, route: Route, topic: Method) -> None:
+        """An event was published: if no rule allows that, its publisher is told, now or when the hub has said so."""
+        index = route.index_of(topic)
+        if index is None:
+            return
+        known = route.published[index]
+        if known is Published.MAY_NOT:
+            self._refused(route, index)
+        elif known is None:
+            route.published[index] = Published.SENT
+
+    def _refused(self, route: Route, index: int) -> None:
+        route.published[index] = Published.TOLD
+        self._output.link.events.append(PublicationRefused(route.methods[index].name))
+
+    def _learned(self, route: Route, index: int, may_publish: bool) -> None:
+        before = route.published[index]
+        if may_publish:
+            route.published[index] = Published.MAY
+        elif before is Published.SENT:
+            self._refused(route, index)
+        elif before is not Published.TOLD:
+            route.published[index] = Published.MAY_NOT
+
     def receive(self, message: Message) -> None:
         """ROUTE: what the far end says of a route. What is not of the form is passed over."""
         body = message.read_link_body()
@@ -64,7 +89,10 @@ class OutRoutes:
         for line in lines if isinstance(lines, list) else []:
             if not isinstance(line, list) or len(line) < 3:
                 continue
-            index, status, same = line[:3]
+            index, status, same, max_bytes, *_ = [*line, 0]
             if type(index) is int and type(status) is int and 0 <= index < len(route.methods):
                 route.status[index] = status
                 route.same[index] = same is True
+                if route.is_topics:
+                    is_open = type(max_bytes) in (int, float) and max_bytes > 0
+                    self._learned(route, index, status == 0 and is_open)

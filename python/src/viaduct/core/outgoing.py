@@ -159,7 +159,7 @@ class Outgoing:
     def end_subscriptions(self) -> None:
         """A link that ends in good order ends its subscriptions, as any stream ends."""
         for call in self._calls.values():
-            if call.method.kind == "topic" and call.state != State.CANCELLED:
+            if call.standing is not None and call.state != State.CANCELLED:
                 self.answer(call, UNDEFINED)
                 call.state = State.CANCELLED
 

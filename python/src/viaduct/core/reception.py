@@ -137,6 +137,9 @@ class Reception:
             self._link.violation()
 
     def _begin(self, header: Header, part: bytes) -> None:
+        if header.kind == Kind.CALL:
+            # By its first frame: in that order the far end counts too.
+            self._link.accepted += 1
         if not self._admits(header):
             return
         self._assembly.begin(header, part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Final
 
 from ..wire.errors import ViaductError
@@ -13,6 +14,15 @@ Target = Mapping[str, object]
 """What OPEN names as its target: ``{"id": …}``, ``{"type": …}`` or ``{"topics": True}``."""
 
 TOPICS: Final[Target] = {"topics": True}
+
+
+class Published(Enum):
+    """What is known of publishing a topic."""
+
+    SENT = "sent"
+    MAY = "may"
+    MAY_NOT = "may not"
+    TOLD = "told"
 
 
 class Route:
@@ -27,8 +37,14 @@ class Route:
         """Whether the server's fingerprint equals ours, by method index; set by ROUTE."""
         self.status: list[int | None] = []
         """By method index: 0 allowed, a reason's number, None until ROUTE has come."""
+        self.published: list[Published | None] = []
+        """By index of a topic, from its first event or ROUTE on."""
         self.peer: PeerInfo | None = None
         """The peer behind a route bound to one, as the hub says."""
+
+    @property
+    def is_topics(self) -> bool:
+        return self.target is not None and "topics" in self.target
 
     def index_of(self, method: Method) -> int | None:
         """The method's index, or None when it is not defined here yet."""
@@ -39,11 +55,12 @@ class Route:
         self.methods.append(method)
         self.same.append(False)
         self.status.append(None)
+        self.published.append(None)
         return index
 
     def describe(self, method: Method) -> str:
         """The method, and on whom, for messages of errors."""
-        if self.target is None or "topics" in self.target:
+        if self.target is None or self.is_topics:
             return method.name
         who = self.target.get("id") or f"any {self.target.get('type')}"
         return f"{method.name} on {who}"

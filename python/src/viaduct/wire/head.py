@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
@@ -13,26 +12,13 @@ EVENT: Final = 1
 SOURCE: Final = 2
 KEY: Final = 3
 REFERENCES: Final = 6
+TOPIC: Final = 8
 MAX_KEY_BYTES: Final = 4096
 """Longest conflation key, as UTF-8."""
 
 _ENTRY = Struct("<HH")
 _EVENT = Struct("<IQQQ")
 _REFERENCES = Struct("<HHI")
-
-
-@dataclass(frozen=True)
-class EventInfo:
-    """One event of a subscription, as the hub numbered and stamped it."""
-
-    id: int
-    """Counts hub-wide within the hub's session."""
-    sequence: int
-    """Counts the events of this topic."""
-    dropped: int
-    """Events of this subscription that were dropped until now, exactly."""
-    source: str
-    """The id of the publisher."""
 
 
 def key_head(key: str) -> bytes:
@@ -62,14 +48,22 @@ def references_of(head: bytes) -> int:
     return int(count) if tag == REFERENCES and length >= 4 else 0
 
 
-def read_event(head: bytes) -> EventInfo | None:
-    """The EVENT and SOURCE of a head; None when there is no EVENT or the head is malformed."""
+def event_of(head: bytes) -> tuple[int, int, int] | None:
+    """EVENT: the event's number, its topic's sequence, and what was dropped so far.
+
+    None when there is none or the head is malformed.
+    """
     event = _entry(head, EVENT)
     if event is None or len(event) < _EVENT.size:
         return None
     _, number, sequence, dropped = _EVENT.unpack_from(event)
-    source = (_entry(head, SOURCE) or b"").decode("utf-8", "replace")
-    return EventInfo(number, sequence, dropped, source)
+    return number, sequence, dropped
+
+
+def text_of(head: bytes, tag: int) -> str | None:
+    """The text of the first entry with this tag; None when there is none."""
+    value = _entry(head, tag)
+    return None if value is None else value.decode("utf-8", "replace")
 
 
 def _entry(head: bytes, tag: int) -> bytes | None:
