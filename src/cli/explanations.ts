@@ -238,7 +238,7 @@ const REASON_TEXTS: Record<string, Text> = {
   ],
   TOO_MANY_WATCHES: [
     'RESOURCE_EXHAUSTED',
-    'As many watch who is on the hub as may at once: 64, and 8 of one peer.',
+    'As many watch who is on the hub, its metrics and its alerts as may at once: 64, and 8 of one peer.',
     ['watches were left open: a loop over watch() that is never left'],
     ['leave the loop, or call its cancel()', 'share one watch within a process'],
   ],
@@ -384,6 +384,27 @@ const REASON_TEXTS: Record<string, Text> = {
     ['a value was computed wrongly, or is in another unit'],
     ['the message names the limit and its range'],
   ],
+  BAD_OPTION: [
+    'INVALID_ARGUMENT',
+    'Something was made with an option that it does not have, or a value that does not fit.',
+    [
+      'a misspelt name',
+      'a value in another unit: a share where a number of messages is meant, seconds for ms',
+    ],
+    ['the path names the option, the message what it takes'],
+  ],
+  BAD_REPORT: [
+    'INVALID_ARGUMENT',
+    'A peer’s report of its policies is not of the form that the hub takes.',
+    ['a policy counts with something else than numbers and short texts', 'there are over 256 policies'],
+    ['the path names the entry; see $hub.report in PROTOCOL.md'],
+  ],
+  QUEUE_CLOSED: [
+    'UNAVAILABLE',
+    'The queue was closed; the message is not in it.',
+    ['close() was called while somebody waited to enqueue, or before'],
+    ['stop sending first, then close'],
+  ],
   BAD_LINK: [
     'INVALID_ARGUMENT',
     'A child was to be started with a link of a kind that there is not.',
@@ -410,6 +431,21 @@ const REASON_TEXTS: Record<string, Text> = {
     'join() without app and id was called in a process that no hub has started.',
     ['the program was started by hand'],
     ['let hub.supervise start it, or give join({ app, id }) and admit the id'],
+  ],
+  INVALID_MESSAGE: [
+    'INVALID_ARGUMENT',
+    'A message for the router is not of its form; the path names the field.',
+    [
+      'a field is missing, of another type, or there is one too many',
+      'it holds something that cannot be sent, or is too large',
+    ],
+    ['compare it with the fields of IPCMessage', 'let the router fill in what it can fill in by itself'],
+  ],
+  NOT_OPEN: [
+    'FAILED_PRECONDITION',
+    'A function that works on the router opened last was called while none is open.',
+    ['it was called before the router was opened, or after it was closed'],
+    ['await IPCRouter.listen or IPCRouter.connect first', 'or pass the router'],
   ],
   HUB_NOT_RUNNING: [
     'UNAVAILABLE',

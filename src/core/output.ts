@@ -1,6 +1,9 @@
 import type { Dictionary } from '../wire/dictionary.ts'
 import { ViaductError } from '../wire/errors.ts'
-import { AT, creditOf, FLAG, KIND, readU32, writeU32 } from '../wire/frame.ts'
+import * as FLAG from '../wire/flag.ts'
+import { creditOf, readU32, writeU32 } from '../wire/frame.ts'
+import * as AT from '../wire/headerAt.ts'
+import * as KIND from '../wire/kind.ts'
 import { FRAGMENT_BYTES, HEADER_BYTES } from '../wire/limits.ts'
 import { linkError } from '../wire/reasons.ts'
 import type { Link } from './link.ts'
@@ -10,6 +13,7 @@ import { Writer } from './writer.ts'
 
 export interface OutputLimits {
   readonly messageBytes: number
+  readonly sentBytes?: number
   readonly queueBytes: number
 }
 
@@ -114,8 +118,8 @@ export class Output {
 
   /** Whether the far end would refuse a message; before it has said so, our own limit stands for its. */
   isTooLarge(cut: Cut): boolean {
-    const { messageBytes } = this.#limits
-    return cut.payloadBytes > Math.min(messageBytes, this.link.farMessageBytes || messageBytes)
+    const { messageBytes, sentBytes = messageBytes } = this.#limits
+    return cut.payloadBytes > Math.min(sentBytes, this.link.farMessageBytes || sentBytes)
   }
 }
 

@@ -22,8 +22,6 @@ export class Route {
   readonly status: (number | undefined)[] = []
   /** Whether all who serve it say that it may run twice, by method index; set by ROUTE. */
   readonly idempotent: boolean[] = []
-  /** By index of a topic: what is known of publishing it, from its first event on. */
-  readonly published: ('sent' | 'may' | 'may-not' | 'told' | undefined)[] = []
   /** The peer behind a route bound to one, as the hub says. */
   peer: PeerInfo | undefined
 

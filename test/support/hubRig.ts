@@ -3,12 +3,13 @@ import { type AdmissionCrypto, type Identity, Joining } from '../../src/core/adm
 import type { Clock } from '../../src/core/clock.ts'
 import { PeerCore } from '../../src/core/peer.ts'
 import type { Transport } from '../../src/core/transport.ts'
-import { HubCore } from '../../src/hub/core.ts'
+import { HubCore, type MetricsOptions } from '../../src/hub/core.ts'
 import type { Rules } from '../../src/hub/manifest.ts'
 import type { Port } from '../../src/hub/port.ts'
 import type { ReplayRules } from '../../src/hub/replayRules.ts'
 import { memoryTransports } from '../../src/transports/memory.ts'
-import { FLAG, KIND } from '../../src/wire/frame.ts'
+import * as FLAG from '../../src/wire/flag.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { TurnClock } from './clock.ts'
 import { type FrameFields, frameFrom, makeFrame, type ReadFrame, readFrame } from './frames.ts'
 import { ScriptedTransport } from './scriptedTransport.ts'
@@ -82,6 +83,7 @@ export class RawPeer {
 export interface RigOptions {
   readonly rules?: Rules
   readonly replay?: ReplayRules
+  readonly metrics?: MetricsOptions
   readonly keys?: Readonly<Record<string, { readonly type: string; readonly key: Uint8Array }>>
   readonly log?: (text: string) => void
 }
@@ -97,6 +99,7 @@ export class HubRig {
       crypto: testCrypto,
       rules: options.rules,
       replay: options.replay,
+      metrics: options.metrics,
       pair: () => memoryTransports(this.clock),
       makePeer: (transport, given) => new PeerCore(transport, given),
       credential: (id) => {

@@ -10,6 +10,7 @@ import { type Method, untyped } from '../../core/method.ts'
 import { servingAll } from '../../core/serving.ts'
 import { Hub, type ListenOptions } from '../../host/hub.ts'
 import { type JoinOptions, join } from '../../host/join.ts'
+import type { MetricsReport } from '../../hub/metrics.ts'
 import { isRetryable, retry } from '../../policies/retry.ts'
 import { ViaductError } from '../../wire/errors.ts'
 import { fieldOf } from '../../wire/fieldOf.ts'
@@ -54,6 +55,7 @@ export class IPCRouter implements IPCSender {
     this.#debug = debug
     const { clock } = peer.core
     this.#policies = [retry({ maxRetries: MAX_RETRY_COUNT, retriesOf: retryCountOf, perTry: true, clock })]
+    peer.report(this.#policies, 'IPCRouter')
     routers.add(this, peer.closed)
   }
 
@@ -145,6 +147,16 @@ export class IPCRouter implements IPCSender {
     const message = { id: randomUUID(), type: 'request', source: this.peer.id, method, args } as const
     const { result } = await this.#ask(this.#complete(message))
     return result
+  }
+
+  /**
+   * What goes through the hub now, in all, for each method and for each pair of processes; windows of 60 s are told by
+   * `hub.onMetrics`.
+   *
+   * @throws ViaductError PERMISSION_DENIED for untrusted processes.
+   */
+  getMetrics(): Promise<MetricsReport> {
+    return this.hub ? this.hub.metrics() : this.peer.metrics()
   }
 
   /** Goes away; in the main process the hub with all its children. */
