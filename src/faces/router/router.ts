@@ -33,23 +33,23 @@ export interface HandlerOptions {
   readonly idempotent?: boolean
 }
 
-export interface RouterOptions {
+export interface RouterOptions<H extends Hub | undefined> {
   /** The hub, in the process that runs it. */
-  readonly hub?: Hub | undefined
+  readonly hub: H
   /** Responses carry stacks. */
   readonly debug?: boolean | undefined
 }
 
 /** Sends and answers S0's messages. What is not S0's own is there as {@link peer} and {@link hub}. */
-export class IPCRouter implements IPCSender {
+export class IPCRouter<H extends Hub | undefined = Hub | undefined> implements IPCSender {
   readonly peer: Peer
   /** Of the process that listens: it supervises and admits the others. */
-  readonly hub: Hub | undefined
+  readonly hub: H
   readonly #debug: boolean
   readonly #policies: readonly Interceptor[]
 
-  /** A router over a peer that is there already. */
-  constructor(peer: Peer, { hub, debug = false }: RouterOptions = {}) {
+  /** A router over a peer that is there already: a hub's own, or another one without a hub. */
+  constructor(peer: Peer, { hub, debug = false }: RouterOptions<H>) {
     this.peer = peer
     this.hub = hub
     this.#debug = debug
@@ -60,14 +60,14 @@ export class IPCRouter implements IPCSender {
   }
 
   /** The main process: starts the hub, at `ipc-router.sock` in the runtime folder. Throws as `Hub.listen` does. */
-  static async listen(options: Omit<ListenOptions, 'socket'>): Promise<IPCRouter> {
+  static async listen(options: Omit<ListenOptions, 'socket'>): Promise<IPCRouter<Hub>> {
     const hub = await Hub.listen({ ...options, socket: 'ipc-router.sock' })
     return new IPCRouter(hub.peer, { hub, debug: options.debug })
   }
 
   /** All other processes; one that the hub supervises gives no options. Throws as `join` does. */
-  static async connect(options: JoinOptions = {}): Promise<IPCRouter> {
-    return new IPCRouter(await join(options), { debug: options.debug })
+  static async connect(options: JoinOptions = {}): Promise<IPCRouter<undefined>> {
+    return new IPCRouter(await join(options), { hub: undefined, debug: options.debug })
   }
 
   /**
