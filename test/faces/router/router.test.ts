@@ -101,6 +101,7 @@ describe('send', () => {
   it('has a response for every outcome', async () => {
     const all = routers(['main', 'worker-1'])
     const { main, 'worker-1': worker } = all
+    let started = (): void => {}
     worker.registerNamespace('fails', {
       plain: () => Promise.reject(new Error('broken')),
       declared: () => {
@@ -109,7 +110,10 @@ describe('send', () => {
       late: () => {
         throw new ViaductError('UNAVAILABLE', 'later')
       },
-      never: () => new Promise(() => {}),
+      never: () => {
+        started()
+        return new Promise(() => {})
+      },
     })
     await told(all)
     const send = (method: string, more: Partial<Request> = {}) => main.send(message('main', method, more))
@@ -133,7 +137,9 @@ describe('send', () => {
       status: 'error',
       error: { code: 'UNSENDABLE' },
     })
+    const running = new Promise<void>((resolve) => (started = resolve))
     const pending = send('fails.never')
+    await running
     worker.peer.close()
     expect(await pending).toMatchObject({ error: { code: 'TARGET_UNAVAILABLE', retryable: false } })
     main.peer.close()
