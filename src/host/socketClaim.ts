@@ -114,7 +114,7 @@ async function hold(folder: RuntimeFolder, lock: string, entry: string): Promise
   let address: string
   try {
     // A cleaner of old temporary files may have taken the lock away from a hub that lives.
-    if (await answers({ ...folder, socket: undefined })) throw running(folder, undefined)
+    if (await answers(folder)) throw running(folder, undefined)
     removeTraces(folder)
     removeUnfinished(folder)
     address = newAddress(folder)
@@ -193,9 +193,9 @@ async function isAlive(folder: RuntimeFolder, holder: Holder): Promise<boolean> 
   }
 }
 
-/** Whether somebody accepts connections at the hub's address. */
+/** Whether somebody accepts connections at a hub's address, whatever its socket is called. */
 function answers(folder: RuntimeFolder): Promise<boolean> {
-  const address = unlessNotRunning(folder)
+  const address = unlessNotRunning({ ...folder, socket: undefined })
   if (address === undefined) return Promise.resolve(false)
   return new Promise((resolve) => {
     const socket = connect(address)
