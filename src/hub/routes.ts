@@ -179,8 +179,9 @@ export class Routes {
     let able = fingerprint !== undefined
     if (isOwned(route) && isToAnyone(route)) {
       able = this.#isAble(route, binding.port, method.name)
+      const changed = binding.able[index] !== able
       binding.able[index] = able
-      this.#rank(route, index)
+      if (changed) this.#rank(route, index)
     } else binding.serves[index] = able
     // What is refused here is counted at the sender alone: names that nobody may call take no rows.
     if (isOwned(route) && method.status === 0 && able) {

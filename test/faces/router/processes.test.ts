@@ -60,13 +60,16 @@ async function pidOf(id: string): Promise<number | undefined> {
 
 beforeAll(async () => {
   const { IPCRouter: Built }: { IPCRouter: typeof IPCRouter } = await import(dist)
-  main = await Built.listen({ app: APP, base, manifest, log: () => {} })
+  main = await Built.listen({ app: APP, base, manifest, debug: true, log: () => {} })
   main.registerNamespace('main', {
     message: (_, { message }) => {
       arrived.push(message)
       return message
     },
     echo: (args) => args,
+    fail: () => {
+      throw new Error('on purpose')
+    },
   })
   for (const [id, type] of Object.entries(children))
     await main.hub.supervise(id, { type, run: [process.execPath, program] })
@@ -191,6 +194,22 @@ describe('processes', () => {
     const pid = await pidOf('outsider')
     const [one, ...more] = await main.broadcast(message(), (peer) => peer.pid === pid)
     expect([one?.source, more.length]).toEqual(['outsider', 0])
+  })
+
+  it('see stacks in debug mode alone', async () => {
+    const message = {
+      method: 'main.fail',
+      source: 'main',
+      id: randomUUID(),
+      type: 'request',
+      args: [],
+    } as const
+    const { error } = await main.send(message)
+    // Of the handler, which ran in debug mode too.
+    expect(error?.stack).toMatch(/on purpose\n {4}at .*processes\.test[\s\S]*answered main\.fail/)
+    const told = await sendFrom('renderer-1', { method: 'main.fail' })
+    expect(told).toMatchObject({ error: { code: 'HANDLER_ERROR', message: 'on purpose' } })
+    expect(told.error).not.toHaveProperty('stack')
   })
 
   it('are counted by method and by pair', async () => {
