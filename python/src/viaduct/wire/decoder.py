@@ -9,7 +9,7 @@ from . import tags
 from .keyed import Map, Set
 from .scalar_decoder import ScalarDecoder
 from .shapes import Shape
-from .values import ArrayBuffer, Binary, ErrorValue, TypedArray
+from .values import ArrayBuffer, Binary, Envelope, ErrorValue, TypedArray
 
 _MAX_KNOWN_SHAPES: Final = 256
 _MAX_KNOWN_SHAPE_BYTES: Final = 512
@@ -172,6 +172,15 @@ class Decoder(ScalarDecoder):
         self._used += 1
         return self._view(number, self._segments[self._used - 1])
 
+    def envelope(self, _tag: int, depth: int) -> Envelope:
+        codec = self.byte()
+        tag = self.byte()
+        read = {tags.BINARY: Decoder.inline, tags.SEGMENT: Decoder.lifted}.get(tag)
+        data = read(self, tag, depth) if read is not None else None
+        if not isinstance(data, bytes):
+            self.fail("an envelope holds no bytes")
+        return Envelope(codec, data)
+
     def _binary_type(self) -> int:
         number = self.byte()
         if number >= len(tags.BINARY_TYPES):
@@ -245,5 +254,6 @@ _BY_TAG: Final[dict[int, Callable[[Decoder, int, int], object]]] = {
     tags.ERROR: Decoder.error,
     tags.BINARY: Decoder.inline,
     tags.SEGMENT: Decoder.lifted,
+    tags.ENVELOPE: Decoder.envelope,
 }
 _DECODERS: Final = tuple(_BY_TAG.get(tag, Decoder.unknown) for tag in range(0x100))
