@@ -151,9 +151,20 @@ interface CommonOptions<Errors extends ErrorSchemas, Progress extends StandardSc
   readonly version?: number
   /** Default `normal`. */
   readonly lane?: Lane
+  /** Only the two ends can read it: X25519 and AES-256-GCM. Needs `codecs` among the policies of both. */
+  readonly sealed?: boolean
+  /** Both ends prove who said it: Ed25519. Needs `codecs` among the policies of both. */
+  readonly signed?: boolean
+  /**
+   * Values over 1 KB travel compressed where that pays. Needs `codecs` among the policies of both. What is sealed
+   * shows by its length what is in it when it is compressed: `'public'` says that this may be.
+   */
+  readonly compress?: boolean | 'public'
   /** Reserved for methods that go through a mailbox. */
   readonly delivery?: never
 }
+
+const COMMON = ['errors', 'progress', 'version', 'lane', 'compress', 'sealed', 'signed'] as const
 
 export interface MethodOptions<
   Input extends StandardSchema,
@@ -197,7 +208,7 @@ export function method<
   Progress extends StandardSchema = StandardSchema,
 >(options: MethodOptions<Input, Output, Errors, Progress>): MethodEntry<Input, Output, Errors, Progress>
 export function method(options: object): Entry {
-  return entry('call', options, ['input', 'output', 'errors', 'progress', 'version', 'lane', 'idempotent'])
+  return entry('call', options, ['input', 'output', ...COMMON, 'idempotent'])
 }
 
 /**
@@ -237,16 +248,7 @@ export function stream<
   },
 ): UploadEntry<Input, Upload, Output, Errors, Progress>
 export function stream(options: object): Entry {
-  const made = entry('stream', options, [
-    'input',
-    'item',
-    'upload',
-    'output',
-    'errors',
-    'progress',
-    'version',
-    'lane',
-  ])
+  const made = entry('stream', options, ['input', 'item', 'upload', 'output', ...COMMON])
   const { item, upload } = made['~definition']
   if (item === undefined && upload === undefined) throw misuse('stream() needs `item`, `upload` or both')
   return made
@@ -334,6 +336,7 @@ function entry(kind: Definition['kind'], options: object, allowed: readonly stri
       throw misuse(`${what} has no option ${quoted(name)}${name === 'delivery' ? ' yet: reserved' : ''}`)
     }
   }
+  checkCodecs(what, options)
   const definition: Definition = { kind, ...options }
   for (const part of ['input', 'output', 'item', 'upload', 'progress', 'data'] as const) {
     const schema: unknown = definition[part]
@@ -344,6 +347,22 @@ function entry(kind: Definition['kind'], options: object, allowed: readonly stri
     if (schema !== null && !isSchema(schema)) throw misuse(`${what}: error ${name} is no Standard Schema`)
   }
   return { '~definition': definition }
+}
+
+function checkCodecs(what: string, options: object): void {
+  const { compress, sealed, signed }: { [name: string]: unknown } = { ...options }
+  for (const [name, value] of Object.entries({ sealed, signed })) {
+    if (value !== undefined && typeof value !== 'boolean')
+      throw misuse(`${what}: \`${name}\` is true or false`)
+  }
+  if (compress !== undefined && typeof compress !== 'boolean' && compress !== 'public') {
+    throw misuse(`${what}: \`compress\` is true, false or 'public'`)
+  }
+  if (sealed === true && compress === true) {
+    throw misuse(
+      `${what}: what is sealed and compressed tells by its length what is in it; \`compress: 'public'\` allows that`,
+    )
+  }
 }
 
 function quoted(name: string): string {
