@@ -8,7 +8,7 @@ export const FAULTS = {
   },
   TAMPERED: {
     code: 'UNAUTHENTICATED',
-    text: 'it is not what the other end sent; or the two hold different versions of the method, see `viaduct describe`',
+    text: 'it is not what the other end sent, or not here',
   },
   REPLAYED: { code: 'ABORTED', text: 'it has come before, or over 1,024 calls late' },
   CUT_SHORT: { code: 'DATA_LOSS', text: 'items are missing at its end' },
@@ -45,7 +45,8 @@ export function isStale(error: unknown): boolean {
 }
 
 /** Refusals of a callee's codec, which all come before its handler. */
-const NOT_SENT: ReadonlySet<string> = new Set<Fault>([
+const NOT_SENT: ReadonlySet<string> = new Set<Fault | 'SKEW'>([
+  'SKEW',
   'UNPROTECTED',
   'TAMPERED',
   'KEY_UNKNOWN',

@@ -1,5 +1,6 @@
 import type { Method } from '../core/method.ts'
 import { CODEC, Envelope } from '../wire/envelope.ts'
+import { linkError } from '../wire/reasons.ts'
 import { concat, equal, fields } from './bytes.ts'
 import type { Content } from './content.ts'
 import { fault } from './faults.ts'
@@ -10,9 +11,9 @@ import { ReplayWindow } from './replayWindow.ts'
 export const SESSION_BYTES = 16
 const SIGNATURE_BYTES = 64
 const AES_KEY_BYTES = 32
-/** Session, sequence u64, parent u64, counter u64, index u32, part u8, three zeros. */
-const HEAD_BYTES = 48
-const AT = { sequence: 16, counter: 32, index: 40, part: 44 } as const
+/** Session, sequence u64, parent u64, counter u64, index u32, part u8, three zeros, fingerprint u64. */
+const HEAD_BYTES = 56
+const AT = { sequence: 16, counter: 32, index: 40, part: 44, fingerprint: 48 } as const
 
 /** What a protected value is of its call. */
 const PART = { input: 1, upload: 2, uploadEnd: 3, item: 4, output: 5, error: 6, progress: 7 } as const
@@ -101,6 +102,7 @@ export class Session {
     writeU64(view, AT.counter, counter)
     view.setUint32(AT.index, index, true)
     head[AT.part] = PART[part]
+    view.setBigUint64(AT.fingerprint, fingerprintOf(method), true)
     const covered = this.#cover(method, 'near', head, bits, content.bytes.length)
     let { bytes } = content
     if (signed) bytes = concat(await near.identity.pair.sign(fields(covered, bytes)), bytes)
@@ -111,7 +113,7 @@ export class Session {
 
   /**
    * @param expected what it may be; the first one names it in errors.
-   * @throws ViaductError UNAUTHENTICATED / UNPROTECTED, TAMPERED
+   * @throws ViaductError UNAUTHENTICATED / UNPROTECTED, TAMPERED · FAILED_PRECONDITION / SKEW
    */
   async open(method: Method, expected: readonly Part[], given: unknown): Promise<Opened> {
     const what = `${method.name}: ${expected[0]}`
@@ -123,6 +125,8 @@ export class Session {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     const sequence = readU64(view, AT.sequence)
     const counter = readU64(view, AT.counter)
+    if (view.getBigUint64(AT.fingerprint, true) !== fingerprintOf(method))
+      throw linkError('SKEW', what, 'not-sent')
     const bits = codec & CODEC.COMPRESSED
     const overhead = (signed ? SIGNATURE_BYTES : 0) + (sealed ? 16 : 0)
     const length = bytes.length - HEAD_BYTES - overhead
@@ -163,7 +167,7 @@ export class Session {
     if (!known) {
       const { near, far } = this.#parts
       const of = (from: { id: string }, to: { id: string; session: Uint8Array }) =>
-        fields('viaduct 1', from.id, to.id, to.session, method.name, method.fingerprint)
+        fields('viaduct 1', from.id, to.id, to.session, method.name)
       known = { near: of(near, far), far: of(far, near) }
       this.#covered.set(method, known)
     }
@@ -216,6 +220,11 @@ export function isProtected(value: unknown, method: Method): value is Envelope {
 /** The session that a protected value says it is of. */
 export function sessionIn({ bytes }: Envelope): Uint8Array {
   return bytes.subarray(0, SESSION_BYTES)
+}
+
+/** Of the method as this end knows it. */
+function fingerprintOf({ fingerprint }: Method): bigint {
+  return BigInt(`0x${fingerprint || '0'}`)
 }
 
 function nonceOf(counter: number): Uint8Array {

@@ -1,12 +1,15 @@
 /** What somebody between the two ends may try with the envelopes that pass, and what becomes of it. */
 import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { codecs, keyring } from '../../src/codecs/index.ts'
 import {
   type CallOptions,
   client,
+  contract,
   type ItemStream,
   isError,
   type Method,
+  method,
   nodePrimitives,
   type Target,
   ViaductError,
@@ -159,6 +162,11 @@ describe.each(CONTRACTS)('%s: somebody between', (_, contract) => {
     await moved.also('a')
     const fresh = rig.api(contract)
     await fresh.also('a')
+    expect(await refusal(moved.echo('b'))).toMatchObject({ reason: 'SKEW', fate: 'not-sent' })
+    // The same with the fingerprint of the method that it is moved to.
+    const bytes = other?.bytes.slice() ?? new Uint8Array(56)
+    new DataView(bytes.buffer).setBigUint64(48, BigInt(`0x${contract.echo.fingerprint}`), true)
+    other = new Envelope(other?.codec ?? 0, bytes)
     expect(await refusal(moved.echo('b'))).toMatchObject({ reason: 'TAMPERED', fate: 'not-sent' })
     // An answer of one session within another.
     const elsewhere = attacked(rig, contract, {
@@ -263,6 +271,20 @@ describe.each(CONTRACTS)('%s: somebody between', (_, contract) => {
     })
     rig.close()
   })
+})
+
+it('ends that hold different versions are told so', async () => {
+  const rig = await ends()
+  const newer = contract('vault', {
+    also: method({ input: z.string(), output: z.string(), sealed: true, version: 2 }),
+  })
+  const api = rig.main.client(newer, { id: 'ai-1' }, { policies: [rig.mainCodec] })
+  expect(await refusal(api.also('a'))).toMatchObject({
+    code: 'FAILED_PRECONDITION',
+    reason: 'SKEW',
+    fate: 'not-sent',
+  })
+  rig.close()
 })
 
 describe('sessions', () => {
