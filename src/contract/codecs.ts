@@ -28,16 +28,12 @@ export function checkCodecs(
   const codec = policies[at]
   for (const method of methods) {
     if (!method.codecs) continue
-    const { name } = method
-    const asks = Object.entries(method.codecs).flatMap(([what, is]) => (is ? [what] : []))
-    const asked = asks.join(' and ')
-    if (!codec)
-      throw missing(name, `the contract says ${asked}; add codecs() of viaduct/codecs to \`policies\``)
+    if (!codec) throw missing(method, 'add codecs() of viaduct/codecs to `policies`')
     if (at !== (place === 'first' ? 0 : policies.length - 1)) {
-      throw missing(name, `codecs() must stand ${place} among these policies, next to the link`)
+      throw missing(method, `codecs() must stand ${place} among these policies`)
     }
-    if (isProtected(method) && !('protects' in codec && codec.protects === true)) {
-      throw missing(name, `the contract says ${asked}; give codecs() its \`keys\``)
+    if (isProtected(method) && !('protects' in codec && codec.protects)) {
+      throw missing(method, 'give codecs() its `keys`')
     }
   }
 }
@@ -45,31 +41,17 @@ export function checkCodecs(
 /** Refuses sealed and signed methods towards anybody of a type: seals and signatures are for one. */
 export function checkTarget(methods: Iterable<ContractMethod>, target: Target | undefined): void {
   if (!target || 'id' in target) return
-  for (const method of methods) {
-    if (!isProtected(method)) continue
-    throw new ViaductError(
-      'INVALID_ARGUMENT',
-      `${method.name}: it is sealed or signed for one peer; give the client { id } instead of { type: '${target.type}' }`,
-      { reason: 'CODEC_TARGET', path: method.name },
-    )
-  }
+  for (const method of methods) checkOne(method)
+}
+
+/** Refuses sealed and signed methods where more than one may be called. */
+export function checkOne(method: Method): void {
+  if (isProtected(method)) throw missing(method, 'it goes to one peer: give a client { id }', 'CODEC_TARGET')
 }
 
 /** Refuses to send what a sealed or signed method would show. */
 export function checkClosed(method: Method, input: unknown): void {
-  if (isProtected(method) && !(input instanceof Envelope)) {
-    throw missing(
-      method.name,
-      'it is sealed or signed; call it by a client() with codecs() among its `policies`',
-    )
-  }
-}
-
-/** Refuses sealed and signed methods where many are called at once. */
-export function checkOne(method: Method): void {
-  if (isProtected(method)) {
-    throw missing(method.name, 'it is sealed or signed for one peer; call each by a client of its own')
-  }
+  if (!(input instanceof Envelope)) checkMade(method)
 }
 
 /** The handler, which from here on may be served. */
@@ -80,14 +62,17 @@ export function closes(method: Method, handler: Handler): Handler {
 
 /** Refuses a handler that would answer a sealed or signed method for all to see. */
 export function checkHandler(method: Method, handler: Handler): void {
-  if (isProtected(method) && !closing.has(handler)) {
-    throw missing(
-      method.name,
-      'it is sealed or signed; serve its contract with codecs() among the `policies`',
-    )
-  }
+  if (!closing.has(handler)) checkMade(method)
 }
 
-function missing(method: string, text: string): ViaductError {
-  return new ViaductError('INVALID_ARGUMENT', `${method}: ${text}`, { reason: 'CODEC_MISSING', path: method })
+function checkMade(method: Method): void {
+  if (isProtected(method)) throw missing(method, 'use client() and serve() with codecs() among `policies`')
+}
+
+function missing({ name, codecs }: Method, text: string, reason = 'CODEC_MISSING'): ViaductError {
+  const asked = Object.entries(codecs ?? {}).flatMap(([what, is]) => (is ? [what] : []))
+  return new ViaductError('INVALID_ARGUMENT', `${name}: the contract says ${asked.join(' and ')}: ${text}`, {
+    reason,
+    path: name,
+  })
 }

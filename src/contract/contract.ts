@@ -351,18 +351,13 @@ function entry(kind: Definition['kind'], options: object, allowed: readonly stri
 
 function checkCodecs(what: string, options: object): void {
   const { compress, sealed, signed }: { [name: string]: unknown } = { ...options }
-  for (const [name, value] of Object.entries({ sealed, signed })) {
-    if (value !== undefined && typeof value !== 'boolean')
-      throw misuse(`${what}: \`${name}\` is true or false`)
+  for (const [name, value = false] of Object.entries({ sealed, signed, compress })) {
+    if (typeof value !== 'boolean' && !(name === 'compress' && value === 'public')) {
+      throw misuse(`${what}: \`${name}\` is no ${typeof value}`)
+    }
   }
-  if (compress !== undefined && typeof compress !== 'boolean' && compress !== 'public') {
-    throw misuse(`${what}: \`compress\` is true, false or 'public'`)
-  }
-  if (sealed === true && compress === true) {
-    throw misuse(
-      `${what}: what is sealed and compressed tells by its length what is in it; \`compress: 'public'\` allows that`,
-    )
-  }
+  // The length of what is compressed tells of its content.
+  if (sealed && compress === true) throw misuse(`${what}: with \`sealed\`, \`compress\` has to be 'public'`)
 }
 
 function quoted(name: string): string {
