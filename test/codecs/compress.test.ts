@@ -1,11 +1,14 @@
 /** Compressed methods: only when it pays, no further than it may, and with those who know no codec. */
+import { readFileSync } from 'node:fs'
 import { deflateRawSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { contentOf } from '../../src/codecs/content.ts'
 import { codecs } from '../../src/codecs/index.ts'
 import { connectPeers, contract, method, nodePrimitives, stream, unchecked } from '../../src/index.ts'
 import { CODEC, Envelope } from '../../src/wire/envelope.ts'
 import { refusal } from '../support/hubRig.ts'
+import { fromHex, same, toHex, valueFrom } from '../wire/notation.ts'
 import { collect, each } from './rig.ts'
 
 const primitives = nodePrimitives
@@ -46,6 +49,34 @@ async function bytesOf(rig: ReturnType<typeof ends>, work: () => Promise<unknown
   await work()
   return count() - before
 }
+
+const vectors: {
+  readonly contents: readonly { name: string; value: unknown; codec?: number; hex: string }[]
+} = JSON.parse(readFileSync(new URL('../../vectors/values.json', import.meta.url), 'utf8'))
+
+describe('vectors', () => {
+  it.each(vectors.contents)('content: $name', async ({ value, codec, hex }) => {
+    const described = valueFrom(value)
+    if (codec === undefined) {
+      expect(toHex(contentOf(described, files.echo, 'input', false))).toBe(hex)
+    }
+    const envelope = new Envelope(codec ?? 0, fromHex(hex))
+    const [a, b] = connectPeers()
+    let seen: unknown
+    b.serve(
+      files,
+      {
+        echo: (input) => {
+          seen = input
+        },
+      },
+      { partial: true, policies: [codecs({ primitives })] },
+    )
+    await a.call(files.echo, envelope)
+    expect(same(seen, described)).toBe(true)
+    a.close()
+  })
+})
 
 describe('compression', () => {
   it('is used for what is over 1 KB and gets smaller by a tenth, both ways', async () => {
