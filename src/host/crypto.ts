@@ -71,13 +71,12 @@ const crypto: CryptoPrimitives = {
     return whole(cipher.update(plain), cipher.final(), () => cipher.getAuthTag())
   },
   open(key, nonce, covered, sealed) {
-    if (sealed.length < TAG_BYTES) return undefined
-    // Without the length any tag of four bytes would do.
+    // Without the length a tag of four bytes would do.
     const decipher = createDecipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES })
-    decipher.setAAD(covered)
-    decipher.setAuthTag(sealed.subarray(-TAG_BYTES))
-    const plain = decipher.update(sealed.subarray(0, -TAG_BYTES))
     try {
+      decipher.setAAD(covered)
+      decipher.setAuthTag(sealed.subarray(-TAG_BYTES))
+      const plain = decipher.update(sealed.subarray(0, -TAG_BYTES))
       return whole(plain, decipher.final())
     } catch {
       return undefined

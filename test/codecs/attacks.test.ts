@@ -11,12 +11,14 @@ import {
   type Method,
   method,
   nodePrimitives,
+  type Peer,
   type Target,
   ViaductError,
 } from '../../src/index.ts'
-import { VirtualClock } from '../../src/testing/index.ts'
+import { memoryHub, VirtualClock } from '../../src/testing/index.ts'
 import { Envelope } from '../../src/wire/envelope.ts'
 import { refusal } from '../support/hubRig.ts'
+import { toHex } from '../wire/notation.ts'
 import { type Api, CONTRACTS, collect, type Ends, each, ends, handlers, vault } from './rig.ts'
 
 const primitives = nodePrimitives
@@ -285,6 +287,38 @@ it('ends that hold different versions are told so', async () => {
     fate: 'not-sent',
   })
   rig.close()
+})
+
+it('no nonce is used twice under one key, and none by both ends', async () => {
+  const used: string[] = []
+  const watched = {
+    ...nodePrimitives,
+    crypto: {
+      ...nodePrimitives.crypto,
+      seal(key: Uint8Array, nonce: Uint8Array, covered: Uint8Array, plain: Uint8Array) {
+        used.push(`${toHex(key)} ${toHex(nonce)}`)
+        return nodePrimitives.crypto.seal(key, nonce, covered, plain)
+      },
+    },
+  }
+  const hub = memoryHub()
+  const [main, ai] = [hub.peer('main'), hub.peer('ai-1')]
+  const codecOf = (peer: Peer) =>
+    codecs({ primitives: watched, keys: keyring({ primitives: watched, peer }), rekeyMessages: 16 })
+  ai.serve(vault, handlers, { policies: [codecOf(ai)] })
+  await ai.ready()
+  const api = main.client(vault, { id: 'ai-1' }, { policies: [codecOf(main)] })
+  await Promise.all([
+    ...Array.from({ length: 20 }, (_, n) => api.echo(`${n}`, { onProgress: () => {} })),
+    ...Array.from({ length: 5 }, () => collect(api.list('a b c'))),
+    ...Array.from({ length: 5 }, () => api.join(undefined, { upload: each('a', 'b') })),
+    refusal(api.echo('refuse')),
+  ])
+  expect(used.length).toBeGreaterThan(130)
+  expect(new Set(used).size).toBe(used.length)
+  // Two directions, and a new key after each 16 messages.
+  expect(new Set(used.map((one) => one.slice(0, 64))).size).toBeGreaterThan(8)
+  hub.close()
 })
 
 describe('sessions', () => {

@@ -162,8 +162,13 @@ describe('AES-256-GCM (McGrew and Viega, test cases 13 to 16)', () => {
     expect(await crypto.open(new Uint8Array(32), nonce, aad, made)).toBeUndefined()
     expect(await crypto.open(k, new Uint8Array(12), aad, made)).toBeUndefined()
     expect(await crypto.open(k, nonce, aad.subarray(1), made)).toBeUndefined()
-    for (const length of [0, 4, 15]) {
-      expect(await crypto.open(k, nonce, aad, new Uint8Array(length))).toBeUndefined()
+    const nothing = await crypto.seal(k, nonce, aad, new Uint8Array(0))
+    expect(await crypto.open(k, nonce, aad, nothing)).toEqual(new Uint8Array(0))
+    for (let bytes = 0; bytes < 16; bytes++) {
+      expect(
+        await crypto.open(k, nonce, aad, nothing.subarray(0, bytes)),
+        `a tag of ${bytes}`,
+      ).toBeUndefined()
     }
   })
 })
