@@ -7,7 +7,7 @@ import { linkError } from '../wire/reasons.ts'
 import { propose } from './agreement.ts'
 import type { CodecParts } from './codecs.ts'
 import { contentOf } from './content.ts'
-import { fault, isStale, unprotectedError } from './faults.ts'
+import { fault, isRefused, isStale, unprotectedError } from './faults.ts'
 import { MappedItems, NO_ITEMS } from './mapped.ts'
 import type { Exchange, Session } from './session.ts'
 
@@ -175,7 +175,7 @@ export class Calling {
 
   /** The same error; a session that it ends is used no more. */
   #stale({ session }: Exchange, error: unknown): unknown {
-    if (isStale(error) && this.#session === session) this.#session = undefined
+    if ((isStale(error) || isRefused(error)) && this.#session === session) this.#session = undefined
     return error
   }
 

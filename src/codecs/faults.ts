@@ -44,6 +44,11 @@ export function isStale(error: unknown): boolean {
   return error.reason === 'SESSION_UNKNOWN' || error.reason === 'SESSION_EXPIRED'
 }
 
+/** Whether a callee could make nothing of a call under this session: another one may have taken its place there. */
+export function isRefused(error: unknown): boolean {
+  return isViaductError(error) && error.reason === 'TAMPERED' && error.fate === 'not-sent'
+}
+
 /** Refusals of a callee's codec, which all come before its handler. */
 const NOT_SENT: ReadonlySet<string> = new Set<Fault | 'SKEW'>([
   'SKEW',

@@ -33,6 +33,15 @@ function publicKey(curve: keyof typeof PREFIX, raw: Uint8Array): KeyObject {
   return createPublicKey({ key, format: 'der', type: 'spki' })
 }
 
+/** Keys that signatures are verified with again and again, by the very bytes that name them. */
+const verifiers = new WeakMap<Uint8Array, KeyObject>()
+
+function verifier(raw: Uint8Array): KeyObject {
+  const known = verifiers.get(raw) ?? publicKey('ed25519', raw)
+  verifiers.set(raw, known)
+  return known
+}
+
 function rawPublic(key: KeyObject): Uint8Array {
   return new Uint8Array(createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(-SEED_BYTES))
 }
@@ -45,7 +54,7 @@ const crypto: CryptoPrimitives = {
   },
   verify(key, message, signature) {
     try {
-      return verify(null, message, publicKey('ed25519', key), signature)
+      return verify(null, message, verifier(key), signature)
     } catch {
       return false
     }

@@ -354,6 +354,27 @@ describe('sessions', () => {
     rig.close()
   })
 
+  it('an old hello, said to a callee that began anew, costs one call', async () => {
+    const rig = await ends()
+    let hello: unknown
+    const api = attacked(rig, vault, {
+      input: (input) => {
+        if (input instanceof Envelope && input.codec === 8) hello ??= input
+      },
+    })
+    await api.also('a')
+    rig.ai.close()
+    const ai = rig.hub.peer('ai-1')
+    ai.serve(vault, handlers, {
+      policies: [codecs({ primitives, keys: keyring({ primitives, peer: ai }) })],
+    })
+    await ai.ready()
+    await rig.main.to({ id: 'ai-1' }).call(vault.also, hello)
+    expect(await refusal(api.also('b'))).toMatchObject({ reason: 'TAMPERED', fate: 'not-sent' })
+    expect(await api.also('c')).toBe('c')
+    rig.close()
+  })
+
   it('whoever says at all times that the session is unknown is believed once a call', async () => {
     let runs = 0
     const rig = await ends({}, {}, { also: () => `${++runs}` })

@@ -156,7 +156,7 @@ const WAYS: readonly Way[] = [
   },
 ]
 
-describe.each(CONTRACTS)('%s', (_, contract) => {
+describe.each(CONTRACTS.slice(0, 2))('%s', (_, contract) => {
   it.each(WAYS)('$name', { timeout: 120_000 }, async ({ kind, side, run, right }) => {
     let rig = await link(contract)
     await run(rig).catch(() => {})

@@ -1,7 +1,7 @@
 /** Whom the ends believe: keys that are pinned, told to the hub, replaced, or somebody else's. */
 import { describe, expect, it } from 'vitest'
 import { codecs, type Keyring, keyring } from '../../src/codecs/index.ts'
-import { nodePrimitives, type Peer, type Rules, ViaductError } from '../../src/index.ts'
+import { connectPeers, nodePrimitives, Peer, type Rules, ViaductError } from '../../src/index.ts'
 import { memoryHub, VirtualClock } from '../../src/testing/index.ts'
 import { refusal } from '../support/hubRig.ts'
 import { CONTRACTS, ends, handlers, notary, vault } from './rig.ts'
@@ -162,6 +162,31 @@ describe('keys that the hub tells', () => {
     hub.peer('ai-1')
     expect(await told(main, 'ai-1')).toHaveLength(0)
     hub.close()
+  })
+
+  it('are told over each further link', async () => {
+    const told: unknown[] = []
+    const [a] = connectPeers()
+    const peer = new Peer(a.core, { id: 'x', type: 'x', zone: 'local', session: '' })
+    const keys = keyring({
+      primitives,
+      peer: {
+        id: 'x',
+        onLink: (listener) => peer.onLink(listener),
+        call: async (method, input) => told.push([method, input]),
+      },
+    })
+    const key = Buffer.from(await keys.publicKey, 'base64')
+    const [b] = connectPeers()
+    peer.resume(b.core, peer.info)
+    await expect.poll(() => told).toHaveLength(2)
+    expect(told).toEqual(new Array(2).fill(['$hub.key', { keys: [{ key: new Uint8Array(key) }] }]))
+    keys.close()
+    const [c] = connectPeers()
+    peer.resume(c.core, peer.info)
+    await keys.publicKey
+    expect(told).toHaveLength(2)
+    for (const end of [a, b, c]) end.close()
   })
 
   it('a peer says hello in its own name alone', async () => {
