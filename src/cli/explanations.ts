@@ -344,6 +344,18 @@ const REASON_TEXTS: Record<string, Text> = {
     ['a value out of range, or of another type'],
     ['the path names the option, the message what it takes'],
   ],
+  BAD_REPLY: [
+    'INTERNAL',
+    'An interceptor answered a stream with one value, or a call with items.',
+    ['a policy of the program’s own gives the wrong kind of reply'],
+    ['hand on what `next` gives: { value } of a call, { items, done } of a stream'],
+  ],
+  BAD_CALL: [
+    'INTERNAL',
+    'An interceptor handed on a call of the other side.',
+    ['a policy of the program’s own made a call anew instead of copying it'],
+    ['next({ ...call, input }) keeps what it does not change'],
+  ],
   CODEC_MISSING: [
     'INVALID_ARGUMENT',
     'A method that is compressed, sealed or signed is used without what does that.',

@@ -1,14 +1,13 @@
 import type { CallOptions } from '../core/call.ts'
-import type { Clock } from '../core/clock.ts'
 import { type ItemsReply, isItems, type Next, type OutgoingCall, type Reply } from '../core/interceptor.ts'
 import { Envelope } from '../wire/envelope.ts'
-import { CALL_TIMEOUT_MS } from '../wire/limits.ts'
-import { linkError } from '../wire/reasons.ts'
 import { propose } from './agreement.ts'
+import { timeLeft, within } from './callTime.ts'
 import type { CodecParts } from './codecs.ts'
 import { contentOf } from './content.ts'
 import { fault, isRefused, isStale, unprotectedError } from './faults.ts'
 import { MappedItems, NO_ITEMS } from './mapped.ts'
+import { type OpenedStream, StreamItems } from './openedStream.ts'
 import type { Exchange, Session } from './session.ts'
 
 /** A call that is under way. */
@@ -213,50 +212,6 @@ export class Calling {
   }
 }
 
-/** A stream whose values are opened as they are read. */
-interface OpenedStream {
-  readonly items: MappedItems
-  readonly output: Promise<{ readonly index: number; readonly value: unknown }>
-  readonly cutShort: () => unknown
-}
-
-/** Its items, to the last one that the callee has sent; once more from the beginning if the session was stale. */
-class StreamItems implements AsyncIterableIterator<unknown, undefined> {
-  #begun: Promise<OpenedStream>
-  readonly #again: (error: unknown) => Promise<OpenedStream>
-  #left = false
-
-  constructor(begun: Promise<OpenedStream>, again: (error: unknown) => Promise<OpenedStream>) {
-    this.#begun = begun
-    this.#again = again
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this
-  }
-
-  async next(): Promise<IteratorResult<unknown, undefined>> {
-    const { items, output, cutShort } = await this.#begun
-    if (this.#left) return { done: true, value: undefined }
-    let result: IteratorResult<unknown, undefined>
-    try {
-      result = await items.next()
-    } catch (error) {
-      if (items.count > 0) throw error
-      this.#begun = this.#again(error)
-      return this.next()
-    }
-    if (result.done && !this.#left && (await output).index !== items.count) throw cutShort()
-    return result
-  }
-
-  async return(): Promise<IteratorResult<unknown, undefined>> {
-    this.#left = true
-    this.#begun.then(({ items }) => items.return()).then(undefined, () => {})
-    return { done: true, value: undefined }
-  }
-}
-
 /** Its handler did not run, and would under a new session; of an upload something is gone already. */
 function mayRepeat(call: OutgoingCall, error: unknown): boolean {
   return isStale(error) && call.options.upload === undefined
@@ -275,39 +230,4 @@ function inOrder(
     },
     told: () => told,
   }
-}
-
-/** The call's options, less the time that the agreement took. */
-function timeLeft({ method, options }: OutgoingCall, tookMs: number): CallOptions {
-  const left = (ms: number): number => {
-    if (ms === 0) return 0
-    if (tookMs >= ms) throw linkError('DEADLINE_EXCEEDED', method.name, 'not-sent')
-    return ms - tookMs
-  }
-  const { timeoutMs = CALL_TIMEOUT_MS, totalTimeoutMs } = options
-  return {
-    ...options,
-    timeoutMs: left(timeoutMs),
-    ...(totalTimeoutMs === undefined ? {} : { totalTimeoutMs: left(totalTimeoutMs) }),
-  }
-}
-
-/** The promise, unless the call's time is over or its signal aborted before it settles. */
-function within<T>(clock: Clock, { method, options }: OutgoingCall, promise: Promise<T>): Promise<T> {
-  const { timeoutMs = CALL_TIMEOUT_MS, signal } = options
-  return new Promise((resolve, reject) => {
-    const cancel = timeoutMs > 0 ? clock.after(timeoutMs, () => fail('DEADLINE_EXCEEDED')) : () => {}
-    const aborted = (): void => fail('CANCELLED')
-    const fail = (reason: 'DEADLINE_EXCEEDED' | 'CANCELLED'): void => {
-      end()
-      reject(linkError(reason, method.name, 'not-sent'))
-    }
-    const end = (): void => {
-      cancel()
-      signal?.removeEventListener('abort', aborted)
-    }
-    if (signal?.aborted) return aborted()
-    signal?.addEventListener('abort', aborted, { once: true })
-    promise.then(resolve, reject).finally(end)
-  })
 }
