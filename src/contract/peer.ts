@@ -22,6 +22,7 @@ import { ResumingSubscription } from '../core/subscription.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { MAX_BUSY_MS } from '../wire/limits.ts'
 import { methodOf } from './byName.ts'
+import { checkClosed, checkHandler } from './codecs.ts'
 import type { ContractOf } from './contract.ts'
 import {
   type Answer,
@@ -70,6 +71,7 @@ export class Peer extends LinkPeer<PeerCore> {
   #resumed: (() => void)[] = []
   /** What policies count is told to a hub. */
   readonly #reporter = new PolicyReporter(() => this.core)
+  readonly #onLink = new Set<() => void>()
 
   /** @param resumes somebody brings another link when this one is lost: see {@link resume}. */
   constructor(core: PeerCore, info: PeerInfo = NOBODY, resumes = false) {
@@ -119,7 +121,15 @@ export class Peer extends LinkPeer<PeerCore> {
     this.#info = info
     this.#reporter.again()
     for (const [method, served] of this.#served) served.serving = core.handle(method, served.handler)
+    for (const listener of this.#onLink) listener()
     for (const resumed of this.#resumed.splice(0)) resumed()
+  }
+
+  /** Calls back now, unless there is no link, and over each further link, until the returned function is called. */
+  onLink(listener: () => void): () => void {
+    this.#onLink.add(listener)
+    if (this.isConnected) listener()
+    return () => this.#onLink.delete(listener)
   }
 
   /** No further link will come. */
@@ -229,6 +239,7 @@ export class Peer extends LinkPeer<PeerCore> {
   /** Serves one method by name until it is withdrawn; see {@link Serving}. */
   override handle(method: string | Method, handler: Handler): Serving {
     const known = methodOf(method, 'call')
+    checkHandler(known, handler)
     const served = { handler, serving: this.core.handle(known, handler) }
     this.#served.set(known, served)
     return serving((graceMs) => {
@@ -349,14 +360,21 @@ class PresentCaller implements Caller {
   }
 
   call(method: Method, input: unknown, options?: CallOptions): Promise<unknown> {
+    try {
+      checkClosed(method, input)
+    } catch (error) {
+      return Promise.reject(error)
+    }
     return this.#bound().call(method, input, options)
   }
 
   stream(method: Method, input: unknown, options?: CallOptions): ItemStream {
+    checkClosed(method, input)
     return this.#bound().stream(method, input, options)
   }
 
   notify(method: Method, input: unknown): boolean {
+    checkClosed(method, input)
     return this.#bound().notify(method, input)
   }
 }

@@ -68,6 +68,8 @@ const EVERYBODY = new Set([
   '$hub.busy',
   '$hub.report',
   '$hub.route',
+  '$hub.key',
+  '$hub.keysOf',
 ])
 /** Those that tell about others: for all but untrusted and remote peers. */
 const READERS = new Set([

@@ -6,11 +6,16 @@ import { readFileSync } from 'node:fs'
 
 const root = new URL('../../../', import.meta.url)
 const load = (module) => import(new URL(`dist/${module}`, root).href)
-const { Hub, ViaductError, isViaductError } = await load('index.js')
+const { Hub, ViaductError, contract, isViaductError, method, nodePrimitives, unchecked } =
+  await load('index.js')
+const { codecs } = await load('codecs/index.js')
+const { Envelope } = await load('wire/envelope.js')
 const { makeDictionary } = await load('wire/dictionary.js')
 const { BodyEncoder, decodeBody } = await load('wire/body.js')
 
 const [app, base] = process.argv.slice(2)
+const bulky = contract('bulky', { echo: method({ input: unchecked(), output: unchecked(), compress: true }) })
+const sealedValue = new Envelope(2, new Uint8Array(100))
 const all = { zone: 'trusted', call: ['*'], publish: ['*'], subscribe: ['*'] }
 const hub = await Hub.listen({
   app,
@@ -148,6 +153,8 @@ const calls = {
     const { values } = JSON.parse(readFileSync(new URL('vectors/values.json', root), 'utf8'))
     const changed = []
     for (const { name, hex, segments = [] } of values) {
+      // Envelopes are opened there: their values come back.
+      if (hex.startsWith('fa')) continue
       const bytes = Buffer.from(hex, 'hex')
       const parts = segments.map(({ bytes: size, fill }) => new Uint8Array(size).fill(fill))
       const value = decodeBody(bytes, 0, bytes.length, { maxDepth: 64, maxKeys: 1e7 }, undefined, parts)
@@ -183,6 +190,11 @@ const calls = {
     return settle(hub.peer.call(methodOf(method), { double }, { target }))
   },
   seen: () => seen,
+  compressed: ({ target, text }) => {
+    const policies = [codecs({ primitives: nodePrimitives })]
+    return hub.peer.client(bulky, target, { policies }).echo(text)
+  },
+  sealed: ({ target }) => settle(hub.peer.core.to(target).call(methodOf('bulky.echo', 'call'), sealedValue)),
   publish({ topic, value, key }) {
     hub.peer.core.publish(methodOf(topic, 'topic'), value, key === undefined ? {} : { key })
   },

@@ -395,6 +395,24 @@ async def test_every_value_survives_the_way_there_and_back(hub: HubProcess) -> N
 
 
 @asynchronous
+async def test_compressed_inputs_are_opened_and_sealed_ones_refused(hub: HubProcess) -> None:
+    async with await join(hub) as peer:
+        seen: list[object] = []
+
+        def echo(value: object, _call: object) -> object:
+            seen.append(value)
+            return value
+
+        peer.handle("bulky.echo", echo)
+        for text in ("short", "again " * 5000):
+            assert await peer.call("node.compressed", {"target": PYTHON, "text": text}, target=NODE) == text
+        assert seen == ["short", "again " * 5000]
+        refused = await peer.call("node.sealed", {"target": PYTHON}, target=NODE)
+        assert (refused["error"]["code"], refused["error"]["reason"]) == ("UNIMPLEMENTED", "CODEC_UNKNOWN")
+        assert len(seen) == 2
+
+
+@asynchronous
 async def test_dictionaries_both_ways(hub: HubProcess) -> None:
     def shaped(name: str) -> Method:
         return Method(
