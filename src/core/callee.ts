@@ -219,12 +219,13 @@ export class Callee {
     }
     const sender = new Sender(this.#output.link.outbox, call.lane, call.id, call.window)
     call.sender = sender
+    const dictionary = call.dictionary ? method.item : undefined
     const stop = pump(this.#output, items, {
       sender,
       id: call.id,
       method,
-      flags: FLAG.ANSWER | call.lane | (call.dictionary ? FLAG.DICTIONARY : 0),
-      dictionary: call.dictionary ? method.item : undefined,
+      flags: FLAG.ANSWER | call.lane | (dictionary ? FLAG.DICTIONARY : 0),
+      dictionary,
       done: (output) => this.#end(call, output),
       failed: (error) => this.#fail(call, error),
     })
