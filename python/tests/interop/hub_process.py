@@ -18,6 +18,11 @@ class HubProcess:
     def __enter__(self) -> HubProcess:
         self._folder = tempfile.TemporaryDirectory(prefix="viaduct-")
         self.base = Path(self._folder.name)
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Starts it, again where it has ended: in the same folder."""
         node = shutil.which("node")
         assert node is not None, "these tests need Node.js"
         self._process = subprocess.Popen(
@@ -27,11 +32,15 @@ class HubProcess:
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n", "the hub did not start; is it built?"
-        return self
 
     def kill(self) -> None:
         """Ends the hub without a word."""
         self._process.kill()
+        self._process.communicate(timeout=20)
+
+    def end(self) -> None:
+        """Ends the hub in good order."""
+        self._process.communicate(timeout=20)
 
     def __exit__(
         self,
@@ -39,5 +48,6 @@ class HubProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._process.communicate(timeout=20)
+        if self._process.poll() is None:
+            self.end()
         self._folder.cleanup()

@@ -34,16 +34,20 @@ DEFAULT_TIMEOUT: Final = CALL_TIMEOUT_MS / 1000
 class LinkedPeer:
     """One end of a link that runs handlers; :class:`Peer` adds what a program asks of it."""
 
-    def __init__(self, connection: Connection, executor: Executor | None) -> None:
-        """``executor`` runs blocking handlers; None: the loop's."""
+    def __init__(self, connection: Connection, executor: Executor | None, resumes: bool) -> None:
+        """``executor`` runs blocking handlers; None: the loop's. ``resumes``: see :meth:`resume`."""
         self._connection = connection
-        self._driver = Driver(connection, self._heed)
+        self._driver = Driver(connection, self.heed)
         self._executor = executor
         self._served: dict[str, Served] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._pings: dict[int, asyncio.Future[float]] = {}
         loop = asyncio.get_running_loop()
+        self._resumes = resumes
         self._closed: asyncio.Future[str] = loop.create_future()
+        self._lost: asyncio.Future[str] = loop.create_future()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._keeper: asyncio.Task[None] | None = None
         self._admitted: asyncio.Future[None] = loop.create_future()
         self.info: PeerInfo = NOBODY
         """Who this is, as the hub says; of a peer without a hub, nobody."""
@@ -61,17 +65,62 @@ class LinkedPeer:
 
     @property
     def closed(self) -> str | None:
-        """Why the link has ended; None while it has not."""
-        return self._connection.closed
+        """Why the link has ended for good; None while it has not, or another is to come."""
+        if self._closed.done():
+            return self._closed.result()
+        return None if self._resumes else self._connection.closed
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a link now; a peer that joined by itself dials again when it was lost."""
+        return self._connection.closed is None
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs what brings this peer further links, until it is closed."""
+        self._keeper = asyncio.create_task(work)
+
+    async def link_lost(self) -> str:
+        """Returns the reason when the present link has ended."""
+        return await asyncio.shield(self._lost)
+
+    def resume(self, driver: Driver, info: PeerInfo) -> None:
+        """Goes on over another link: what was served is served there, subscriptions are made again."""
+        self._driver = driver
+        self._connection = driver.connection
+        self._lost = asyncio.get_running_loop().create_future()
+        self.info = info
+        for served in self._served.values():
+            self._connection.serve(served.method)
+        self._wake()
+
+    def finish(self, reason: str) -> None:
+        """No further link will come."""
+        if not self._closed.done():
+            self._closed.set_result(reason)
+        self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _again(self) -> bool:
+        """Returns when there is a link; False when there will be none."""
+        while self.closed is None and not self.is_connected:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
+        return self.closed is None
 
     async def admitted(self) -> str | None:
         """Returns when the hub has let this peer in: None, or why the link has ended before."""
-        either: set[asyncio.Future[Any]] = {self._admitted, self._closed}
+        either: set[asyncio.Future[Any]] = {self._admitted, self._lost}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        return None if self._admitted.done() else self._closed.result()
+        return None if self._admitted.done() else self._lost.result()
 
     def on_closed(self, act: Callable[[str], object]) -> None:
-        """Calls back with the reason when the link has ended."""
+        """Calls back with the reason when the link has ended for good."""
         self._closed.add_done_callback(lambda closed: act(closed.result()))
 
     def in_background(self, work: Coroutine[Any, Any, None]) -> None:
@@ -81,28 +130,36 @@ class LinkedPeer:
         task.add_done_callback(self._running.discard)
 
     async def wait_closed(self) -> str:
-        """Returns the reason when the link has ended."""
+        """Returns the reason when the link has ended for good."""
         return await asyncio.shield(self._closed)
 
     async def close(self) -> None:
         """Ends the link now; what is open fails with LINK_LOST. Returns when handlers have cleaned up."""
+        self._stop_dialling()
         self._connection.close()
         self._driver.kick()
         await self._driver.gone
+        self.finish("GOING_AWAY")
         running = {task for task in self._running if task is not asyncio.current_task()}
         if running:
             await asyncio.wait(running, timeout=DEFAULT_TIMEOUT)
 
     async def drain(self, grace: float = DEFAULT_TIMEOUT) -> None:
         """Takes no new calls, finishes those that run, for ``grace`` at most, then closes."""
+        self._stop_dialling()
         self._connection.drain(grace * 1000)
         self._driver.kick()
-        await self.wait_closed()
+        await self.link_lost()
         await self.close()
+
+    def _stop_dialling(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+        self._resumes = False
 
     async def ping(self) -> float:
         """Seconds of a round trip to the far end of the link."""
-        if self.closed is not None:
+        if not self.is_connected:
             raise link_error("LINK_LOST", "ping", "not-sent")
         waiter: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         number = self._connection.ping()
@@ -115,7 +172,7 @@ class LinkedPeer:
 
     # Events.
 
-    def _heed(self, event: Event) -> None:
+    def heed(self, event: Event) -> None:
         if isinstance(event, CallStarted):
             self._start(event)
         elif isinstance(event, Answered):
@@ -157,6 +214,8 @@ class LinkedPeer:
         for waiter in self._pings.values():
             if not waiter.done():
                 waiter.set_exception(link_error("LINK_LOST", "ping", "unknown"))
-        if not self._closed.done():
-            self._closed.set_result(reason)
+        if not self._lost.done():
+            self._lost.set_result(reason)
+        if not self._resumes:
+            self.finish(reason)
         self._driver.kick()

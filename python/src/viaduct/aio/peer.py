@@ -21,6 +21,7 @@ from .client import Client
 from .handlers import Handler, Served, is_generator
 from .linked_peer import DEFAULT_TIMEOUT, LinkedPeer
 from .pump import ItemSource
+from .resuming import ResumingSubscription
 from .streams import ItemStream
 from .subscription import Subscription
 
@@ -38,10 +39,14 @@ class Peer(LinkedPeer):
     a :class:`ViaductError`; its ``fate`` says whether the far handler may have run.
     """
 
-    def __init__(self, connection: Connection, *, executor: Executor | None = None) -> None:
-        """``executor`` runs blocking handlers; default: the loop's."""
-        super().__init__(connection, executor)
+    def __init__(
+        self, connection: Connection, *, executor: Executor | None = None, resumes: bool = False
+    ) -> None:
+        """``executor`` runs blocking handlers; default: the loop's. ``resumes``: further links are to come."""
+        super().__init__(connection, executor, resumes)
         self._methods: dict[tuple[str, MethodKind], Method] = {}
+        self.is_ready = False
+        """Whether it has said that it takes work; it says so again over further links."""
 
     async def __aenter__(self) -> Peer:
         return self
@@ -56,6 +61,7 @@ class Peer(LinkedPeer):
 
     async def ready(self) -> None:
         """Tells the hub that this peer takes work now; :func:`join` does so by itself unless told not to."""
+        self.is_ready = True
         self._connection.announce()
         await self.call(_READY)
 
@@ -146,17 +152,21 @@ class Peer(LinkedPeer):
         overflow: Overflow | None = None,
         timeout: float | None = DEFAULT_TIMEOUT,
         window_bytes: int = WINDOW_BYTES,
-    ) -> Subscription:
+    ) -> ResumingSubscription:
         """Subscribes to a topic on the hub. ``overflow``: what happens when this subscriber is too slow."""
         known = self._method(topic, "topic")
         if overflow is not None:
             known = replace(known, overflow=overflow)
-        call = self._connection.subscribe(
-            known, timeout_ms=_milliseconds(timeout), window_bytes=window_bytes
-        )
-        registered = asyncio.Event()
-        pending = PendingCall(self._driver, call, on_progress=lambda _: registered.set())
-        return Subscription(call, pending, registered)
+
+        def open() -> Subscription:
+            call = self._connection.subscribe(
+                known, timeout_ms=_milliseconds(timeout), window_bytes=window_bytes
+            )
+            registered = asyncio.Event()
+            pending = PendingCall(self._driver, call, on_progress=lambda _: registered.set())
+            return Subscription(call, pending, registered)
+
+        return ResumingSubscription(open, self._again)
 
     # Answers.
 
@@ -217,7 +227,7 @@ class Peer(LinkedPeer):
         return decorate
 
     async def _room(self, method: Method) -> None:
-        if self.closed is not None:
+        if not self.is_connected:
             raise link_error("LINK_LOST", method.name, "not-sent")
         await self._driver.room()
 

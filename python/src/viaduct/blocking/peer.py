@@ -16,6 +16,7 @@ from ..aio.pump import ItemSource
 from ..core.method import Lane, Method, Overflow
 from ..core.peer_info import PeerInfo
 from ..core.route import Target
+from ..wire.errors import ViaductError
 from ..wire.limits import WINDOW_BYTES
 from ..wire.values import UNDEFINED
 from .loop_thread import LoopThread
@@ -33,12 +34,14 @@ def join(
     base: str | os.PathLike[str] | None = None,
     ready: bool = True,
     exit_with_link: bool = True,
+    reconnect: bool = True,
     debug: bool = False,
 ) -> Peer:
     """Joins a hub as :func:`viaduct.join` does.
 
     ``ready``: report to the hub that this peer takes work, at the first call or :meth:`Peer.pump`, before
     which everything is to be served. ``exit_with_link``: a supervised child gets SIGTERM when its link ends.
+    ``reconnect``: a peer that joined by ``app`` and ``id`` dials again when its link is lost.
     """
     thread = LoopThread()
     try:
@@ -50,6 +53,7 @@ def join(
                 base=base,
                 ready=False,
                 exit_with_link=exit_with_link,
+                reconnect=reconnect,
                 debug=debug,
             )
         )
@@ -77,8 +81,13 @@ class Peer:
 
     @property
     def closed(self) -> str | None:
-        """Why the link has ended; None while it has not."""
+        """Why the link has ended for good; None while it has not, or another is to come."""
         return self._peer.closed
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a link now; a peer that joined by itself dials again when it was lost."""
+        return self._peer.is_connected
 
     def ready(self) -> None:
         """Tells the hub that this peer takes work now."""
@@ -86,8 +95,14 @@ class Peer:
         self._thread.run(self._peer.ready())
 
     def _report_ready(self) -> None:
-        if self._is_unready and self._peer.closed is None:
+        if not self._is_unready or self._peer.closed is not None:
+            return
+        try:
             self.ready()
+        except ViaductError as error:
+            # A link that is lost: the next one is told.
+            if error.reason != "LINK_LOST":
+                raise
 
     def close(self) -> None:
         """Ends the link now; what is open fails with LINK_LOST. Happens by itself when the program ends."""
@@ -195,7 +210,7 @@ class Peer:
         """Subscribes to a topic on the hub; returns when it is registered."""
         self._report_ready()
 
-        async def subscribe() -> aio.Subscription:
+        async def subscribe() -> aio.ResumingSubscription:
             subscription = self._peer.subscribe(
                 topic, overflow=overflow, timeout=timeout, window_bytes=window_bytes
             )
@@ -239,7 +254,7 @@ class Peer:
         return self._pump.run(timeout)
 
     def run_forever(self) -> str:
-        """Runs handlers on this thread until the link has ended; returns the reason."""
+        """Runs handlers on this thread until the link has ended for good; returns the reason."""
         while self._peer.closed is None:
             self.pump(None)
         return self._peer.closed

@@ -69,7 +69,7 @@ class ItemStream:
 class Subscription:
     """``with peer.subscribe(topic) as events: for event in events``; it is registered when it is made."""
 
-    def __init__(self, thread: LoopThread, subscription: aio.Subscription) -> None:
+    def __init__(self, thread: LoopThread, subscription: aio.ResumingSubscription) -> None:
         self._thread = thread
         self._subscription = subscription
 
