@@ -145,6 +145,15 @@ const calls = {
   whenReady: (id) => hub.whenReady(id),
   kill: ({ id, signal }) => hub.kill(id, signal),
   stop: (id) => hub.stop(id),
+  /** Why a child is lost the next time, and what was seen of it. */
+  nextLoss: (id) =>
+    new Promise((resolve) => {
+      const stop = hub.onChange((change) => {
+        if (change.id !== id || change.state !== 'backoff') return
+        stop()
+        resolve({ reason: change.reason, evidence: change.evidence })
+      })
+    }),
   status: async (id) => (await hub.children()).find((child) => child.id === id),
 }
 

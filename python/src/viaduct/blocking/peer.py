@@ -94,6 +94,14 @@ class Peer:
         self._is_unready = False
         self._thread.run(self._peer.ready())
 
+    def busy(self, until_ms: float) -> None:
+        """Tells the hub that this process may be silent until then, as :meth:`viaduct.Peer.busy` does.
+
+        The link has a thread of its own: only code that keeps the interpreter's lock silences it.
+        """
+        self._report_ready()
+        self._thread.run(self._peer.busy(until_ms))
+
     def _report_ready(self) -> None:
         if not self._is_unready or self._peer.closed is not None:
             return

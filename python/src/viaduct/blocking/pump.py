@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any
 
 from .. import aio
-from ..aio.handlers import advance
+from ..aio.handlers import advance, settling
 from .call import Call
 from .loop_thread import LoopThread
 
@@ -33,7 +33,7 @@ class _Job:
         if self._waiter.cancelled():
             return
         try:
-            result = self._act()
+            result = settling(self._act)
         except Exception as raised:
             self._tell(self._waiter.set_exception, raised)
         except BaseException as raised:
