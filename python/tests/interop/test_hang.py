@@ -72,6 +72,14 @@ async def test_a_hung_child_is_started_again_with_its_stack(
         assert loss["reason"].startswith("hung: no pong")
         assert loss["evidence"]["state"] == state
         assert f" in {function}\n" in loss["evidence"]["stderr"]
+        stack = loss["evidence"]["stack"]
+        if method == "hold":
+            # No thread of Python runs then.
+            assert stack == []
+        else:
+            assert (stack[0]["name"], Path(stack[0]["file"]).name) == (function, "child.py")
+            assert loss["evidence"]["samples"] > 1
+            assert f"its loop stood in {function} (" in loss["reason"]
         await peer.call("node.whenReady", "child-1", target=NODE, timeout=20)
         assert await peer.call("child.pid", target=CHILD) != pid
 
@@ -85,6 +93,7 @@ async def test_no_stack_is_printed_where_none_was_asked_for(hub: HubProcess) -> 
         loss = await lost
         assert loss["reason"].startswith("hung: no pong")
         assert "File" not in loss["evidence"]["stderr"]
+        assert loss["evidence"]["stack"] == []
 
 
 @asynchronous

@@ -13,7 +13,7 @@ from ..core.connection import Connection
 from ..host.credentials import read_credential
 from ..host.inherited_link import InheritedLink, take_inherited_link
 from ..host.runtime_folder import hub_address, runtime_folder
-from ..host.stack_printer import print_stacks_on_signal
+from ..host.stacks import tell_stacks
 from ..wire.errors import ViaductError
 from .driver import Driver
 from .peer import Peer
@@ -61,7 +61,7 @@ async def join(
         peer = await join_over(
             _inherit(inherited), joining, app=inherited.app, debug=debug, executor=executor
         )
-        peer.prints_stacks = print_stacks_on_signal()
+        peer.prints_stacks = tell_stacks()
     elif app is not None and id is not None:
         way = _way(app, id, base)
         connect, joining = way()
