@@ -379,6 +379,8 @@ export class Peer implements Server {
 
   /** Goes away in good order: takes no new calls, finishes those that run, then closes. */
   drain(graceMs?: number): Promise<void> {
+    // Whoever goes does not dial again.
+    void this.#core.closed.then((reason) => this.finish(reason))
     return this.#core.drain(graceMs)
   }
 

@@ -30,7 +30,7 @@ async def settled(waiting: asyncio.Future[Any]) -> ViaductError:
 @asynchronous
 async def test_a_hub_that_is_killed_settles_all_that_waits() -> None:
     with HubProcess() as hub:
-        peer = await viaduct.join(app=APP, id="python-1", base=hub.base)
+        peer = await viaduct.join(app=APP, id="python-1", base=hub.base, reconnect=False)
         cancelled = asyncio.Event()
 
         @peer.handler("py.hang")
