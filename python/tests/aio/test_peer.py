@@ -17,6 +17,7 @@ from aio.asynchronous import asynchronous
 from aio.pair import hosting_peer, peer_pair
 from viaduct import Call, ViaductError
 from viaduct.aio.stdio import PipeTransport
+from viaduct.core.clock import system_clock
 
 SOURCE = Path(viaduct.__file__).parents[1]
 
@@ -63,7 +64,9 @@ async def test_a_link_over_stdio() -> None:
 
 @asynchronous
 async def test_a_deadline_ends_a_handler() -> None:
-    caller, callee = await peer_pair()
+    # The caller's time stands still, so that no cancel of its comes before the handler's own clock has run down.
+    start = system_clock()
+    caller, callee = await peer_pair(lambda: start)
     ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     @callee.handler("m")
@@ -78,6 +81,27 @@ async def test_a_deadline_ends_a_handler() -> None:
         await caller.call("m", timeout=0.05)
     assert failure.value.reason == "DEADLINE_EXCEEDED"
     assert await ended <= 0
+    await asyncio.gather(caller.close(), callee.close())
+
+
+@asynchronous
+async def test_a_deadline_ends_a_call_and_its_handler_hears_of_it() -> None:
+    # The handler's time stands still: the caller's own clock ends the call.
+    start = system_clock()
+    callee, caller = await peer_pair(lambda: start)
+    ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    @callee.handler("m")
+    async def wait(_: object, call: Call) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set_result(call.time_left)
+
+    with pytest.raises(ViaductError) as failure:
+        await caller.call("m", timeout=0.05)
+    assert (failure.value.reason, failure.value.fate) == ("DEADLINE_EXCEEDED", "unknown")
+    assert await ended > 0
     with pytest.raises(ViaductError) as failure:
         await caller.call("m", timeout=-1)
     assert failure.value.fate == "not-sent"
