@@ -196,7 +196,7 @@ const streams = {
     }
     return upTo
   },
-  async *forever(_, call) {
+  async *forever() {
     try {
       for (let number = 0; ; number++) yield number
     } finally {

@@ -240,6 +240,7 @@ def test_a_blocking_reader_goes_on_and_hears_of_gaps_itself(hub: HubProcess, dia
 
     def on_gap(gap: EventGap) -> None:
         told.append((gap.missed, threading.current_thread()))
+        raise ValueError("of this the loop is told, and the subscription goes on")
 
     with (
         blocking.join(app=APP, id="python-1", base=hub.base) as peer,

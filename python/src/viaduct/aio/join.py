@@ -48,7 +48,8 @@ async def join(
     * ``exit_with_link``: a supervised child ends its process when its link ends, so that it never outlives
       its hub.
     * ``reconnect``: a peer that joined by ``app`` and ``id`` dials again when its link is lost, until it is there or
-      :meth:`Peer.close` is called. What was served is served again, subscriptions are made again.
+      :meth:`Peer.close` is called. What was served is served again, subscriptions go on after the event that was
+      read last.
     * ``debug``: stacks travel with errors.
     * ``executor``: runs blocking handlers; default: the loop's.
 

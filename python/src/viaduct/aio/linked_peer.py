@@ -100,7 +100,7 @@ class LinkedPeer:
         return await asyncio.shield(self._lost)
 
     def resume(self, driver: Driver, info: PeerInfo) -> None:
-        """Goes on over another link: what was served is served there, subscriptions are made again."""
+        """Goes on over another link: what was served is served there, subscriptions go on."""
         self._driver = driver
         self._connection = driver.connection
         self._lost = asyncio.get_running_loop().create_future()

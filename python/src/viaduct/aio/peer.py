@@ -174,9 +174,9 @@ class Peer(TopicPeer):
         """Serves a method until the returned function withdraws it; calls that run then are finished.
 
         The handler gets the input, in which each function of the caller is a :class:`Callback`, and a
-        :class:`Call`. It is a function of either kind, or a generator of
-        either kind, whose items are sent as fast as the caller reads them. A cancel reaches it as
-        ``CancelledError``; one that runs in a thread looks at ``call.cancelled``. What it raises becomes the caller's error: a :class:`ViaductError` as it is,
+        :class:`Call`. It is a function of either kind, or a generator of either kind, whose items are sent as
+        fast as the caller reads them. A cancel reaches it as ``CancelledError``; one that runs in a thread looks
+        at ``call.cancelled``. What it raises becomes the caller's error: a :class:`ViaductError` as it is,
         anything else as UNKNOWN / HANDLER_ERROR. ``blocking``: it is no coroutine, and runs in a thread.
 
         :raises ViaductError: ALREADY_EXISTS when the name is served here.
