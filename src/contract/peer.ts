@@ -332,6 +332,13 @@ export class Peer extends LinkPeer<PeerCore> {
     return this.core.call(BUSY, { forMs }).then(() => {})
   }
 
+  /** Goes away in good order: takes no new calls, finishes those that run, then closes. */
+  override drain(graceMs?: number): Promise<void> {
+    // Whoever goes does not dial again.
+    void this.core.closed.then((reason) => this.finish(reason))
+    return super.drain(graceMs)
+  }
+
   /** Ends the link now, and for good; open calls fail with LINK_LOST. */
   override close(reason?: CloseReason): void {
     super.close(reason)

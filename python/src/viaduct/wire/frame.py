@@ -61,6 +61,7 @@ HEADER: Final = Struct("<IBBHIIIIIHH")
 U32: Final = Struct("<I")
 
 KIND_AT: Final = 4
+ID_AT: Final = 8
 TIME_LEFT_AT: Final = 16
 """Offsets of the two fields that change while a frame waits."""
 
