@@ -22,7 +22,10 @@ const FUNCTION = [{}, 'now', 1, null]
 const CLOCK = [{}, () => 0, { now: () => 0 }, null]
 
 /** Of each option, what it may not be. */
-const WRONG: Record<string, [make: (options: never) => unknown, { [option: string]: readonly unknown[] }, object?]> = {
+const WRONG: Record<
+  string,
+  [make: (options: never) => unknown, { [option: string]: readonly unknown[] }, object?]
+> = {
   retry: [
     retry,
     {
@@ -42,7 +45,14 @@ const WRONG: Record<string, [make: (options: never) => unknown, { [option: strin
   dedupe: [dedupe, { windowMs: OVER_ZERO, maxKeys: [...INTEGER, 0], clock: CLOCK, newKey: FUNCTION }],
   trace: [
     trace,
-    { current: FUNCTION, run: FUNCTION, onSpan: FUNCTION, sample: FUNCTION, random: FUNCTION, wallClock: FUNCTION },
+    {
+      current: FUNCTION,
+      run: FUNCTION,
+      onSpan: FUNCTION,
+      sample: FUNCTION,
+      random: FUNCTION,
+      wallClock: FUNCTION,
+    },
   ],
   rateLimit: [rateLimit, { limits: [{}, 5, null], clock: CLOCK }, LIMITS],
 }
@@ -67,21 +77,26 @@ describe('a wrong option', () => {
     // What no type would let through.
     const fault = faultOf(() => Reflect.apply(make, undefined, [options]))
     expect(fault, String(value)).toMatchObject({ code: 'INVALID_ARGUMENT', reason: 'BAD_OPTION', path })
-    expect(fault).toMatchObject({ message: expect.stringMatching(/^[\w.]+: .* will not do: give |give calls/) })
+    expect(fault).toMatchObject({
+      message: expect.stringMatching(/^[\w.]+: .* will not do: give |give calls/),
+    })
   })
 
-  it.each(Object.entries(WRONG))('%s: an option that is none, and options that are none', (policy, [make, , base]) => {
-    const made = (options: unknown) => faultOf(() => Reflect.apply(make, undefined, [options]))
-    expect(made({ ...base, retires: 1 })).toMatchObject({
-      reason: 'BAD_OPTION',
-      path: `${policy}.retires`,
-      message: expect.stringContaining('there is no such option; there are '),
-    })
-    for (const options of [false, null, 500, 'all']) {
-      expect(made(options)).toMatchObject({ reason: 'BAD_OPTION', path: policy })
-    }
-    if (!base) expect([made(undefined), made(true), made({})]).toEqual(Array(3).fill('it was made'))
-  })
+  it.each(Object.entries(WRONG))(
+    '%s: an option that is none, and options that are none',
+    (policy, [make, , base]) => {
+      const made = (options: unknown) => faultOf(() => Reflect.apply(make, undefined, [options]))
+      expect(made({ ...base, retires: 1 })).toMatchObject({
+        reason: 'BAD_OPTION',
+        path: `${policy}.retires`,
+        message: expect.stringContaining('there is no such option; there are '),
+      })
+      for (const options of [false, null, 500, 'all']) {
+        expect(made(options)).toMatchObject({ reason: 'BAD_OPTION', path: policy })
+      }
+      if (!base) expect([made(undefined), made(true), made({})]).toEqual(Array(3).fill('it was made'))
+    },
+  )
 
   it.each([
     [{ 'pages.*': 'ai' }, 'acl.pages.*'],
@@ -89,7 +104,10 @@ describe('a wrong option', () => {
     [{ 'pages*': ['ai'] }, 'acl.pages*'],
     [null, 'acl.*'],
   ])('acl: %j', (rules, path) => {
-    expect(faultOf(() => Reflect.apply(acl, undefined, [rules]))).toMatchObject({ reason: 'BAD_OPTION', path })
+    expect(faultOf(() => Reflect.apply(acl, undefined, [rules]))).toMatchObject({
+      reason: 'BAD_OPTION',
+      path,
+    })
   })
 
   it.each([

@@ -78,12 +78,17 @@ describe('the order of policies', () => {
 
   it('has `validate` at its place: before it is what came, behind it what the schema gave', async () => {
     const seen: string[] = []
-    const looking = (name: string): Interceptor => (next) => (call) => {
-      seen.push(`${name} ${String(call.input)}`)
-      return next(call)
-    }
+    const looking =
+      (name: string): Interceptor =>
+      (next) =>
+      (call) => {
+        seen.push(`${name} ${String(call.input)}`)
+        return next(call)
+      }
     const names = CALLEE_ORDER.filter((name) => name !== 'validate' && name !== 'use')
-    const policies: { [name: string]: Interceptor } = Object.fromEntries(names.map((name) => [name, looking(name)]))
+    const policies: { [name: string]: Interceptor } = Object.fromEntries(
+      names.map((name) => [name, looking(name)]),
+    )
     const [here, there] = connectPeers()
     there.serve(
       shop,
@@ -107,10 +112,26 @@ describe('the order of policies', () => {
   it('is made of options too, and names each policy for its statistics', () => {
     const named = (policies: Interceptor[]) => policies.map(({ policy }) => policy)
     expect(
-      named(callerPolicies({ trace: true, timeout: true, dedupe: {}, retry: true, breaker: true, tryTimeout: true })),
+      named(
+        callerPolicies({
+          trace: true,
+          timeout: true,
+          dedupe: {},
+          retry: true,
+          breaker: true,
+          tryTimeout: true,
+        }),
+      ),
     ).toEqual(['trace', 'timeout', 'dedupe', 'retry', 'breaker', 'tryTimeout'])
     expect(
-      named(calleePolicies({ acl: { '*': [] }, rateLimit: { limits: { '*': 1 } }, dedupe: true, concurrency: {} })),
+      named(
+        calleePolicies({
+          acl: { '*': [] },
+          rateLimit: { limits: { '*': 1 } },
+          dedupe: true,
+          concurrency: {},
+        }),
+      ),
     ).toEqual(['acl', 'rateLimit', 'validate', 'dedupe', 'concurrency'])
     expect(named(callerPolicies({}))).toEqual([])
     expect(named(calleePolicies({}))).toEqual(['validate'])

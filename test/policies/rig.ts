@@ -21,7 +21,7 @@ export const work = contract('work', {
   read: method({ input: z.number(), output: z.number(), idempotent: true }),
   write: method({ input: z.number(), output: z.number() }),
   count: stream({ input: z.number(), item: z.number(), output: z.string() }),
-  total: method({ input: z.void(), upload: z.number(), output: z.number(), idempotent: true }),
+  total: stream({ input: z.void(), upload: z.number(), output: z.number() }),
 })
 
 export type Work = typeof work extends ContractOf<infer E> ? Handlers<E> : never
@@ -34,7 +34,10 @@ export interface Sides {
 }
 
 /** A client and what it calls, with policies at both sides, in virtual time. */
-export function sides(handlers: Partial<Work>, { caller = [], callee = [], clock = new VirtualClock() }: Sides = {}) {
+export function sides(
+  handlers: Partial<Work>,
+  { caller = [], callee = [], clock = new VirtualClock() }: Sides = {},
+) {
   const [here, there] = connectPeers({ clock })
   there.serve(work, handlers, { policies: callee, partial: true })
   return { api: here.client(work, undefined, { policies: caller }), here, there, clock }
@@ -42,7 +45,15 @@ export function sides(handlers: Partial<Work>, { caller = [], callee = [], clock
 
 /** A call as a policy at the caller sees it. */
 export function outgoing(more: Partial<OutgoingCall> = {}): OutgoingCall {
-  return { side: 'caller', method: work.read, input: 1, oneWay: false, options: {}, target: undefined, ...more }
+  return {
+    side: 'caller',
+    method: work.read,
+    input: 1,
+    oneWay: false,
+    options: {},
+    target: undefined,
+    ...more,
+  }
 }
 
 /** Ends of the way that keep what reached them. */
