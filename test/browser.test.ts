@@ -9,9 +9,13 @@ import { describe, expect, it } from 'vitest'
  */
 const BUDGET_BYTES = 39_000
 
-async function bundled(): Promise<{ text: Uint8Array; inputs: string[] }> {
+const POLICY_BUDGET_BYTES = 4_096
+
+async function bundled(
+  source = "export * from './src/browser.ts'",
+): Promise<{ text: Uint8Array; inputs: string[] }> {
   const { metafile, outputFiles } = await build({
-    entryPoints: ['src/browser.ts'],
+    stdin: { contents: source, resolveDir: process.cwd(), sourcefile: 'entry.ts' },
     bundle: true,
     minify: true,
     format: 'esm',
@@ -20,7 +24,10 @@ async function bundled(): Promise<{ text: Uint8Array; inputs: string[] }> {
     write: false,
     logLevel: 'silent',
   })
-  return { text: outputFiles[0]?.contents ?? new Uint8Array(), inputs: Object.keys(metafile.inputs) }
+  return {
+    text: outputFiles[0]?.contents ?? new Uint8Array(),
+    inputs: Object.keys(metafile.inputs).filter((path) => path !== 'entry.ts'),
+  }
 }
 
 describe('the browser entry', () => {
@@ -38,4 +45,23 @@ describe('the browser entry', () => {
     process.stdout.write(`browser entry: ${bytes} bytes gzip\n`)
     expect(bytes).toBeLessThanOrEqual(BUDGET_BYTES)
   })
+})
+
+describe('the policies in a browser', () => {
+  it('import nothing of Node', async () => {
+    const { inputs } = await bundled("export * from './src/policies/index.ts'")
+    expect(inputs.length).toBeGreaterThan(20)
+    expect(inputs.filter((path) => !/^src\/(wire|core|contract|policies)\//.test(path))).toEqual([])
+  })
+
+  it.each(['acl', 'breaker', 'concurrency', 'dedupe', 'rateLimit', 'retry', 'timeout', 'trace'])(
+    '%s alone is at most 4 KiB',
+    async (name) => {
+      const { text } = await bundled(`export { ${name} } from './src/policies/index.ts'`)
+      const bytes = gzipSync(text, { level: 9 }).length
+      process.stdout.write(`${name}: ${bytes} bytes gzip\n`)
+      expect(bytes).toBeGreaterThan(300)
+      expect(bytes).toBeLessThanOrEqual(POLICY_BUDGET_BYTES)
+    },
+  )
 })

@@ -289,6 +289,10 @@ export class TalkPlayer {
         fail(`started ${next.method} with ${JSON.stringify(next.input)}`)
       if (step.from !== undefined && next.answered.call.peer.id !== step.from)
         fail(`its source is ${next.answered.call.peer.id}`)
+      for (const mark of ['traceparent', 'idempotencyKey'] as const) {
+        const came = next.answered.call[mark] ?? null
+        if (step[mark] !== undefined && step[mark] !== came) fail(`its ${mark} is ${came}`)
+      }
       const label = textOf(step.as)
       this.#answered.set(label, next.answered)
       next.answered.call.signal.addEventListener('abort', () =>
@@ -421,6 +425,8 @@ export class TalkPlayer {
       timeoutMs: typeof step.timeoutMs === 'number' ? step.timeoutMs : 0,
       signal: abort.signal,
       ...(upload ? { upload } : {}),
+      ...(typeof step.traceparent === 'string' ? { traceparent: step.traceparent } : {}),
+      ...(typeof step.idempotencyKey === 'string' ? { idempotencyKey: step.idempotencyKey } : {}),
       ...(lane === 'high' || lane === 'normal' || lane === 'low' ? { lane } : {}),
       ...(typeof step.window === 'number' ? { windowBytes: step.window } : {}),
       ...(step.do === 'subscribe'
