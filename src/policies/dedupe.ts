@@ -2,7 +2,6 @@ import { fnv1a64 } from '../contract/fingerprint.ts'
 import type { Clock } from '../core/clock.ts'
 import type { IncomingCall, Interceptor, Next, Reply } from '../core/interceptor.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
-import { pack } from '../wire/packed.ts'
 import { callback, count, positive, readOptions, time } from './options.ts'
 
 export interface DedupeOptions {
@@ -116,13 +115,22 @@ async function run(call: IncomingCall, next: Next, ended: (isVoid: boolean) => v
   }
 }
 
-/** Tells inputs apart; undefined for what has no bytes, as functions and what a schema has made of the input. */
+/** Tells inputs apart, as far as their text does; undefined for what has none, as a cycle. */
 function digestOf(input: unknown): string | undefined {
   try {
-    return fnv1a64(pack(input))
+    return fnv1a64(JSON.stringify(input, plain) ?? '')
   } catch {
     return undefined
   }
+}
+
+/** What JSON would leave out. */
+function plain(_: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return `${value}n`
+  if (value instanceof Map || value instanceof Set) return [...value]
+  if (value instanceof ArrayBuffer) return fnv1a64(new Uint8Array(value))
+  if (!ArrayBuffer.isView(value)) return value
+  return fnv1a64(new Uint8Array(value.buffer, value.byteOffset, value.byteLength))
 }
 
 function reused({ method }: IncomingCall): ViaductError {

@@ -1,9 +1,13 @@
 /** dedupe: once for each key, whatever happens on the way. */
 import { describe, expect, it } from 'vitest'
+import type { CallContext } from '../../src/core/call.ts'
+import { type IncomingCall, interceptedHandler } from '../../src/core/interceptor.ts'
+import { untyped } from '../../src/core/method.ts'
+import { connectPeers } from '../../src/index.ts'
 import { dedupe, retry } from '../../src/policies/index.ts'
 import { memoryHub, VirtualClock } from '../../src/testing/index.ts'
 import { ViaductError } from '../../src/wire/errors.ts'
-import { gate, outgoing, refused, sides, statsOf, work } from './rig.ts'
+import { end, gate, outgoing, refused, sides, statsOf, work } from './rig.ts'
 
 function deduped(
   answer: (n: number, nth: number, signal: AbortSignal) => number | Promise<number>,
@@ -14,6 +18,10 @@ function deduped(
   const ran: number[] = []
   const both = sides({ write: (n, call) => answer(n, ran.push(n), call.signal) }, { clock, callee: [policy] })
   return { ...both, ran, policy, key: (idempotencyKey: string) => ({ idempotencyKey }) }
+}
+
+function incoming(input: unknown, context: CallContext): IncomingCall {
+  return { side: 'callee', method: untyped('m'), input, context }
 }
 
 describe('dedupe at the callee', () => {
@@ -53,6 +61,27 @@ describe('dedupe at the callee', () => {
       reason: 'KEY_REUSED',
     })
     expect(ran).toEqual([1])
+    here.close()
+  })
+
+  it.each([
+    [new Uint8Array([1, 2]), new Uint8Array([1, 3])],
+    [new Map([['a', 1]]), new Map([['a', 2]])],
+    [new Set([1n]), new Set([2n])],
+    [{ at: new Date(1) }, { at: new Date(2) }],
+    [undefined, null],
+  ])('tells %o from %o', async (one, other) => {
+    const { next, seen } = end(() => 1)
+    const [here, there] = connectPeers()
+    const through = interceptedHandler(untyped('m'), (input, context) => next(incoming(input, context)), [
+      dedupe(),
+    ])
+    there.handle('m', through)
+    const key = { idempotencyKey: 'a' }
+    await here.call('m', one, key)
+    await here.call('m', one, key)
+    expect(await refused(here.call('m', other, key))).toMatchObject({ reason: 'KEY_REUSED' })
+    expect(seen).toHaveLength(1)
     here.close()
   })
 

@@ -425,8 +425,6 @@ export class TalkPlayer {
       timeoutMs: typeof step.timeoutMs === 'number' ? step.timeoutMs : 0,
       signal: abort.signal,
       ...(upload ? { upload } : {}),
-      ...(typeof step.traceparent === 'string' ? { traceparent: step.traceparent } : {}),
-      ...(typeof step.idempotencyKey === 'string' ? { idempotencyKey: step.idempotencyKey } : {}),
       ...(lane === 'high' || lane === 'normal' || lane === 'low' ? { lane } : {}),
       ...(typeof step.window === 'number' ? { windowBytes: step.window } : {}),
       ...(step.do === 'subscribe'
