@@ -2,6 +2,9 @@ import { BodyEncoder, type BodyLimits, decodeBody } from './body.ts'
 import { ViaductError } from './errors.ts'
 import { padded, readU32, writeU32 } from './frame.ts'
 
+/** Keeps nothing from one value to the next but its scratch. */
+const encoder = new BodyEncoder()
+
 /**
  * A value as bytes of its own, self-describing: `u32 segments, u32 length of each`, padded to 8, the segments, each
  * padded to 8, the body (PROTOCOL.md, section 6). What is kept or wrapped by somebody who is not a link.
@@ -9,7 +12,6 @@ import { padded, readU32, writeU32 } from './frame.ts'
  * @throws ViaductError INVALID_ARGUMENT / UNSENDABLE with the path of what cannot be sent.
  */
 export function pack(value: unknown): Uint8Array {
-  const encoder = new BodyEncoder()
   const body = encoder.encode(value)
   const { segments } = encoder
   const table = padded(4 + 4 * segments.length)
