@@ -61,6 +61,7 @@ export { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from './core/peer.t
 export type { Callback, KeepOptions } from './core/references.ts'
 export type { Transport, TransportEvents } from './core/transport.ts'
 export { type DiskStoreOptions, diskStore, type MemoryStoreOptions, memoryStore } from './host/cacheStores.ts'
+export { nodePrimitives } from './host/crypto.ts'
 export type { HangEvidence, StackFrame } from './host/evidence.ts'
 export { type ChildChange, Hub, type ListenOptions } from './host/hub.ts'
 export { type JoinOptions, join } from './host/join.ts'

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
  * Measured and 3 %. The aim is 12 kB: the body codec and the contract's schemas stand in the way, and the
  * README says so.
  */
-const BUDGET_BYTES = 39_000
+const BUDGET_BYTES = 40_000
 
 async function bundled(): Promise<{ text: Uint8Array; inputs: string[] }> {
   const { metafile, outputFiles } = await build({

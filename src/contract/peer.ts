@@ -21,6 +21,7 @@ import { ResumingSubscription } from '../core/subscription.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { MAX_BUSY_MS } from '../wire/limits.ts'
 import { type Client, type ClientOptions, client } from './client.ts'
+import { checkClosed, checkHandler } from './codecs.ts'
 import type { ContractOf } from './contract.ts'
 import {
   type Answer,
@@ -67,6 +68,7 @@ export class Peer implements Server {
   #finished = false
   readonly #onRefused = new Set<(topic: string) => void>()
   #resumed: (() => void)[] = []
+  readonly #onLink = new Set<() => void>()
 
   /** @param resumes somebody brings another link when this one is lost: see {@link resume}. */
   constructor(core: PeerCore, info: PeerInfo = NOBODY, resumes = false) {
@@ -119,7 +121,15 @@ export class Peer implements Server {
     this.#adopt(core)
     this.#info = info
     for (const [method, served] of this.#served) served.serving = core.handle(method, served.handler)
+    for (const listener of this.#onLink) listener()
     for (const resumed of this.#resumed.splice(0)) resumed()
+  }
+
+  /** Calls back now, unless there is no link, and over each further link, until the returned function is called. */
+  onLink(listener: () => void): () => void {
+    this.#onLink.add(listener)
+    if (this.isConnected) listener()
+    return () => this.#onLink.delete(listener)
   }
 
   /** No further link will come. */
@@ -268,6 +278,7 @@ export class Peer implements Server {
   /** Serves one method by name until it is withdrawn; see {@link Serving}. */
   handle(method: string | Method, handler: Handler): Serving {
     const known = named(method, 'call')
+    checkHandler(known, handler)
     const served = { handler, serving: this.#core.handle(known, handler) }
     this.#served.set(known, served)
     return serving((graceMs) => {
@@ -410,14 +421,21 @@ class PresentCaller implements Caller {
   }
 
   call(method: Method, input: unknown, options?: CallOptions): Promise<unknown> {
+    try {
+      checkClosed(method, input)
+    } catch (error) {
+      return Promise.reject(error)
+    }
     return this.#bound().call(method, input, options)
   }
 
   stream(method: Method, input: unknown, options?: CallOptions): ItemStream {
+    checkClosed(method, input)
     return this.#bound().stream(method, input, options)
   }
 
   notify(method: Method, input: unknown): boolean {
+    checkClosed(method, input)
     return this.#bound().notify(method, input)
   }
 }

@@ -67,6 +67,8 @@ const EVERYBODY = new Set([
   '$hub.ready',
   '$hub.busy',
   '$hub.route',
+  '$hub.key',
+  '$hub.keysOf',
 ])
 /** Those that tell about others: for all but untrusted and remote peers. */
 const READERS = new Set(['$hub.who', '$hub.watch', '$hub.describe', '$hub.stats'])

@@ -7,6 +7,7 @@ import { MAX_BUSY_MS } from '../wire/limits.ts'
 import type { Description, HubStats, PeerStatus, PingAnswer, RouteAnswer } from './answers.ts'
 import type { HubCore, ServeLine } from './core.ts'
 import { everyone, type Filter, readFilter } from './everyone.ts'
+import { PeerKeys } from './peerKeys.ts'
 import type { Port } from './port.ts'
 import { TAP_METHOD, Tap } from './tap.ts'
 import { Watch } from './watch.ts'
@@ -24,9 +25,11 @@ const WATCH_METHOD = '$hub.watch'
 /** The hub's own methods, `$hub.*`: an ordinary peer answers them, so every tool is an ordinary caller. */
 export class HubService {
   readonly #hub: HubCore
+  readonly #keys: PeerKeys
 
   constructor(hub: HubCore) {
     this.#hub = hub
+    this.#keys = new PeerKeys(hub)
   }
 
   #peer: PeerCore | undefined
@@ -69,6 +72,8 @@ export class HubService {
         this.#hub.ready(port)
       },
       busy: (input, call) => this.#busy(input, this.#port(call)),
+      key: (input, call) => this.#keys.tell(this.#port(call), input),
+      keysOf: (input, call) => this.#keys.ask(this.#port(call), input),
     }
     this.extend(methods)
     peer.handle(untyped(TAP_METHOD, 'stream'), (input) => this.tap(input))

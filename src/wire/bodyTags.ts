@@ -31,6 +31,7 @@ export const TAG = {
   BINARY: 0xf7,
   SEGMENT: 0xf8,
   REFERENCE: 0xf9,
+  ENVELOPE: 0xfa,
 } as const
 
 /** Strings below this many Latin-1 units have a one-byte header. */

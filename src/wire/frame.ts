@@ -41,7 +41,6 @@ export const FLAG = {
   ONE_WAY: 0x10,
   UPLOAD: 0x20,
   DICTIONARY: 0x40,
-  SEALED: 0x80,
 } as const
 
 /** Offsets of the header's fields. */

@@ -145,15 +145,13 @@ export function payloadOf(described: Json): { payload: Uint8Array; headBytes: nu
   if (described.payload !== undefined) {
     const { payload } = described
     const bytes = typeof payload === 'string' ? fromHex(payload) : segmentOf(payload)
-    const section = described.section === undefined ? new Uint8Array(0) : fromHex(textOf(described.section))
     return {
-      payload: joinBytes(section, bytes),
+      payload: bytes,
       headBytes: numberOf(described.headBytes),
       segments: numberOf(described.segments),
     }
   }
   const parts: Uint8Array[] = []
-  if (described.section !== undefined) parts.push(fromHex(textOf(described.section)))
   const head = headOf(described.head)
   if (head.length > 0) parts.push(head)
   let segments = 0
@@ -205,7 +203,7 @@ export function frameFrom(described: unknown): Uint8Array {
 }
 
 const KIND_NAMES = new Map<number, string>(Object.entries(KIND).map(([name, number]) => [number, name]))
-const BITS = ['MORE', 'ANSWER', 'ONE_WAY', 'UPLOAD', 'DICTIONARY', 'SEALED'] as const
+const BITS = ['MORE', 'ANSWER', 'ONE_WAY', 'UPLOAD', 'DICTIONARY'] as const
 
 /** A frame for people to read, for messages of failed tests. */
 export function show(frame: Uint8Array): string {

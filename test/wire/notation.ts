@@ -1,4 +1,5 @@
 /** Reads the notation of vectors/README.md. */
+import { Envelope } from '../../src/wire/envelope.ts'
 
 type Fields = Record<string, unknown>
 
@@ -115,6 +116,8 @@ export function valueFrom(described: unknown): unknown {
       return error(
         isFields(content) ? object(Object.entries(content).map(([k, v]) => [k, valueFrom(v)])) : {},
       )
+    case '$envelope':
+      return new Envelope(Number(content), segmentOf(described))
     case '$binary': {
       const buffer = new ArrayBuffer(segmentOf(described).length)
       new Uint8Array(buffer).set(segmentOf(described))

@@ -10,7 +10,7 @@ from typing import Any
 
 from viaduct.wire.keyed import Map, Set
 from viaduct.wire.times import moment_at
-from viaduct.wire.values import UNDEFINED, ArrayBuffer, BigInt, ErrorValue, TypedArray
+from viaduct.wire.values import UNDEFINED, ArrayBuffer, BigInt, Envelope, ErrorValue, TypedArray
 
 VECTORS = Path(__file__).resolve().parents[3] / "vectors"
 
@@ -76,6 +76,8 @@ def _tagged(tag: str, content: Any, described: dict[str, Any]) -> object:
         case "$error":
             fields = {key: value_from(value) for key, value in content.items()}
             return ErrorValue(content["name"], content["message"], _without_name(fields))
+        case "$envelope":
+            return Envelope(content, segment_from(described))
         case "$binary":
             return binary_from(content, segment_from(described))
         case _:
