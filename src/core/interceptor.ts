@@ -280,7 +280,7 @@ export class ContextView implements CallContext {
     return this.#changed.traceparent ?? this.#context.traceparent
   }
   get idempotencyKey(): string | undefined {
-    return this.#context.idempotencyKey
+    return this.#changed.idempotencyKey ?? this.#context.idempotencyKey
   }
   get upload(): AsyncIterable<unknown> {
     return this.#changed.upload ?? this.#context.upload
@@ -293,6 +293,7 @@ export class ContextView implements CallContext {
 
 export interface ContextChanges {
   readonly traceparent?: string | undefined
+  readonly idempotencyKey?: string | undefined
   readonly upload?: AsyncIterable<unknown>
   readonly progress?: (value: unknown) => void
 }

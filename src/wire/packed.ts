@@ -35,6 +35,7 @@ export function pack(value: unknown): Uint8Array {
 export function unpack(packed: Uint8Array, limits: BodyLimits): unknown {
   if (packed.length < 8) throw malformed()
   const count = readU32(packed, 0)
+  if (count > packed.length / 4) throw malformed()
   let at = padded(4 + 4 * count)
   if (at > packed.length) throw malformed()
   const segments: Uint8Array[] = []
