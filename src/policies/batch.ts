@@ -37,6 +37,8 @@ const MAX_GATHERERS = 1_000
 interface Packed {
   readonly call: OutgoingCall
   readonly bytes: Uint8Array
+  /** It has not waited: what its maker gave is what was packed. */
+  isFresh: boolean
 }
 
 /**
@@ -90,7 +92,9 @@ export function batch(options: BatchOptions): Interceptor {
       const bytes = goesAlone(call) ? undefined : packedCall(call)
       const gatherer = bytes && gathererOf(call)
       if (!gatherer) return next(call)
-      const answer = gatherer.add({ call, bytes }, bytes.length)
+      const one = { call, bytes, isFresh: true }
+      const answer = gatherer.add(one, bytes.length)
+      one.isFresh = false
       return waited(answer, call, patienceMs(call), clock).then((value) => ({ value }))
     }
   }
@@ -116,7 +120,7 @@ async function send(gathered: readonly Packed[], next: Next): Promise<readonly S
 async function sendLive(live: readonly Packed[], next: Next): Promise<readonly Settled<unknown>[]> {
   const [first] = live
   if (!first) return []
-  if (live.length === 1) return [await alone(first.call, next)]
+  if (live.length === 1 && first.isFresh) return [await alone(first.call, next)]
   const { call } = first
   const waits = live.map((one) => patienceMs(one.call))
   const longest = Math.max(...waits)
