@@ -39,6 +39,8 @@ interface Packed {
   readonly bytes: Uint8Array
   /** It has not waited: what its maker gave is what was packed. */
   isFresh: boolean
+  /** It went as it was made: its time and its signal are the link's to keep. */
+  isAlone: boolean
 }
 
 /**
@@ -92,10 +94,11 @@ export function batch(options: BatchOptions): Interceptor {
       const bytes = goesAlone(call) ? undefined : packedCall(call)
       const gatherer = bytes && gathererOf(call)
       if (!gatherer) return next(call)
-      const one = { call, bytes, isFresh: true }
+      const one = { call, bytes, isFresh: true, isAlone: false }
       const answer = gatherer.add(one, bytes.length)
       one.isFresh = false
-      return waited(answer, call, patienceMs(call), clock).then((value) => ({ value }))
+      const settled = one.isAlone ? answer : waited(answer, call, patienceMs(call), clock)
+      return settled.then((value) => ({ value }))
     }
   }
   return Object.assign(policy, { policy: 'batch', stats: () => counts.stats() })
@@ -120,7 +123,10 @@ async function send(gathered: readonly Packed[], next: Next): Promise<readonly S
 async function sendLive(live: readonly Packed[], next: Next): Promise<readonly Settled<unknown>[]> {
   const [first] = live
   if (!first) return []
-  if (live.length === 1 && first.isFresh) return [await alone(first.call, next)]
+  if (live.length === 1 && first.isFresh) {
+    first.isAlone = true
+    return [await alone(first.call, next)]
+  }
   const { call } = first
   const waits = live.map((one) => patienceMs(one.call))
   const longest = Math.max(...waits)
