@@ -215,6 +215,16 @@ describe('redaction', () => {
       name: '[not in the schema]',
       other: '[not in the schema]',
     })
+    // What a record or a reference describes is described.
+    const inner = z.record(z.string(), z.object({ token: secret, n: z.number() }))
+    expect(loggedInput({ any: { token: SECRET, n: 1 } }, inner)).toEqual({
+      any: { token: '[redacted]', n: 1 },
+    })
+    const node = { token: SECRET, n: 2, below: [] }
+    expect(loggedInput({ token: SECRET, n: 1, below: [node] }, recursive())).toMatchObject({
+      n: 1,
+      below: [{ n: 2 }],
+    })
     // Where nothing is marked, nothing is left out.
     expect(loggedInput({ name: 7, other: [1] }, z.object({ name: z.string() }))).toEqual({
       name: 7,
@@ -340,6 +350,7 @@ function reused() {
 function recursive() {
   const tree = z.object({
     token: secret,
+    n: z.number().default(0),
     get below() {
       return z.array(tree)
     },
