@@ -23,6 +23,7 @@ import type { MetricsReport } from '../hub/metrics.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { MAX_BUSY_MS } from '../wire/limits.ts'
 import { methodOf } from './byName.ts'
+import { checkClosed, checkHandler } from './codecs.ts'
 import type { ContractOf } from './contract.ts'
 import {
   type Answer,
@@ -72,6 +73,7 @@ export class Peer extends LinkPeer<PeerCore> {
   #resumed: (() => void)[] = []
   /** What policies count is told to a hub. */
   readonly #reporter = new PolicyReporter(() => this.core)
+  readonly #onLink = new Set<() => void>()
 
   /** @param resumes somebody brings another link when this one is lost: see {@link resume}. */
   constructor(core: PeerCore, info: PeerInfo = NOBODY, resumes = false) {
@@ -126,7 +128,15 @@ export class Peer extends LinkPeer<PeerCore> {
     this.#info = info
     this.#reporter.again()
     for (const [method, served] of this.#served) served.serving = core.handle(method, served.handler)
+    for (const listener of this.#onLink) listener()
     for (const resumed of this.#resumed.splice(0)) resumed()
+  }
+
+  /** Calls back now, unless there is no link, and over each further link, until the returned function is called. */
+  onLink(listener: () => void): () => void {
+    this.#onLink.add(listener)
+    if (this.isConnected) listener()
+    return () => this.#onLink.delete(listener)
   }
 
   /** No further link will come. */
@@ -247,6 +257,7 @@ export class Peer extends LinkPeer<PeerCore> {
   /** Serves one method by name until it is withdrawn; see {@link Serving}. */
   override handle(method: string | Method, handler: Handler): Serving {
     const known = methodOf(method, 'call')
+    checkHandler(known, handler)
     const served = { handler, serving: this.core.handle(known, handler) }
     this.#served.set(known, served)
     return serving((graceMs) => {
@@ -339,6 +350,13 @@ export class Peer extends LinkPeer<PeerCore> {
     return this.core.call(BUSY, { forMs }).then(() => {})
   }
 
+  /** Goes away in good order: takes no new calls, finishes those that run, then closes. */
+  override drain(graceMs?: number): Promise<void> {
+    // Whoever goes does not dial again.
+    void this.core.closed.then((reason) => this.finish(reason))
+    return super.drain(graceMs)
+  }
+
   /** Ends the link now, and for good; open calls fail with LINK_LOST. */
   override close(reason?: CloseReason): void {
     super.close(reason)
@@ -367,14 +385,21 @@ class PresentCaller implements Caller {
   }
 
   call(method: Method, input: unknown, options?: CallOptions): Promise<unknown> {
+    try {
+      checkClosed(method, input)
+    } catch (error) {
+      return Promise.reject(error)
+    }
     return this.#bound().call(method, input, options)
   }
 
   stream(method: Method, input: unknown, options?: CallOptions): ItemStream {
+    checkClosed(method, input)
     return this.#bound().stream(method, input, options)
   }
 
   notify(method: Method, input: unknown): boolean {
+    checkClosed(method, input)
     return this.#bound().notify(method, input)
   }
 

@@ -2,7 +2,9 @@ import type { CallContext, Handler, Server, Serving } from '../core/call.ts'
 import { isAsyncIterable, isThenable } from '../core/guards.ts'
 import { ContextView, type Interceptor, interceptedHandler, type Next } from '../core/interceptor.ts'
 import { servingAll } from '../core/serving.ts'
+import { Envelope } from '../wire/envelope.ts'
 import { ViaductError } from '../wire/errors.ts'
+import { checkCodecs, closes } from './codecs.ts'
 import {
   type CallableKeys,
   type ContractCall,
@@ -42,7 +44,8 @@ export const validate: Interceptor = Object.assign((next: Next): Next => next, {
  * run) or INVALID_ARGUMENT / INVALID_UPLOAD for what they sent, INTERNAL / INVALID_OUTPUT, INVALID_ITEM or
  * INVALID_ERROR or INVALID_PROGRESS for what the handler gave, each with the path to the fault.
  *
- * @throws ViaductError INVALID_ARGUMENT when a handler is missing or not declared; nothing is served then.
+ * @throws ViaductError INVALID_ARGUMENT when a handler is missing or not declared, and with CODEC_MISSING for methods
+ * that are compressed, sealed or signed when nobody here does that; nothing is served then.
  */
 export function serve<E>(
   server: Server,
@@ -63,10 +66,11 @@ export function serve(
   options: ServeOptions = {},
 ): Serving {
   const served = handlersOf(contract, handlers, options.partial ?? false)
+  checkCodecs(served.keys(), options.policies ?? [], 'first')
   const all: Serving[] = []
   try {
     for (const [method, handler] of served) {
-      all.push(server.handle(method, contractHandler(method, handler, options)))
+      all.push(server.handle(method, closes(method, contractHandler(method, handler, options))))
     }
   } catch (error) {
     for (const one of all) one()
@@ -109,7 +113,20 @@ function contractHandler(method: ContractMethod, run: Run, options: ServeOptions
     inner,
   )
   const checking = options.validate === false ? handler : checkedHandler(method, handler)
-  return interceptedHandler(method, checking, outer)
+  const opened: Handler = (input, context) => {
+    if (input instanceof Envelope) throw unopened(method)
+    return checking(input, context)
+  }
+  return interceptedHandler(method, opened, outer)
+}
+
+/** What a policy of the caller's put together, and none of ours takes apart. */
+function unopened({ name }: ContractMethod): ViaductError {
+  return new ViaductError(
+    'UNIMPLEMENTED',
+    `${name}: its input came in an envelope that nobody opens here: give serve() the policies of client(), as batch()`,
+    { reason: 'ENVELOPE_UNKNOWN', fate: 'not-sent' },
+  )
 }
 
 function checkedHandler(method: ContractMethod, handler: Handler): Handler {

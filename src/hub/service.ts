@@ -17,6 +17,7 @@ import type {
 import type { HubCore, ServeLine } from './core.ts'
 import { everyone, type Filter, readFilter } from './everyone.ts'
 import { type MetricsReport, reportOf } from './metrics.ts'
+import { PeerKeys } from './peerKeys.ts'
 import type { Port } from './port.ts'
 import { TAP_METHOD, Tap } from './tap.ts'
 import { WATCH_CAPACITY, Watch, type WatchSource } from './watch.ts'
@@ -39,9 +40,11 @@ const ALERTS_METHOD = '$hub.alerts'
 /** The hub's own methods, `$hub.*`: an ordinary peer answers them, so every tool is an ordinary caller. */
 export class HubService {
   readonly #hub: HubCore
+  readonly #keys: PeerKeys
 
   constructor(hub: HubCore) {
     this.#hub = hub
+    this.#keys = new PeerKeys(hub)
   }
 
   #peer: PeerCore | undefined
@@ -85,6 +88,8 @@ export class HubService {
       },
       busy: (input, call) => this.#busy(input, this.#port(call)),
       report: (input, call) => this.#hub.reports.take(this.#port(call), input),
+      key: (input, call) => this.#keys.tell(this.#port(call), input),
+      keysOf: (input, call) => this.#keys.ask(this.#port(call), input),
     }
     this.extend(methods)
     const streams: Record<string, Handler> = {
