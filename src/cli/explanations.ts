@@ -572,6 +572,21 @@ const REASON_TEXTS: Record<string, Text> = {
     ['the program was started by hand'],
     ['let hub.supervise start it, or give join({ app, id }) and admit the id'],
   ],
+  INVALID_MESSAGE: [
+    'INVALID_ARGUMENT',
+    'A message for the router is not of its form; the path names the field.',
+    [
+      'a field is missing, of another type, or there is one too many',
+      'it holds something that cannot be sent, or is too large',
+    ],
+    ['compare it with the fields of IPCMessage', 'let the router fill in what it can fill in by itself'],
+  ],
+  NOT_OPEN: [
+    'FAILED_PRECONDITION',
+    'A function that works on the router opened last was called while none is open.',
+    ['it was called before the router was opened, or after it was closed'],
+    ['await IPCRouter.listen or IPCRouter.connect first', 'or pass the router'],
+  ],
   HUB_NOT_RUNNING: [
     'UNAVAILABLE',
     'No hub of this app runs here.',

@@ -8,6 +8,9 @@ import { type Found, findHub, runningHubs } from './findHub.ts'
 import { near } from './near.ts'
 import type { Output } from './output.ts'
 
+/** Whom a word of the command line names. */
+export type NamedTarget = Exclude<Target, { readonly any: true }>
+
 /** The id of the command line; the hub writes its key into the runtime folder when it starts. */
 const ID = 'cli'
 const DEFAULT_TIMEOUT_MS = 5000
@@ -43,12 +46,12 @@ export class Session {
     return listOf(await this.ask('who'), isPeerStatus)
   }
 
-  async describe(target?: Target): Promise<Description[]> {
+  async describe(target?: NamedTarget): Promise<Description[]> {
     return listOf(await this.ask('describe', target ?? {}), isDescription)
   }
 
   /** What to do about a target that is not there: peers and types of like names. Never fails. */
-  async adviceOnTarget(target: Target): Promise<string[]> {
+  async adviceOnTarget(target: NamedTarget): Promise<string[]> {
     const peers = await this.who().catch(() => [])
     const ids = peers.map(({ id }) => id)
     const types = [...new Set(peers.map(({ type }) => type))]
@@ -67,7 +70,7 @@ export class Session {
   }
 
   /** The same for a method that its target does not serve. */
-  async adviceOnMethod(target: Target, method: string): Promise<string[]> {
+  async adviceOnMethod(target: NamedTarget, method: string): Promise<string[]> {
     const described = await this.describe(target).catch(() => [])
     const names = described.flatMap(({ methods }) => methods.map(({ name }) => name))
     if (names.includes(method)) return []
@@ -153,14 +156,14 @@ async function inTime(joining: Promise<Peer>, ms: number, app: string): Promise<
 }
 
 /** `PEER` or `type:TYPE`. */
-export function targetOf(word: string): Target {
+export function targetOf(word: string): NamedTarget {
   if (!word.startsWith('type:')) return { id: word }
   const type = word.slice('type:'.length)
   if (type === '') throw new UsageError('type: needs a type behind it, as type:ai')
   return { type }
 }
 
-export function targetText(target: Target): string {
+export function targetText(target: NamedTarget): string {
   return 'id' in target ? target.id : `type:${target.type}`
 }
 

@@ -19,6 +19,7 @@ import type { PeerCore } from '../core/peer.ts'
 import { targetKey } from '../core/route.ts'
 import { serving } from '../core/serving.ts'
 import { ResumingSubscription } from '../core/subscription.ts'
+import type { MetricsReport } from '../hub/metrics.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { MAX_BUSY_MS } from '../wire/limits.ts'
 import { methodOf } from './byName.ts'
@@ -67,6 +68,7 @@ export class Peer extends LinkPeer<PeerCore> {
   #settleClosed: (reason: CloseReason) => void = () => {}
   readonly #resumes: boolean
   #finished = false
+  #numbered = 0
   readonly #onRefused = new Set<(topic: string) => void>()
   #resumed: (() => void)[] = []
   /** What policies count is told to a hub. */
@@ -112,6 +114,11 @@ export class Peer extends LinkPeer<PeerCore> {
   /** Whether there is a link now; a peer that joined by itself dials again when it was lost. */
   get isConnected(): boolean {
     return !this.core.isClosed
+  }
+
+  /** The next number for what this peer sends, from 1 on and over all its links: for formats that number their messages. */
+  nextNumber(): number {
+    return ++this.#numbered
   }
 
   /** Goes on over another link: what was served is served there, subscriptions are made again. */
@@ -190,6 +197,17 @@ export class Peer extends LinkPeer<PeerCore> {
   onRefused(listener: (topic: string) => void): () => void {
     this.#onRefused.add(listener)
     return () => this.#onRefused.delete(listener)
+  }
+
+  /** Reports to the hub what policies count that stand at a caller made by hand; those of a client are reported by itself. */
+  report(policies: readonly Interceptor[], name: string): void {
+    this.#reporter.add(policies, name)
+  }
+
+  /** What goes through the hub in the window that runs, or since the start while it counts none. For those who may ask `$hub.metrics`. */
+  async metrics(): Promise<MetricsReport> {
+    for await (const report of this.stream('$hub.metrics')) if (isReport(report)) return report
+    throw new ViaductError('INTERNAL', '$hub.metrics answered with something else')
   }
 
   protected override notePolicies(policies: readonly Interceptor[], contract: ContractOf): void {
@@ -384,4 +402,12 @@ class PresentCaller implements Caller {
     checkClosed(method, input)
     return this.#bound().notify(method, input)
   }
+
+  isIdempotent(method: Method): boolean {
+    return this.#bound().isIdempotent?.(method) ?? method.idempotent
+  }
+}
+
+function isReport(value: unknown): value is MetricsReport {
+  return typeof value === 'object' && value !== null && 'total' in value && 'methods' in value
 }

@@ -65,6 +65,7 @@ export class Announcements {
   }
 }
 
-function line({ name, fingerprint, kind }: Method): string[] {
+function line({ name, fingerprint, kind, idempotent }: Method): (string | boolean)[] {
+  if (idempotent) return [name, fingerprint, kind, true]
   return kind === 'call' ? [name, fingerprint] : [name, fingerprint, kind]
 }

@@ -12,8 +12,11 @@ export interface PeerInfo {
   readonly pid?: number
 }
 
-/** Whom a call goes to. Without a target: the far end of the link itself. */
-export type Target = { readonly id: string } | { readonly type: string }
+/**
+ * Whom a call goes to: a peer, the least loaded one of a type, or whoever serves the method and may be called there
+ * (peers of type `main` first, then the least loaded). Without a target: the far end of the link itself.
+ */
+export type Target = { readonly id: string } | { readonly type: string } | { readonly any: true }
 
 export interface CallOptions extends CallMarks {
   /**
@@ -135,6 +138,11 @@ export interface Caller {
   stream(method: Method, input: unknown, options?: CallOptions): ItemStream
   /** One way. False when the outbox is full and the message was not taken. */
   notify(method: Method, input: unknown): boolean
+  /**
+   * Whether a method may run twice: it says so itself, or whoever serves it has told. That is known once a call of it
+   * has reached the hub, so ask when a call has failed. Absent: the method alone says it.
+   */
+  isIdempotent?(method: Method): boolean
 }
 
 export interface Publisher {

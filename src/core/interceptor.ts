@@ -13,6 +13,8 @@ export interface OutgoingCall {
   readonly options: CallOptions
   /** Whom it goes to; undefined: the far end of the link. */
   readonly target: Target | undefined
+  /** {@link Caller.isIdempotent} of its method. Absent: the method alone says it. */
+  isIdempotent?(): boolean
 }
 
 /** A call on its way in, at the side that answers it. */
@@ -109,9 +111,11 @@ export function interceptedCaller(caller: Caller, interceptors: readonly Interce
 
 class InterceptedCaller implements Caller {
   readonly #next: Next
+  readonly #caller: Caller
   readonly target: Target | undefined
 
   constructor(caller: Caller, interceptors: readonly Interceptor[]) {
+    this.#caller = caller
     this.target = caller.target
     this.#next = compose(interceptors, (call) => {
       if (call.side !== 'caller') throw misplaced(call)
@@ -124,7 +128,13 @@ class InterceptedCaller implements Caller {
   }
 
   #send(method: Method, input: unknown, options: CallOptions, oneWay: boolean): Reply | PromiseLike<Reply> {
-    return this.#next({ side: 'caller', method, input, options, oneWay, target: this.target })
+    const { target } = this
+    const isIdempotent = (): boolean => this.isIdempotent(method)
+    return this.#next({ side: 'caller', method, input, options, oneWay, target, isIdempotent })
+  }
+
+  isIdempotent(method: Method): boolean {
+    return this.#caller.isIdempotent?.(method) ?? method.idempotent
   }
 
   async call(method: Method, input: unknown, options: CallOptions = {}): Promise<unknown> {

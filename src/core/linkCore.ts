@@ -186,6 +186,7 @@ export class LinkCore implements Caller, Server {
         call: (method, input, options) => this.calls.call(route, method, input, options),
         stream: (method, input, options) => this.calls.stream(route, method, input, options),
         notify: (method, input) => this.calls.notify(route, method, input),
+        isIdempotent: (method) => route.isIdempotent(method),
       }
       this.#callers.set(key, caller)
     }
@@ -195,6 +196,10 @@ export class LinkCore implements Caller, Server {
   /** Calls the far end itself and settles with its answer. */
   call(method: Method, input: unknown, options?: CallOptions): Promise<unknown> {
     return this.calls.call(this.#base, method, input, options)
+  }
+
+  isIdempotent(method: Method): boolean {
+    return this.#base.isIdempotent(method)
   }
 
   /** Opens a stream from the far end itself. */

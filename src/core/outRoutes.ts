@@ -69,10 +69,11 @@ export class OutRoutes {
     if (!body) this.#output.link.violation()
     if (!route || !body) return
     route.peer = peerInfo(body.peer) ?? route.peer
-    for (const [index, status, same, maxBytes] of routeLines(body.methods)) {
+    for (const [index, status, same, maxBytes, idempotent = false] of routeLines(body.methods)) {
       if (index >= route.methods.length) continue
       route.status[index] = status
       route.same[index] = same
+      route.idempotent[index] = idempotent
       if (route.isTopics) this.onTopic?.(route, index, maxBytes)
     }
   }

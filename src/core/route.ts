@@ -20,6 +20,8 @@ export class Route {
   readonly same: boolean[] = []
   /** Status by method index: 0 allowed, a reason's number, undefined until ROUTE has come. */
   readonly status: (number | undefined)[] = []
+  /** Whether all who serve it say that it may run twice, by method index; set by ROUTE. */
+  readonly idempotent: boolean[] = []
   /** The peer behind a route bound to one, as the hub says. */
   peer: PeerInfo | undefined
 
@@ -45,12 +47,17 @@ export class Route {
     return this.#others.get(otherKey(method)) ?? -1
   }
 
+  isIdempotent(method: Method): boolean {
+    return method.idempotent || this.idempotent[this.indexOf(method)] === true
+  }
+
   define(method: Method): number {
     const index = this.methods.length
     if (this.#indices.has(method.name)) this.#others.set(otherKey(method), index)
     else this.#indices.set(method.name, index)
     this.methods.push(method)
     this.same.push(false)
+    this.idempotent.push(false)
     this.status.push(undefined)
     return index
   }
@@ -64,7 +71,7 @@ function otherKey(method: Method): string {
  * @throws ViaductError INVALID_ARGUMENT / BAD_ID for what no peer can be called: a far end closes its link over it.
  */
 export function checkTarget(target: RouteTarget): void {
-  if (!target || 'topics' in target) return
+  if (!target || 'topics' in target || 'any' in target) return
   const [key, name]: [string, unknown] = 'id' in target ? ['id', target.id] : ['type', target.type]
   if (typeof name === 'string' && name.length <= MAX_TARGET) return
   throw new ViaductError('INVALID_ARGUMENT', `target.${key}: a text of at most ${MAX_TARGET} characters`, {
@@ -78,6 +85,7 @@ const MAX_TARGET = 64
 export function targetKey(target: RouteTarget): string {
   if (!target) return ''
   if ('topics' in target) return 'topics'
+  if ('any' in target) return 'any'
   if ('id' in target) return `id ${target.id}`
   return `type ${target.type}`
 }
@@ -85,6 +93,7 @@ export function targetKey(target: RouteTarget): string {
 export function describeTarget(target: RouteTarget): string {
   if (!target) return 'the far end'
   if ('topics' in target) return 'topics'
+  if ('any' in target) return 'any peer'
   if ('id' in target) return target.id
   return `any ${target.type}`
 }

@@ -22,15 +22,21 @@ export interface InRoute {
 
 /** One line of OPEN: index, name, fingerprint. */
 export type OpenLine = readonly [index: number, name: string, fingerprint: string]
-/** One line of ROUTE: index, status, same fingerprint, largest message. */
-export type RouteLine = readonly [index: number, status: number, same: boolean, maxBytes: number]
+/** One line of ROUTE: index, status, same fingerprint, largest message, and that it may run twice where that is so. */
+export type RouteLine = readonly [
+  index: number,
+  status: number,
+  same: boolean,
+  maxBytes: number,
+  idempotent?: boolean,
+]
 
 /** The status and sameness of a method as ROUTE tells it. */
 export function routeLine(index: number, method: InMethod, maxBytes: number): RouteLine {
   const { served } = method
   if (!served) return [index, REASONS.METHOD_NOT_FOUND.number, false, maxBytes]
   const same = method.fingerprint !== '' && served.method.fingerprint === method.fingerprint
-  return [index, 0, same, maxBytes]
+  return served.method.idempotent ? [index, 0, same, maxBytes, true] : [index, 0, same, maxBytes]
 }
 
 function isIndex(value: unknown): value is number {
@@ -64,9 +70,10 @@ export function routeLines(value: unknown): RouteLine[] {
   const lines: RouteLine[] = []
   for (const line of value) {
     if (!Array.isArray(line)) continue
-    const [index, status, same, maxBytes]: unknown[] = line
+    const [index, status, same, maxBytes, idempotent]: unknown[] = line
     if (isIndex(index) && typeof status === 'number') {
-      lines.push([index, status, same === true, typeof maxBytes === 'number' ? maxBytes : 0])
+      const most = typeof maxBytes === 'number' ? maxBytes : 0
+      lines.push([index, status, same === true, most, idempotent === true])
     }
   }
   return lines

@@ -26,7 +26,7 @@ import type { HangEvidence } from './evidence.ts'
 import type { HubControl } from './hubControl.ts'
 import { nodeCrypto } from './join.ts'
 import { launchHub } from './launch.ts'
-import { openRuntimeFolder, type RuntimeFolder } from './runtimeFolder.ts'
+import { openRuntimeFolder, type RuntimeFolder, type SocketName } from './runtimeFolder.ts'
 import { claimSocket, type SocketClaim } from './socketClaim.ts'
 import type {
   ChangeDetails,
@@ -55,6 +55,10 @@ export interface ListenOptions {
   readonly metrics?: MetricsOptions
   /** Stands in for the system's folder for temporary files. */
   readonly base?: string
+  /** The name of the socket in the runtime folder; whoever joins finds it by itself. Default `hub.sock`. */
+  readonly socket?: SocketName
+  /** Stacks travel with errors of this process's own peer. */
+  readonly debug?: boolean
   /** Told what an operator should know. Default: a line on stderr. */
   readonly log?: (text: string) => void
 }
@@ -229,7 +233,8 @@ export class EmbeddedHub implements HubControl {
   #closing: Promise<void> | undefined
 
   static async open(options: ListenOptions): Promise<EmbeddedHub> {
-    const folder = openRuntimeFolder(options.app, options.base === undefined ? {} : { base: options.base })
+    const { app, base, socket } = options
+    const folder = openRuntimeFolder(app, { socket, ...(base === undefined ? {} : { base }) })
     const claim = await claimSocket(folder)
     try {
       const hub = new EmbeddedHub(options, folder, claim)
@@ -276,10 +281,10 @@ export class EmbeddedHub implements HubControl {
   /** This process's own peer on the hub. It is there from the first look on: a hub alone in its process has none. */
   get peer(): Peer {
     if (!this.#peer) {
-      const { id = 'main', type = 'main' } = this.#options
+      const { id = 'main', type = 'main', debug = false } = this.#options
       this.core.operators.add(id)
       const zone = this.core.manifest.zone(id, type)
-      this.#peer = new Peer(this.core.local(id, type), { id, type, zone, session: '' })
+      this.#peer = new Peer(this.core.local(id, type, { debug }), { id, type, zone, session: '' })
     }
     return this.#peer
   }

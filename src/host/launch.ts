@@ -9,6 +9,7 @@ import type { HubStats, PeerStatus } from '../hub/answers.ts'
 import type { MetricsReport } from '../hub/metrics.ts'
 import { socketTransport } from '../transports/socket.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
+import { fieldOf } from '../wire/fieldOf.ts'
 import type { ChildChange, ListenOptions } from './hub.ts'
 import type { HubControl } from './hubControl.ts'
 import { joinOver } from './join.ts'
@@ -54,7 +55,7 @@ export async function launchHub(options: ListenOptions): Promise<{ peer: Peer; c
   }
   child.disconnect()
   child.unref()
-  const peer = await joinOver(socketTransport(socket), options.app)
+  const peer = await joinOver(socketTransport(socket), options.app, options.debug)
   await peer.ready()
   return { peer, control: new RemoteHub(peer, () => child.ref(), exited) }
 }
@@ -115,9 +116,8 @@ class RemoteHub implements HubControl {
     throw new ViaductError('INTERNAL', '$hub.stats answered with something else')
   }
 
-  async metrics(): Promise<MetricsReport> {
-    for await (const report of this.#peer.stream('$hub.metrics')) if (isReport(report)) return report
-    throw new ViaductError('INTERNAL', '$hub.metrics answered with something else')
+  metrics(): Promise<MetricsReport> {
+    return this.#peer.metrics()
   }
 
   onMetrics(listener: (report: MetricsReport) => void): () => void {
@@ -172,12 +172,10 @@ function isStats(value: unknown): value is HubStats {
   return typeof value === 'object' && value !== null && 'traffic' in value && 'peers' in value
 }
 
-function isReport(value: unknown): value is MetricsReport {
-  return typeof value === 'object' && value !== null && 'total' in value && 'methods' in value
-}
-
 function isWindow(value: unknown): value is MetricsReport {
-  return isReport(value) && value.kind === 'window'
+  return (
+    typeof value === 'object' && value !== null && 'total' in value && fieldOf(value, 'kind') === 'window'
+  )
 }
 
 function isAlertChange(value: unknown): value is AlertChange {

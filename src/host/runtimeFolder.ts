@@ -2,7 +2,7 @@
  * Where a hub and its peers meet on one machine: a folder that nobody else may enter. Whoever can open the
  * socket in it is the same user; so every part of the way there is checked before a byte is written or read.
  */
-import { lstatSync, mkdirSync, readFileSync, realpathSync, rmdirSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readFileSync, realpathSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, isAbsolute, join } from 'node:path'
 import { ViaductError } from '../wire/errors.ts'
@@ -12,7 +12,9 @@ import { errnoOf, messageOf, unless } from './errno.ts'
 const MAX_SOCKET_PATH_BYTES = 103
 
 const APP = /^[a-z0-9][a-z0-9_-]{0,63}$/
-const SOCKET = 'hub.sock'
+/** What a hub's socket may be called. A hub is one to a folder; its peers find it under any of these. */
+const SOCKETS = ['hub.sock', 'ipc-router.sock'] as const
+export type SocketName = (typeof SOCKETS)[number]
 /** Windows only: the file that holds the name of the pipe, which nobody can guess. */
 const PIPE = 'hub.pipe'
 const WINDOWS = process.platform === 'win32'
@@ -25,6 +27,8 @@ export interface RuntimeFolder {
   readonly path: string
   /** The folder of all our apps, made when missing. */
   readonly root: string
+  /** The name of the socket that is listened on; unset: whichever is there, `hub.sock` for a new one. */
+  readonly socket?: SocketName | undefined
 }
 
 export interface RuntimeFolderOptions {
@@ -32,6 +36,7 @@ export interface RuntimeFolderOptions {
   readonly base?: string
   /** Make what is missing (the hub's side, the default), or fail when it is (a peer's side). */
   readonly create?: boolean
+  readonly socket?: SocketName | undefined
 }
 
 /**
@@ -51,12 +56,13 @@ export function openRuntimeFolder(app: string, options: RuntimeFolderOptions = {
     )
   }
   const { root, shorten } = chooseRoot(options.base)
-  const folder = { app, root, path: join(root, app) }
-  const bytes = Buffer.byteLength(join(folder.path, SOCKET))
+  const folder = { app, root, path: join(root, app), socket: options.socket }
+  const socket = join(folder.path, options.socket ?? SOCKETS[0])
+  const bytes = Buffer.byteLength(socket)
   if (!WINDOWS && bytes > MAX_SOCKET_PATH_BYTES) {
     throw new ViaductError(
       'FAILED_PRECONDITION',
-      `the socket path ${join(folder.path, SOCKET)} has ${bytes} bytes and the system takes ` +
+      `the socket path ${socket} has ${bytes} bytes and the system takes ` +
         `${MAX_SOCKET_PATH_BYTES}: ${shorten}`,
       { reason: 'SOCKET_PATH_TOO_LONG' },
     )
@@ -102,10 +108,18 @@ export function makePrivate(path: string): boolean {
 
 /** What `listen` and `connect` take: the socket's path, or the pipe's name from its file. */
 export function hubAddress(folder: RuntimeFolder): string {
-  if (!WINDOWS) return join(folder.path, SOCKET)
+  if (!WINDOWS) {
+    const found = folder.socket ?? SOCKETS.find((name) => existsSync(join(folder.path, name)))
+    return join(folder.path, found ?? SOCKETS[0])
+  }
   const name = unless(['ENOENT'], () => readFileSync(pipeFile(folder), 'utf8').trim())
   if (!name) throw notRunning(folder)
   return name
+}
+
+/** Every path at which a hub of this folder may have listened. */
+export function socketPaths(folder: RuntimeFolder): string[] {
+  return WINDOWS ? [] : SOCKETS.map((name) => join(folder.path, name))
 }
 
 /** Where the pipe's name stands; the file is there on Windows only. */

@@ -29,6 +29,7 @@ import {
   pipeFile,
   type RuntimeFolder,
   removeIfEmpty,
+  socketPaths,
 } from './runtimeFolder.ts'
 
 const LOCK = 'hub.lock'
@@ -151,7 +152,7 @@ function newAddress(folder: RuntimeFolder): string {
 }
 
 function removeTraces(folder: RuntimeFolder): void {
-  if (process.platform !== 'win32') removeFile(hubAddress(folder))
+  for (const path of socketPaths(folder)) removeFile(path)
   removeFile(pipeFile(folder))
   rmSync(credentialsFolder(folder), { recursive: true, force: true })
 }
@@ -192,9 +193,9 @@ async function isAlive(folder: RuntimeFolder, holder: Holder): Promise<boolean> 
   }
 }
 
-/** Whether somebody accepts connections at the hub's address. */
+/** Whether somebody accepts connections at a hub's address, whatever its socket is called. */
 function answers(folder: RuntimeFolder): Promise<boolean> {
-  const address = unlessNotRunning(folder)
+  const address = unlessNotRunning({ ...folder, socket: undefined })
   if (address === undefined) return Promise.resolve(false)
   return new Promise((resolve) => {
     const socket = connect(address)

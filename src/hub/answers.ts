@@ -131,6 +131,8 @@ export interface Description {
     readonly fingerprint: string
     /** A stream is answered with items. */
     readonly kind: 'call' | 'stream'
+    /** It may run twice. */
+    readonly idempotent?: true
   }[]
 }
 

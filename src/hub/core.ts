@@ -75,7 +75,12 @@ export interface AcceptOptions {
 }
 
 /** One line of `$hub.serve`. */
-export type ServeLine = readonly [name: string, fingerprint: string, kind?: ServedMethod['kind']]
+export type ServeLine = readonly [
+  name: string,
+  fingerprint: string,
+  kind?: ServedMethod['kind'],
+  idempotent?: boolean,
+]
 
 /** Many links: admits peers, stamps who they are, switches frames between them. Never opens a body. */
 export class HubCore {
@@ -150,7 +155,7 @@ export class HubCore {
       this.alerts.listen((change) => options.log?.(alertLine(change)))
     }
     this.service = new HubService(this)
-    this.service.serveOn(this.local('hub', 'hub', SERVICE_LIMITS))
+    this.service.serveOn(this.local('hub', 'hub', { limits: SERVICE_LIMITS }))
   }
 
   subjectOf(port: Port): Subject {
@@ -181,7 +186,7 @@ export class HubCore {
   }
 
   /** A peer within this process, joined over memory. Its link is its proof. */
-  local(id: string, type: string, limits: PeerLimits = TRUSTED_LIMITS): PeerCore {
+  local(id: string, type: string, options: Pick<PeerOptions, 'limits' | 'debug'> = {}): PeerCore {
     const [ours, theirs] = this.#options.pair()
     const info = this.#infoFor({ id, type }, undefined)
     const port = this.#attach(ours, info, this.manifest.limits(id, type))
@@ -190,7 +195,8 @@ export class HubCore {
     this.#enter(port)
     return this.#options.makePeer(theirs, {
       clock: this.clock,
-      limits,
+      limits: TRUSTED_LIMITS,
+      ...options,
       hub: true,
       far: this.info,
     })
@@ -337,7 +343,8 @@ export class HubCore {
 
   /** What a peer says of its methods. */
   serve(port: Port, methods: readonly ServeLine[]): void {
-    for (const [name, fingerprint, kind] of methods) this.registry.serve(port, name, fingerprint, kind)
+    for (const [name, fingerprint, kind, idempotent] of methods)
+      this.registry.serve(port, name, fingerprint, kind, idempotent)
     this.#routes.refresh(port, new Set(methods.map(([name]) => name)))
     this.#waiting.retry()
     this.presence.served(

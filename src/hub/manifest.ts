@@ -147,8 +147,8 @@ export class Manifest {
     return rates
   }
 
-  /** Whether `subject` may call `method` on a target; `target` is an id, a type, or both. */
-  mayCall(subject: Subject, method: string, targets: readonly string[]): boolean {
+  /** Whether `subject` may call `method` on a target (its id, its type, or both), or on anyone at all. */
+  mayCall(subject: Subject, method: string, targets: readonly string[] | 'anyone'): boolean {
     if (method.startsWith('$hub.')) return this.#mayAskHub(subject, method)
     if (subject.zone === 'hub') return true
     if (this.open) return isFree(subject)
@@ -159,9 +159,10 @@ export class Manifest {
         typeof rule === 'string'
           ? matches(rule, method)
           : matches(rule.method, method) &&
-            targets.some((target) =>
-              typeof rule.to === 'string' ? rule.to === target : rule.to.includes(target),
-            ),
+            (targets === 'anyone' ||
+              targets.some((target) =>
+                typeof rule.to === 'string' ? rule.to === target : rule.to.includes(target),
+              )),
     )
   }
 

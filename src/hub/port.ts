@@ -4,6 +4,7 @@ import type { CloseReason, Link } from '../core/link.ts'
 import { type Entry, Fifo } from '../core/outbox.ts'
 import type { Rates } from '../core/rates.ts'
 import { HIGH_WATER_SHARE, HUB_QUEUE_BYTES, LOW_WATER_SHARE, MIN_WINDOW_BYTES } from '../wire/limits.ts'
+import type { ReasonName } from '../wire/reasons.ts'
 import type { Traffic } from './traffic.ts'
 
 /** One stream gets at most one part in so many of what its reader has left for windows. */
@@ -34,6 +35,8 @@ export interface Binding {
   told: number
   /** By method index: whether the peer serves it, and whether its fingerprint is the caller's. */
   readonly serves: boolean[]
+  /** On a route to anyone: whether it serves the method and may be called there; `serves` is of those that come first. */
+  readonly able: boolean[]
   readonly same: boolean[]
   readonly traffic: (Traffic | undefined)[]
 }
@@ -55,6 +58,8 @@ export interface HubRoute {
   readonly gathering: Gathering | undefined
   /** Whether the target is known to be on its way, so that a call may wait for it. */
   awaited(): boolean
+  /** What a call is told when nobody is behind it. */
+  readonly absent: ReasonName
   readonly target: string
 }
 

@@ -1,3 +1,4 @@
+import type { Target } from '../core/call.ts'
 import { MAX_METHODS } from '../wire/limits.ts'
 import type { Port } from './port.ts'
 
@@ -5,6 +6,8 @@ import type { Port } from './port.ts'
 export interface ServedMethod {
   readonly fingerprint: string
   readonly kind: 'call' | 'stream'
+  /** It may run twice. */
+  readonly idempotent?: true
 }
 
 /** Who is there, by id and by type, what each serves, and who is on the way. */
@@ -57,11 +60,17 @@ export class Registry {
     return this.#serves.get(port) ?? EMPTY
   }
 
-  serve(port: Port, method: string, fingerprint = '', kind: ServedMethod['kind'] = 'call'): void {
+  serve(
+    port: Port,
+    method: string,
+    fingerprint = '',
+    kind: ServedMethod['kind'] = 'call',
+    idempotent = false,
+  ): void {
     const methods = this.#serves.get(port)
     // More than can be called on any route are not kept.
     if (methods && (methods.size < MAX_METHODS || methods.has(method)))
-      methods.set(method, { fingerprint, kind })
+      methods.set(method, { fingerprint, kind, ...(idempotent ? { idempotent } : {}) })
   }
 
   withdraw(port: Port, method: string): void {
@@ -78,7 +87,8 @@ export class Registry {
     this.#awaited.delete(id)
   }
 
-  isAwaited(target: { readonly id: string } | { readonly type: string }): boolean {
+  isAwaited(target: Target): boolean {
+    if ('any' in target) return this.#awaited.size > 0
     if ('id' in target) return this.#awaited.has(target.id)
     for (const type of this.#awaited.values()) if (type === target.type) return true
     return false

@@ -1,4 +1,4 @@
-import type { CallContext, Handler, Target } from '../core/call.ts'
+import type { CallContext, Handler } from '../core/call.ts'
 import { untyped } from '../core/method.ts'
 import type { PeerCore } from '../core/peer.ts'
 import { ViaductError } from '../wire/errors.ts'
@@ -314,9 +314,9 @@ export class HubService {
   #serve(input: unknown, port: Port): void {
     const lines = listOf(input).flatMap((line): ServeLine[] => {
       if (!Array.isArray(line)) return []
-      const [name, fingerprint, kind]: unknown[] = line
+      const [name, fingerprint, kind, idempotent]: unknown[] = line
       return isName(name) && typeof fingerprint === 'string' && fingerprint.length <= 16
-        ? [[name, fingerprint, kind === 'stream' ? 'stream' : 'call']]
+        ? [[name, fingerprint, kind === 'stream' ? 'stream' : 'call', idempotent === true]]
         : []
     })
     const own = lines.filter(([name]) => !name.startsWith('$') || port.info.zone === 'hub')
@@ -363,7 +363,9 @@ function listOf(input: unknown): unknown[] {
   return Array.isArray(methods) ? methods : []
 }
 
-function routeQuestion(input: unknown): { target: Target | { readonly filter: Filter }; methods: string[] } {
+type Asked = { readonly id: string } | { readonly type: string } | { readonly filter: Filter }
+
+function routeQuestion(input: unknown): { target: Asked; methods: string[] } {
   const asked = typeof input === 'object' && input !== null && 'target' in input ? input.target : undefined
   const methods = listOf(input).filter(isName)
   if (typeof asked === 'object' && asked !== null) {

@@ -814,7 +814,8 @@ function statusOf(code: number, reason: number, payloadBytes: number): string {
 function nobody(route: HubRoute, method: number): ReasonName {
   const { bindings } = route
   // One that is starting has not said yet what it serves.
-  if (bindings.length === 0 || route.awaited()) return 'TARGET_UNAVAILABLE'
+  if (route.awaited()) return 'TARGET_UNAVAILABLE'
+  if (bindings.length === 0) return route.absent
   return bindings.some((binding) => binding.serves[method]) ? 'DRAINING' : 'METHOD_NOT_FOUND'
 }
 

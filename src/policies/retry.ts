@@ -2,11 +2,15 @@ import type { Clock } from '../core/clock.ts'
 import type { Interceptor, Next, OutgoingCall, Reply } from '../core/interceptor.ts'
 import { type Code, isViaductError, ViaductError } from '../wire/errors.ts'
 import { CALL_TIMEOUT_MS } from '../wire/limits.ts'
-import { callback, count, positive, readOptions, share, time } from './options.ts'
+import { callback, count, flag, positive, readOptions, share, time } from './options.ts'
 
 export interface RetryOptions {
   /** Further tries after the first; default 3. */
   readonly maxRetries?: number
+  /** Further tries of one call, where that is to be fewer. */
+  readonly retriesOf?: (call: OutgoingCall) => number
+  /** `timeoutMs` bounds each try by itself; default false: all of them together. */
+  readonly perTry?: boolean
   /** Longest wait before the first further try; default 100 ms. The wait is drawn from 0 … this: full jitter. */
   readonly initialDelayMs?: number
   /** Default 5,000 ms. */
@@ -43,22 +47,34 @@ export function isRetryable(error: unknown, idempotent: boolean): error is Viadu
 
 /**
  * Makes a call again that failed and may be made again: it never reached its handler, or its method is idempotent.
- * The call's `timeoutMs` and `totalTimeoutMs` bound all tries together; a wait that would pass them is not begun, and
- * the last error is thrown. What an error says in `retryAfterMs` is waited as well. Streams, calls with an upload
- * and one-way calls are left alone: what was read of an upload cannot be read again.
+ * The call's `timeoutMs` (unless `perTry` is set) and `totalTimeoutMs` bound all tries together; a wait that would pass
+ * them is not begun, and the last error is thrown. What an error says in `retryAfterMs` is waited as well. Streams, calls
+ * with an upload and one-way calls are left alone: what was read of an upload cannot be read again.
  */
 export function retry(options?: RetryOptions | true): Interceptor {
-  const { maxRetries, initialDelayMs, maxDelayMs, backoffMultiplier, budget, reserve, clock, random } =
-    readOptions('retry', options, {
-      maxRetries: count(3, 0),
-      initialDelayMs: positive(100, 0),
-      maxDelayMs: positive(5_000, 0),
-      backoffMultiplier: positive(2, 1),
-      budget: share(0.2),
-      reserve: count(10, 0),
-      clock: time(),
-      random: callback<() => number>(Math.random),
-    })
+  const {
+    maxRetries,
+    retriesOf,
+    perTry,
+    initialDelayMs,
+    maxDelayMs,
+    backoffMultiplier,
+    budget,
+    reserve,
+    clock,
+    random,
+  } = readOptions('retry', options, {
+    maxRetries: count(3, 0),
+    retriesOf: callback<(call: OutgoingCall) => number>(() => Number.POSITIVE_INFINITY),
+    perTry: flag(false),
+    initialDelayMs: positive(100, 0),
+    maxDelayMs: positive(5_000, 0),
+    backoffMultiplier: positive(2, 1),
+    budget: share(0.2),
+    reserve: count(10, 0),
+    clock: time(),
+    random: callback<() => number>(Math.random),
+  })
   const counts = { calls: 0, retries: 0, recovered: 0, exhausted: 0 }
   const window = { endsAt: 0, calls: 0, retries: 0 }
 
@@ -83,8 +99,9 @@ export function retry(options?: RetryOptions | true): Interceptor {
 
   async function tries(call: OutgoingCall, next: Next): Promise<Reply> {
     const { timeoutMs = CALL_TIMEOUT_MS, totalTimeoutMs = Number.POSITIVE_INFINITY, signal } = call.options
-    const deadline =
-      clock.now() + Math.min(timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs, totalTimeoutMs)
+    const most = Math.min(maxRetries, retriesOf(call))
+    const eachMs = timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs
+    const deadline = clock.now() + Math.min(perTry ? Number.POSITIVE_INFINITY : eachMs, totalTimeoutMs)
     let now = call
     for (let tried = 0; ; tried++) {
       try {
@@ -92,7 +109,8 @@ export function retry(options?: RetryOptions | true): Interceptor {
         if (tried > 0) counts.recovered++
         return reply
       } catch (error) {
-        if (tried >= maxRetries || signal?.aborted || !isRetryable(error, call.method.idempotent)) throw error
+        const idempotent = call.isIdempotent?.() ?? call.method.idempotent
+        if (tried >= most || signal?.aborted || !isRetryable(error, idempotent)) throw error
         const longest = Math.min(maxDelayMs, initialDelayMs * backoffMultiplier ** tried)
         // On top of what the far side asks for, lest all whom it told the same come at once.
         const delayMs = Math.max(0, error.retryAfterMs ?? 0) + random() * longest
@@ -102,7 +120,10 @@ export function retry(options?: RetryOptions | true): Interceptor {
         const leftMs = deadline - clock.now()
         if (leftMs <= 0) throw error
         if (leftMs !== Number.POSITIVE_INFINITY)
-          now = { ...call, options: { ...call.options, timeoutMs: leftMs } }
+          now = {
+            ...call,
+            options: { ...call.options, timeoutMs: Math.min(perTry ? eachMs : leftMs, leftMs) },
+          }
       }
     }
   }

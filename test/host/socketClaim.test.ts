@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { writeCredential } from '../../src/host/credentials.ts'
-import { openRuntimeFolder, type RuntimeFolder } from '../../src/host/runtimeFolder.ts'
+import { hubAddress, openRuntimeFolder, type RuntimeFolder } from '../../src/host/runtimeFolder.ts'
 import { claimSocket } from '../../src/host/socketClaim.ts'
 import { bundle, scratch } from './bundle.ts'
 import { Claimant } from './claimant.ts'
@@ -89,6 +89,32 @@ describe('the claim of a hub', () => {
     writeCredential(folder, 'cli')
     await new Promise((resolve) => server.close(resolve))
     claim.release()
+    expect(readdirSync(base)).toEqual([])
+  })
+
+  it('is one to a folder, whatever the socket is called, and clears what another has left', async () => {
+    const [own, other] = [open(), openRuntimeFolder('reader', { base, socket: 'ipc-router.sock' })]
+    const first = await claimSocket(own)
+    const server = createServer()
+    await new Promise<void>((resolve) => server.listen(first.address, resolve))
+    await expect(claimSocket(other)).rejects.toMatchObject(RUNNING)
+    // Its lock is gone, as a cleaner of old files may leave it; it is found by its socket.
+    rmSync(join(own.path, 'hub.lock'), { recursive: true })
+    await expect(claimSocket(other)).rejects.toMatchObject(RUNNING)
+    const stale = join(own.path, 'stale')
+    renameSync(join(own.path, 'hub.sock'), stale)
+    await new Promise((resolve) => server.close(resolve))
+    renameSync(stale, join(own.path, 'hub.sock'))
+    const second = await claimSocket(other)
+    expect(existsSync(join(own.path, 'hub.sock'))).toBe(false)
+    expect(second.address).toBe(join(own.path, 'ipc-router.sock'))
+    const next = createServer()
+    await new Promise<void>((resolve) => next.listen(second.address, resolve))
+    // Who joins gives no name.
+    expect(hubAddress(openRuntimeFolder('reader', { base, create: false }))).toBe(second.address)
+    await new Promise((resolve) => next.close(resolve))
+    second.release()
+    first.release()
     expect(readdirSync(base)).toEqual([])
   })
 

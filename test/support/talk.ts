@@ -328,6 +328,12 @@ export class TalkPlayer {
         const taken = to.notify(this.#method(step.method), valueFrom(step.input))
         return this.#note({ see: 'taken', taken })
       }
+      case 'ask': {
+        const target = targetOf(step.target)
+        const to = target ? peer.to(target) : peer
+        const value = to.isIdempotent?.(this.#method(step.method)) ?? false
+        return this.#note({ see: 'idempotent', idempotent: value })
+      }
       case 'publish':
         peer.publish(this.#method(step.method), valueFrom(step.input), {
           ...(typeof step.key === 'string' ? { key: step.key } : {}),
@@ -522,6 +528,7 @@ function errorOf(described: unknown): unknown {
 function targetOf(described: unknown): Target | undefined {
   if (!isObject(described)) return undefined
   if (typeof described.id === 'string') return { id: described.id }
+  if (described.any === true) return { any: true }
   return { type: textOf(described.type) }
 }
 
@@ -534,6 +541,7 @@ function methodOf(given: Json): Method {
   return {
     ...untyped(textOf(name), kind === 'stream' || kind === 'topic' ? kind : 'call', upload === true),
     fingerprint: typeof fingerprint === 'string' ? fingerprint : '',
+    idempotent: given.idempotent === true,
     overflow: overflow === 'block' || overflow === 'conflate' ? overflow : 'drop-oldest',
     ...(input ? { input } : {}),
     ...(output ? { output } : {}),

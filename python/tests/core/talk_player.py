@@ -388,6 +388,9 @@ class TalkPlayer:
         elif act == "progress":
             assert party is not None and isinstance(party.call, InCall)
             self._peer.progress(party.call, value_from(step["value"]))
+        elif act == "ask":
+            assert method is not None
+            self._see("idempotent", idempotent=self._peer.is_idempotent(method, step.get("target")))
         elif act == "notify":
             assert method is not None
             taken = self._peer.notify(method, value_from(step["input"]), target=step.get("target"))
@@ -479,6 +482,7 @@ def _method_from(described: Json) -> Method:
         described["name"],
         kind=described.get("kind", "call"),
         fingerprint=described.get("fingerprint", ""),
+        idempotent=described.get("idempotent", False),
         overflow=described.get("overflow", "drop-oldest"),
         input=dictionary_from(described.get("input")),
         output=dictionary_from(described.get("output")),

@@ -1,13 +1,12 @@
-import type { Target } from '../../core/call.ts'
 import { isViaductError } from '../../wire/errors.ts'
 import { callExit, Failure } from '../failure.ts'
 import type { Output } from '../output.ts'
-import { type Session, targetText } from '../session.ts'
+import { type NamedTarget, type Session, targetText } from '../session.ts'
 import { visibleLines } from '../text.ts'
 import { bytesOf, toJson } from '../values.ts'
 
 export interface CallOrder {
-  readonly target: Target
+  readonly target: NamedTarget
   readonly method: string
   readonly input: unknown
   /** The method is a stream: what it returns in the end is a note, not data. */
@@ -70,7 +69,12 @@ async function failureOf(
   })
 }
 
-async function advice(session: Session, target: Target, method: string, reason: string): Promise<string[]> {
+async function advice(
+  session: Session,
+  target: NamedTarget,
+  method: string,
+  reason: string,
+): Promise<string[]> {
   switch (reason) {
     case 'TARGET_UNAVAILABLE':
       return session.adviceOnTarget(target)

@@ -32,7 +32,7 @@ H = TypeVar("H", bound=Handler)
 class Peer(TopicPeer):
     """Belongs to the event loop that it was made on; nothing of it may be called from other threads.
 
-    Times are in seconds; ``timeout=None`` is no limit. A ``target`` is ``{"id": …}`` or ``{"type": …}``;
+    Times are in seconds; ``timeout=None`` is no limit. A ``target`` is ``{"id": …}``, ``{"type": …}`` or ``{"any": True}``;
     without one, calls go to the far end of the link, which for a peer of a hub is the hub. Every failure is
     a :class:`ViaductError`; its ``fate`` says whether the far handler may have run.
     """

@@ -46,7 +46,9 @@ class Announcer:
         self._caller.notify(self._hub, _WITHDRAW, {"methods": [method.name]})
 
 
-def _line(method: Method) -> list[str]:
-    """Name, fingerprint, and that it is a stream where it is one."""
-    line = [method.name, method.fingerprint]
+def _line(method: Method) -> list[object]:
+    """Name, fingerprint, and that it is a stream or may run twice where that is so."""
+    line: list[object] = [method.name, method.fingerprint]
+    if method.idempotent:
+        return [*line, method.kind, True]
     return [*line, "stream"] if method.kind == "stream" else line

@@ -47,8 +47,8 @@ class Connection(Endpoint):
     ) -> OutCall:
         """Makes a call; it ends with an Answered or Failed event.
 
-        ``target``: ``{"id": …}`` or ``{"type": …}``; without one the far end itself. ``timeout_ms`` 0: none.
-        ``stream``: takes items, of which ``window_bytes`` may be under way, into ``call.items``.
+        ``target``: ``{"id": …}``, ``{"type": …}``, ``{"any": True}``; without one the far end itself.
+        ``timeout_ms`` 0: none. ``stream``: takes items, of which ``window_bytes`` may be under way, into ``call.items``.
         ``upload``: items follow by :meth:`send_item`, then :meth:`finish_upload`.
         Callables in ``value`` are lent to the callee, which calls them by FunctionCalled events.
 
@@ -67,6 +67,10 @@ class Connection(Endpoint):
         )
         self._caller.begin(call)
         return call
+
+    def is_idempotent(self, method: Method, target: Target | None = None) -> bool:
+        """Whether it may run twice: it says so, or who serves it has told. Known once a call of it has failed."""
+        return self._out_routes.to(target).is_idempotent(method)
 
     def subscribe(
         self,

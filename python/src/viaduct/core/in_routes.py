@@ -21,7 +21,7 @@ _NAME_UNITS: Final = 256
 _FINGERPRINT_UNITS: Final = 16
 
 RouteLine = list[object]
-"""One line of ROUTE: index, status, same fingerprint, largest message."""
+"""One line of ROUTE: index, status, same fingerprint, largest message, and True where it may run twice."""
 
 
 @dataclass(slots=True)
@@ -97,7 +97,8 @@ class InRoutes:
         if served is None:
             return [index, REASONS["METHOD_NOT_FOUND"].number, False, self._message_bytes]
         same = method.fingerprint != "" and served.fingerprint == method.fingerprint
-        return [index, 0, same, self._message_bytes]
+        line: RouteLine = [index, 0, same, self._message_bytes]
+        return [*line, True] if served.idempotent else line
 
     def open(self, message: Message) -> None:
         """OPEN: a caller numbers methods on its route."""

@@ -25,6 +25,8 @@ class Method:
     fingerprint: str = ""
     """16 hexadecimal digits, or nothing where there is nothing to compare."""
     lane: Lane = "normal"
+    idempotent: bool = False
+    """Whether it may run twice: whoever calls it may then do so again after a timeout."""
     overflow: Overflow = "drop-oldest"
     """Of a topic: what happens when this subscriber's queue is full."""
     input: Dictionary | None = None

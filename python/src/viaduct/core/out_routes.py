@@ -89,10 +89,11 @@ class OutRoutes:
         for line in lines if isinstance(lines, list) else []:
             if not isinstance(line, list) or len(line) < 3:
                 continue
-            index, status, same, max_bytes, *_ = [*line, 0]
+            index, status, same, max_bytes, idempotent, *_ = [*line, 0, False]
             if type(index) is int and type(status) is int and 0 <= index < len(route.methods):
                 route.status[index] = status
                 route.same[index] = same is True
+                route.idempotent[index] = idempotent is True
                 if route.is_topics:
                     is_open = type(max_bytes) in (int, float) and max_bytes > 0
                     self._learned(route, index, status == 0 and is_open)

@@ -11,7 +11,7 @@ from .method import Method
 from .peer_info import PeerInfo
 
 Target = Mapping[str, object]
-"""What OPEN names as its target: ``{"id": …}``, ``{"type": …}`` or ``{"topics": True}``."""
+"""What OPEN names as its target: ``{"id": …}``, ``{"type": …}``, ``{"any": True}`` or ``{"topics": True}``."""
 
 TOPICS: Final[Target] = {"topics": True}
 
@@ -37,6 +37,8 @@ class Route:
         """Whether the server's fingerprint equals ours, by method index; set by ROUTE."""
         self.status: list[int | None] = []
         """By method index: 0 allowed, a reason's number, None until ROUTE has come."""
+        self.idempotent: list[bool] = []
+        """Whether all who serve it say that it may run twice, by method index; set by ROUTE."""
         self.published: list[Published | None] = []
         """By index of a topic, from its first event or ROUTE on."""
         self.peer: PeerInfo | None = None
@@ -55,14 +57,19 @@ class Route:
         self.methods.append(method)
         self.same.append(False)
         self.status.append(None)
+        self.idempotent.append(False)
         self.published.append(None)
         return index
+
+    def is_idempotent(self, method: Method) -> bool:
+        index = self.index_of(method)
+        return method.idempotent or (index is not None and self.idempotent[index])
 
     def describe(self, method: Method) -> str:
         """The method, and on whom, for messages of errors."""
         if self.target is None or self.is_topics:
             return method.name
-        who = self.target.get("id") or f"any {self.target.get('type')}"
+        who = self.target.get("id") or f"any {self.target.get('type', 'peer')}"
         return f"{method.name} on {who}"
 
 
@@ -75,11 +82,11 @@ def target_key(target: Target | None) -> tuple[str, object] | None:
         return None
     if len(target) == 1:
         [(key, value)] = target.items()
-        if key in ("id", "type") and isinstance(value, str) or key == "topics":
+        if key in ("id", "type") and isinstance(value, str) or key in ("any", "topics"):
             return key, value
     raise ViaductError(
         "INVALID_ARGUMENT",
-        'a target is {"id": "…"} or {"type": "…"}',
+        'a target is {"id": "…"}, {"type": "…"} or {"any": True}',
         reason="BAD_TARGET",
         fate="not-sent",
     )
