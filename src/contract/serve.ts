@@ -1,7 +1,7 @@
 import type { CallContext, Handler, Server, Serving } from '../core/call.ts'
 import { isAsyncIterable, isThenable } from '../core/guards.ts'
 import { ContextView, type Interceptor, interceptedHandler, type Next } from '../core/interceptor.ts'
-import { servingAll } from '../core/serving.ts'
+import { handleAll } from '../core/serving.ts'
 import { ViaductError } from '../wire/errors.ts'
 import {
   type CallableKeys,
@@ -63,16 +63,10 @@ export function serve(
   options: ServeOptions = {},
 ): Serving {
   const served = handlersOf(contract, handlers, options.partial ?? false)
-  const all: Serving[] = []
-  try {
-    for (const [method, handler] of served) {
-      all.push(server.handle(method, contractHandler(method, handler, options)))
-    }
-  } catch (error) {
-    for (const one of all) one()
-    throw error
-  }
-  return servingAll(all)
+  return handleAll(
+    server,
+    [...served].map(([method, run]) => [method, contractHandler(method, run, options)]),
+  )
 }
 
 type Run = (input: unknown, call: HandlerCall) => unknown

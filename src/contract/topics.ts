@@ -3,11 +3,17 @@ import type { Method } from '../core/method.ts'
 import { isNameOrPattern } from '../core/pattern.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
 import type { ContractOf, TopicEntry } from './contract.ts'
-import type { Definition } from './definition.ts'
-import { checked, type Place } from './schema.ts'
+import { ContractMethod, type Definition } from './definition.ts'
+import { checked, type Place, unchecked } from './schema.ts'
 
 /** A topic of a contract, as `pages.opened`. */
 export type Topic<Sent = unknown, Received = Sent> = TopicEntry<Sent, Received> & Method
+
+/** A topic of no contract: its name is known, and nothing says what its data should be. */
+export function topicNamed(name: string): Topic
+export function topicNamed(name: string): ContractMethod {
+  return new ContractMethod(name, { kind: 'topic', data: unchecked() })
+}
 
 export interface SubscribeOptions extends SubscriptionOptions {
   /** Check each event's data. Default true: who may publish is not always trusted. */

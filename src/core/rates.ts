@@ -37,7 +37,16 @@ export class Rates {
 
   /** Calls a second of a method; `Infinity` when it is not limited. */
   of(method: string): number {
-    return this.#limits.find(([rule]) => matches(rule, method))?.[1] ?? this.#other
+    return this.#ruleOf(method)?.[1] ?? this.#other
+  }
+
+  /** Whether a limit names the method, or a pattern that it fits. */
+  names(method: string): boolean {
+    return this.#ruleOf(method) !== undefined
+  }
+
+  #ruleOf(method: string) {
+    return this.#limits.find(([rule]) => matches(rule, method))
   }
 
   /**

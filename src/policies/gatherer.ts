@@ -14,6 +14,8 @@ export interface GatherOptions {
   readonly maxSize: number
   readonly maxDelayMs: number
   readonly clock: Clock
+  /** Also a lone one waits for others, `maxDelayMs` at most. Default false. */
+  readonly patient?: boolean
 }
 
 /**
@@ -37,22 +39,23 @@ export class Gatherer<In, Out> {
   add(input: In): Promise<Out> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ input, resolve, reject })
-      const { clock, maxDelayMs, maxSize } = this.#options
-      if (this.#underWay === 0 || this.#waiting.length >= maxSize) this.#flush()
-      else this.#cancelDelay ??= clock.after(maxDelayMs, () => this.#flush())
+      const { clock, maxDelayMs, maxSize, patient } = this.#options
+      if ((this.#underWay === 0 && !patient) || this.#waiting.length >= maxSize) void this.flush()
+      else this.#cancelDelay ??= clock.after(maxDelayMs, () => void this.flush())
     })
   }
 
-  #flush(): void {
+  /** Runs what waits now; settles when it has come back, and never rejects. */
+  flush(): Promise<void> {
     this.#cancelDelay?.()
     this.#cancelDelay = undefined
     const gathered = this.#waiting
-    if (gathered.length === 0) return
+    if (gathered.length === 0) return Promise.resolve()
     this.#waiting = []
     this.#underWay++
     this.runs++
     this.gathered += gathered.length
-    void this.#settle(gathered)
+    return this.#settle(gathered)
   }
 
   async #settle(gathered: readonly Waiting<In, Out>[]): Promise<void> {
@@ -72,7 +75,7 @@ export class Gatherer<In, Out> {
       for (const { reject } of gathered) reject(error)
     } finally {
       this.#underWay--
-      if (this.#underWay === 0) this.#flush()
+      if (this.#underWay === 0 && !this.#options.patient) void this.flush()
     }
   }
 }

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { Call, Interceptor, Next } from '../core/interceptor.ts'
+import { Ring } from '../core/ring.ts'
 import { targetKey } from '../core/route.ts'
 import { isViaductError } from '../wire/errors.ts'
 import { count, flag, given, readOptions } from './options.ts'
@@ -56,13 +57,10 @@ export function log(options?: LogOptions | true): Log {
     wallClock: given<() => number>(Date.now, 'a function'),
   })
   const shown = redactor(redact)
-  /** A ring: the next entry replaces the oldest. */
-  const ring: LogEntry[] = []
-  let at = 0
+  const ring = new Ring<LogEntry>(maxEntries)
 
   function add(entry: LogEntry): void {
-    ring[at] = entry
-    at = (at + 1) % maxEntries
+    ring.add(entry)
     try {
       write?.(entry)
     } catch {
@@ -105,10 +103,7 @@ export function log(options?: LogOptions | true): Log {
   }
   return Object.assign(policy, {
     policy: 'log' as const,
-    entries: () => [...ring.slice(at), ...ring.slice(0, at)],
-    clear: () => {
-      ring.length = 0
-      at = 0
-    },
+    entries: () => ring.all(),
+    clear: () => ring.clear(),
   })
 }

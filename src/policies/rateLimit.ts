@@ -40,7 +40,8 @@ export function rateLimit(options: RateLimitOptions): Interceptor {
   return Object.assign(policy, { policy: 'rateLimit', stats: () => ({ refused }) })
 }
 
-function checkLimits(policy: string, limits: object): void {
+/** @throws ViaductError INVALID_ARGUMENT / BAD_OPTION */
+export function checkLimits(policy: string, limits: object): void {
   for (const [name, perSecond] of Object.entries(limits)) {
     const path = `limits.${name}`
     if (!isNameOrPattern(name)) throw badOption(policy, path, 'give a method, or a pattern as "pages.*"')
