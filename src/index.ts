@@ -56,8 +56,8 @@ export {
   type Reply,
   type ValueReply,
 } from './core/interceptor.ts'
+export { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from './core/linkCore.ts'
 export type { Lane, Method, Overflow } from './core/method.ts'
-export { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from './core/peer.ts'
 export type { Callback, KeepOptions } from './core/references.ts'
 export type { Transport, TransportEvents } from './core/transport.ts'
 export { type DiskStoreOptions, diskStore, type MemoryStoreOptions, memoryStore } from './host/cacheStores.ts'

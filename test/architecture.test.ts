@@ -11,10 +11,20 @@ const LAYERS: readonly (readonly string[])[] = [
   ['hub', 'contract', 'policies', 'codecs'],
   ['transports', 'host', 'mailbox', 'observe'],
   ['faces', 'inspector', 'cli', 'testing'],
-  ['index.ts', 'browser.ts'],
+  ['index.ts', 'browser.ts', 'browserCallbacks.ts', 'browserHub.ts'],
 ]
-const PURE = new Set(['wire', 'core', 'hub', 'contract', 'policies', 'codecs', 'browser.ts'])
-const PURE_FILES = new Set(['transports/memory.ts', 'transports/port.ts'])
+const PURE = new Set([
+  'wire',
+  'core',
+  'hub',
+  'contract',
+  'policies',
+  'codecs',
+  'browser.ts',
+  'browserCallbacks.ts',
+  'browserHub.ts',
+])
+const PURE_FILES = new Set(['memory', 'port', 'direct', 'links'].map((name) => `transports/${name}.ts`))
 
 const files = readdirSync(root, { recursive: true })
   .map(String)

@@ -1,6 +1,7 @@
 import type { CallContext, CallOptions, ItemStream } from '../core/call.ts'
 import type { Lane, Method, Overflow } from '../core/method.ts'
 import { type Code, ViaductError } from '../wire/errors.ts'
+import { isObject } from '../wire/guards.ts'
 import { isReasonName } from '../wire/reasons.ts'
 import { ContractMethod, type Definition } from './definition.ts'
 import { type InputOf, isSchema, type NoSchema, type OutputOf, type StandardSchema } from './schema.ts'
@@ -324,7 +325,7 @@ function isReserved(key: string): boolean {
 
 /** Whether it is an entry, for those who have no compiler to ask. */
 function isEntry(value: unknown): value is Entry {
-  return typeof value === 'object' && value !== null && '~definition' in value
+  return isObject(value) && '~definition' in value
 }
 
 function entry(kind: Definition['kind'], options: object, allowed: readonly string[]): Entry {

@@ -4,6 +4,7 @@ import { named } from '../core/named.ts'
 import { BodyEncoder } from '../wire/body.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
 import { fieldOf } from '../wire/fieldOf.ts'
+import { isObject } from '../wire/guards.ts'
 import { linkError } from '../wire/reasons.ts'
 
 /** Whom a broadcast or a call to all is for. What is left out does not narrow it. */
@@ -209,19 +210,13 @@ function rowsOf(answer: unknown, key: 'peers' | 'denied'): PeerIdentity[] {
 }
 
 function isIdentity(row: unknown): row is PeerIdentity {
-  return (
-    typeof row === 'object' &&
-    row !== null &&
-    ['id', 'type', 'session'].every((key) => typeof Reflect.get(row, key) === 'string')
-  )
+  return isObject(row) && ['id', 'type', 'session'].every((key) => typeof Reflect.get(row, key) === 'string')
 }
 
 function isDenied(answer: unknown): boolean {
-  if (typeof answer !== 'object' || answer === null || !('methods' in answer)) return false
+  if (!isObject(answer) || !('methods' in answer)) return false
   const [first]: unknown[] = Array.isArray(answer.methods) ? answer.methods : []
-  return (
-    typeof first === 'object' && first !== null && 'status' in first && first.status === 'PERMISSION_DENIED'
-  )
+  return isObject(first) && 'status' in first && first.status === 'PERMISSION_DENIED'
 }
 
 function denial(method: Method, target: string): ViaductError {

@@ -3,6 +3,8 @@
  * whether two sides mean the same method; they prove nothing.
  */
 
+import { isObject } from '../wire/guards.ts'
+
 /** A JSON tree as `JSON.parse` gives it. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
@@ -38,7 +40,7 @@ export function fingerprint(shape: MethodShape): string {
  * in their order; numbers and strings as `JSON.stringify` writes them.
  */
 export function canonicalJson(value: Json): string {
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  if (!isObject(value)) return JSON.stringify(value)
   if (isArray(value)) return `[${value.map(canonicalJson).join()}]`
   const members = Object.keys(value).sort()
   return `{${members.map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key] ?? null)}`).join()}}`

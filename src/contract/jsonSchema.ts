@@ -1,3 +1,4 @@
+import { isObject } from '../wire/guards.ts'
 import type { Json } from './fingerprint.ts'
 import type { StandardSchema } from './schema.ts'
 
@@ -16,9 +17,9 @@ export function jsonSchemaOf(schema: StandardSchema | undefined, side: 'input' |
   if (schema === undefined) return null
   try {
     const standard: unknown = schema['~standard']
-    if (typeof standard !== 'object' || standard === null || !('jsonSchema' in standard)) return null
+    if (!isObject(standard) || !('jsonSchema' in standard)) return null
     const converter: unknown = standard.jsonSchema
-    if (typeof converter !== 'object' || converter === null || !(side in converter)) return null
+    if (!isObject(converter) || !(side in converter)) return null
     const convert: unknown = Reflect.get(converter, side)
     if (typeof convert !== 'function') return null
     // Zod gives up on the whole object for one Date or bigint unless told to leave that place open.
@@ -35,7 +36,7 @@ export function jsonSchemaOf(schema: StandardSchema | undefined, side: 'input' |
 }
 
 function ordered(value: Json): Json {
-  if (typeof value !== 'object' || value === null) return value
+  if (!isObject(value)) return value
   if (isList(value)) return value.map(ordered)
   const copy: { [key: string]: Json } = Object.create(null)
   const names = Object.keys(value).sort()
@@ -47,7 +48,7 @@ function ordered(value: Json): Json {
 
 /** The members with the required ones first, in the order that `required` gives. */
 function arranged(members: Json, required: readonly Json[]): Json {
-  if (typeof members !== 'object' || members === null || isList(members)) return members
+  if (!isObject(members) || isList(members)) return members
   const copy: { [key: string]: Json } = Object.create(null)
   for (const name of [...required, ...Object.keys(members)]) {
     if (typeof name === 'string' && Object.hasOwn(members, name)) copy[name] = members[name] ?? null

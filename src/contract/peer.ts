@@ -5,7 +5,6 @@ import type {
   ItemStream,
   PeerInfo,
   Publisher,
-  Server,
   Serving,
   Subscription,
   SubscriptionOptions,
@@ -13,14 +12,15 @@ import type {
   TopicEvent,
 } from '../core/call.ts'
 import type { CloseReason } from '../core/link.ts'
+import { NOBODY } from '../core/linkCore.ts'
 import { type Method, untyped } from '../core/method.ts'
-import { NOBODY, type PeerCore } from '../core/peer.ts'
+import type { PeerCore } from '../core/peer.ts'
 import { targetKey } from '../core/route.ts'
 import { serving } from '../core/serving.ts'
 import { ResumingSubscription } from '../core/subscription.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { MAX_BUSY_MS } from '../wire/limits.ts'
-import { type Client, type ClientOptions, client } from './client.ts'
+import { methodOf } from './byName.ts'
 import type { ContractOf } from './contract.ts'
 import {
   type Answer,
@@ -34,7 +34,7 @@ import {
   callAll,
   type PeerSelection,
 } from './fanOut.ts'
-import { type Handlers, type ServeOptions, serve } from './serve.ts'
+import { LinkPeer } from './linkPeer.ts'
 import {
   type ContractEvent,
   type ContractSubscription,
@@ -51,11 +51,10 @@ const READY = untyped('$hub.ready')
 const BUSY = untyped('$hub.busy')
 
 /**
- * One end of a link, with contracts: calls and answers, streams, publishes and subscribes. Both ends are of
- * this class. Contracts are optional: `call`, `stream`, `notify` and `handle` take a method's name as well.
+ * One end of a link whose far end may be a hub: what any end does, and topics, calls to all, and who is there. Over a
+ * link that comes back it goes on.
  */
-export class Peer implements Server {
-  #core: PeerCore
+export class Peer extends LinkPeer<PeerCore> {
   #info: PeerInfo
   readonly #callers = new Map<string, Caller>()
   /** What is served, so that it can be served again over another link. */
@@ -70,25 +69,20 @@ export class Peer implements Server {
 
   /** @param resumes somebody brings another link when this one is lost: see {@link resume}. */
   constructor(core: PeerCore, info: PeerInfo = NOBODY, resumes = false) {
-    this.#core = core
-    this.#adopt(core)
+    super(core)
+    this.#listen(core)
     this.#info = info
     this.#resumes = resumes
     this.#publisher = {
-      publish: (topic, data, options) => this.#core.publish(topic, data, options),
-      subscribe: (topic, options) => this.#resuming(options, (now) => this.#core.subscribe(topic, now)),
+      publish: (topic, data, options) => this.core.publish(topic, data, options),
+      subscribe: (topic, options) => this.#resuming(options, (now) => this.core.subscribe(topic, now)),
       subscribeAll: (pattern, options) =>
-        this.#resuming(options, (now) => this.#core.subscribeAll(pattern, now)),
+        this.#resuming(options, (now) => this.core.subscribeAll(pattern, now)),
     }
     this.#closed = new Promise((resolve) => {
       this.#settleClosed = resolve
     })
     if (!resumes) void core.closed.then((reason) => this.finish(reason))
-  }
-
-  /** The end of the present link, for transports, tools and tests. */
-  get core(): PeerCore {
-    return this.#core
   }
 
   /** Who this is, as the hub says; of a peer without a hub, nobody. */
@@ -101,22 +95,23 @@ export class Peer implements Server {
   }
 
   /** Settles with the reason when the link has ended for good; never rejects. */
-  get closed(): Promise<CloseReason> {
+  override get closed(): Promise<CloseReason> {
     return this.#closed
   }
 
-  get isClosed(): boolean {
+  override get isClosed(): boolean {
     return this.#finished
   }
 
   /** Whether there is a link now; a peer that joined by itself dials again when it was lost. */
   get isConnected(): boolean {
-    return !this.#core.isClosed
+    return !this.core.isClosed
   }
 
   /** Goes on over another link: what was served is served there, subscriptions are made again. */
   resume(core: PeerCore, info: PeerInfo): void {
-    this.#adopt(core)
+    this.adopt(core)
+    this.#listen(core)
     this.#info = info
     for (const [method, served] of this.#served) served.serving = core.handle(method, served.handler)
     for (const resumed of this.#resumed.splice(0)) resumed()
@@ -147,8 +142,8 @@ export class Peer implements Server {
 
   /** Settles when there is a link; false when there will be none. */
   async #again(): Promise<boolean> {
-    if (!this.#resumes) return !this.#core.isClosed
-    if (this.#core.isClosed && !this.#finished) {
+    if (!this.#resumes) return !this.core.isClosed
+    if (this.core.isClosed && !this.#finished) {
       await new Promise<void>((resolve) => this.#resumed.push(resolve))
     }
     return !this.#finished
@@ -160,14 +155,13 @@ export class Peer implements Server {
    */
   watch(options?: WatchOptions): PeerWatch {
     return watchHub(
-      () => this.#core.stream(WATCH, undefined),
+      () => this.core.stream(WATCH, undefined),
       () => this.#again(),
       options,
     )
   }
 
-  #adopt(core: PeerCore): void {
-    this.#core = core
+  #listen(core: PeerCore): void {
     core.onRefused = (topic) => {
       for (const listener of this.#onRefused) listener(topic)
     }
@@ -180,26 +174,6 @@ export class Peer implements Server {
   onRefused(listener: (topic: string) => void): () => void {
     this.#onRefused.add(listener)
     return () => this.#onRefused.delete(listener)
-  }
-
-  /** A contract's methods as functions, towards a target; without one, towards the far end of the link. */
-  client<E>(contract: ContractOf<E>, target?: Target, options?: ClientOptions): Client<E> {
-    return client(this.to(target), contract, options)
-  }
-
-  /** Serves a contract until it is withdrawn; see {@link Serving}. */
-  serve<E>(
-    contract: ContractOf<E>,
-    handlers: Handlers<E>,
-    options?: ServeOptions & { readonly partial?: false },
-  ): Serving
-  serve<E>(
-    contract: ContractOf<E>,
-    handlers: Partial<Handlers<E>>,
-    options: ServeOptions & { readonly partial: true },
-  ): Serving
-  serve<E>(contract: ContractOf<E>, handlers: Partial<Handlers<E>>, options: ServeOptions = {}): Serving {
-    return serve(this, contract, handlers, { ...options, partial: true })
   }
 
   /** Publishes an event. False when the outbox is full and the event was not taken; see {@link drained}. */
@@ -232,43 +206,20 @@ export class Peer implements Server {
   }
 
   /** Who makes calls towards a target; without one, towards the far end of the link. */
-  to(target?: Target): Caller {
+  override to(target?: Target): Caller {
     const key = targetKey(target)
     let caller = this.#callers.get(key)
     if (!caller) {
-      caller = new PresentCaller(() => this.#core, target)
+      caller = new PresentCaller(() => this.core, target)
       this.#callers.set(key, caller)
     }
     return caller
   }
 
-  /** Calls a method by name. */
-  call(
-    method: string | Method,
-    input?: unknown,
-    options: CallOptions & { readonly target?: Target } = {},
-  ): Promise<unknown> {
-    return this.to(options.target).call(named(method, 'call'), input, options)
-  }
-
-  /** Opens a stream by name. */
-  stream(
-    method: string | Method,
-    input?: unknown,
-    options: CallOptions & { readonly target?: Target } = {},
-  ): ItemStream {
-    return this.to(options.target).stream(named(method, 'stream'), input, options)
-  }
-
-  /** Sends one way by name. False when the outbox is full and the message was not taken. */
-  notify(method: string | Method, input?: unknown, target?: Target): boolean {
-    return this.to(target).notify(named(method, 'call'), input)
-  }
-
   /** Serves one method by name until it is withdrawn; see {@link Serving}. */
-  handle(method: string | Method, handler: Handler): Serving {
-    const known = named(method, 'call')
-    const served = { handler, serving: this.#core.handle(known, handler) }
+  override handle(method: string | Method, handler: Handler): Serving {
+    const known = methodOf(method, 'call')
+    const served = { handler, serving: this.core.handle(known, handler) }
     this.#served.set(known, served)
     return serving((graceMs) => {
       // Also while there is no link: the next one does not serve it again.
@@ -303,7 +254,7 @@ export class Peer implements Server {
     filter: PeerSelection = {},
     options: CallAllOptions = {},
   ): Promise<Answer<unknown>[]> {
-    return callAll(this, named(method, 'call'), input, filter, options)
+    return callAll(this, methodOf(method, 'call'), input, filter, options)
   }
 
   /**
@@ -329,20 +280,13 @@ export class Peer implements Server {
     filter: PeerSelection = {},
     options: BroadcastOptions = {},
   ): Promise<BroadcastResult> {
-    return broadcast(this, named(method, 'call'), input, filter, options)
-  }
-
-  /** Makes several calls whose frames leave in one write; each settles by itself. */
-  batch<T extends readonly PromiseLike<unknown>[]>(
-    make: () => [...T],
-  ): Promise<{ [K in keyof T]: PromiseSettledResult<Awaited<T[K]>> }> {
-    return this.#core.batch(make)
+    return broadcast(this, methodOf(method, 'call'), input, filter, options)
   }
 
   /** Tells the hub that this peer takes work now. `join()` does so by itself unless told not to. */
   ready(): Promise<void> {
-    this.#core.announce()
-    return this.#core.call(READY, undefined).then(() => {})
+    this.core.announce()
+    return this.core.call(READY, undefined).then(() => {})
   }
 
   /**
@@ -364,28 +308,13 @@ export class Peer implements Server {
       )
       return Promise.reject(error)
     }
-    return this.#core.call(BUSY, { forMs }).then(() => {})
+    return this.core.call(BUSY, { forMs }).then(() => {})
   }
 
-  /** Milliseconds of a round trip to the far end of the link. */
-  ping(): Promise<number> {
-    return this.#core.ping()
-  }
-
-  /** Settles when the outbox takes more; at once unless it is full. */
-  drained(): Promise<void> {
-    return this.#core.drained()
-  }
-
-  /** Goes away in good order: takes no new calls, finishes those that run, then closes. */
-  drain(graceMs?: number): Promise<void> {
-    return this.#core.drain(graceMs)
-  }
-
-  /** Ends the link now; open calls fail with LINK_LOST. */
-  close(reason: CloseReason = 'GOING_AWAY'): void {
-    this.#core.close(reason)
-    this.finish(reason)
+  /** Ends the link now, and for good; open calls fail with LINK_LOST. */
+  override close(reason?: CloseReason): void {
+    super.close(reason)
+    this.finish(reason ?? 'GOING_AWAY')
   }
 }
 
@@ -421,19 +350,3 @@ class PresentCaller implements Caller {
     return this.#bound().notify(method, input)
   }
 }
-
-function named(method: string | Method, kind: Method['kind']): Method {
-  if (typeof method !== 'string') return method
-  const key = `${kind} ${method}`
-  let known = byName.get(key)
-  if (!known) {
-    if (byName.size >= MAX_NAMES) byName.clear()
-    known = untyped(method, kind)
-    byName.set(key, known)
-  }
-  return known
-}
-
-/** Methods made from names, so that one name is one method on its route. */
-const byName = new Map<string, Method>()
-const MAX_NAMES = 4096

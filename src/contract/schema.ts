@@ -1,5 +1,6 @@
 import { isThenable } from '../core/guards.ts'
 import { type Code, type Fate, ViaductError } from '../wire/errors.ts'
+import { isObject } from '../wire/guards.ts'
 
 /**
  * What the contract layer asks of a schema: the shape of Standard Schema v1, so that any library which
@@ -61,12 +62,7 @@ export function isSchema(value: unknown): value is StandardSchema {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false
   if (!('~standard' in value)) return false
   const standard = value['~standard']
-  return (
-    typeof standard === 'object' &&
-    standard !== null &&
-    'validate' in standard &&
-    typeof standard.validate === 'function'
-  )
+  return isObject(standard) && 'validate' in standard && typeof standard.validate === 'function'
 }
 
 /**
@@ -102,7 +98,7 @@ export function checked<T>(
 
 /** The value in a schema's result, or the error that its issues stand for. */
 function accepted(result: unknown, place: Place, index: number | undefined): unknown {
-  if (typeof result === 'object' && result !== null) {
+  if (isObject(result)) {
     const issues = 'issues' in result ? result.issues : undefined
     if (Array.isArray(issues)) throw refusal(issues, place, index)
     if (!issues && 'value' in result) return result.value
@@ -113,7 +109,7 @@ function accepted(result: unknown, place: Place, index: number | undefined): unk
 /** The error that a schema's issues stand for. */
 export function refusal(issues: readonly unknown[], place: Place, index: number | undefined): ViaductError {
   const first: unknown = issues[0]
-  const issue = typeof first === 'object' && first !== null ? first : {}
+  const issue = isObject(first) ? first : {}
   const message = 'message' in issue ? String(issue.message) : 'does not fit the schema'
   const path = clip(rootOf(place, index) + pathOf('path' in issue ? issue.path : undefined), PATH_CHARACTERS)
   const others = issues.length > 1 ? ` (and ${issues.length - 1} more)` : ''
@@ -139,8 +135,7 @@ function pathOf(path: unknown): string {
   if (!Array.isArray(path)) return ''
   let text = ''
   for (const segment of path) {
-    const key: unknown =
-      typeof segment === 'object' && segment !== null && 'key' in segment ? segment.key : segment
+    const key: unknown = isObject(segment) && 'key' in segment ? segment.key : segment
     if (typeof key === 'number') text += `[${key}]`
     else if (typeof key === 'string')
       text += /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`

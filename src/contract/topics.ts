@@ -1,18 +1,19 @@
 import type { EventInfo, Publisher, Subscription, SubscriptionOptions, TopicEvent } from '../core/call.ts'
-import type { Method } from '../core/method.ts'
+import { type Method, untyped } from '../core/method.ts'
 import { isNameOrPattern } from '../core/pattern.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
 import type { ContractOf, TopicEntry } from './contract.ts'
-import { ContractMethod, type Definition } from './definition.ts'
+import type { Definition } from './definition.ts'
 import { checked, type Place, unchecked } from './schema.ts'
 
 /** A topic of a contract, as `pages.opened`. */
 export type Topic<Sent = unknown, Received = Sent> = TopicEntry<Sent, Received> & Method
 
+const NAMED: Definition = { kind: 'topic', data: unchecked() }
+
 /** A topic of no contract: its name is known, and nothing says what its data should be. */
-export function topicNamed(name: string): Topic
-export function topicNamed(name: string): ContractMethod {
-  return new ContractMethod(name, { kind: 'topic', data: unchecked() })
+export function topicNamed(name: string): Topic {
+  return { ...untyped(name), kind: 'topic', '~definition': NAMED }
 }
 
 export interface SubscribeOptions extends SubscriptionOptions {

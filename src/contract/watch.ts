@@ -2,6 +2,7 @@ import type { ItemStream } from '../core/call.ts'
 import { untyped } from '../core/method.ts'
 import type { HubChange } from '../hub/answers.ts'
 import { isViaductError } from '../wire/errors.ts'
+import { isObject } from '../wire/guards.ts'
 
 export const WATCH = untyped('$hub.watch', 'stream')
 
@@ -67,7 +68,7 @@ export function watchHub(
 
 /** Whether a value is an item of `$hub.watch`; a newer hub may send kinds that are not known here. */
 export function isHubChange(value: unknown): value is HubChange {
-  if (typeof value !== 'object' || value === null || !('kind' in value) || !('at' in value)) return false
+  if (!isObject(value) || !('kind' in value) || !('at' in value)) return false
   if (value.kind === 'snapshot') return 'peers' in value && Array.isArray(value.peers)
   return 'id' in value && typeof value.id === 'string'
 }

@@ -1,7 +1,10 @@
 import { BodyEncoder } from '../wire/body.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { fieldOf } from '../wire/fieldOf.ts'
-import { AT, KIND, readU32 } from '../wire/frame.ts'
+import { readU32 } from '../wire/frame.ts'
+import { isObject } from '../wire/guards.ts'
+import * as AT from '../wire/headerAt.ts'
+import * as KIND from '../wire/kind.ts'
 import {
   ADMISSION_BYTES,
   HEADER_BYTES,
@@ -113,7 +116,7 @@ export class Joining {
     }
     const you = peerInfo(body)
     const { hub } = body
-    const session = typeof hub === 'object' && hub !== null && 'session' in hub ? hub.session : undefined
+    const session = isObject(hub) && 'session' in hub ? hub.session : undefined
     if (!you || typeof session !== 'string') {
       link.violation()
       return

@@ -1,4 +1,7 @@
-import { AT, FLAG, KIND, readU32 } from '../wire/frame.ts'
+import * as FLAG from '../wire/flag.ts'
+import { readU32 } from '../wire/frame.ts'
+import * as AT from '../wire/headerAt.ts'
+import * as KIND from '../wire/kind.ts'
 import { HEADER_BYTES } from '../wire/limits.ts'
 
 /** A message put together from fragments: a copy of its first header, and its payload, owned by nobody else. */

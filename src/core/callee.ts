@@ -1,10 +1,13 @@
 import type { BodyLimits } from '../wire/body.ts'
 import type { Dictionary } from '../wire/dictionary.ts'
 import { CODES, ViaductError } from '../wire/errors.ts'
-import { FLAG, KIND } from '../wire/frame.ts'
+import * as FLAG from '../wire/flag.ts'
+import { isObject } from '../wire/guards.ts'
+import * as KIND from '../wire/kind.ts'
 import { MAX_REFERENCES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
 import { FATE, isReasonName, linkError, REASONS, type ReasonName, reasonName } from '../wire/reasons.ts'
 import { boundsFor } from './bounds.ts'
+import type { CallbackSides } from './callbacks.ts'
 import { marksOf } from './callHead.ts'
 import { type ErrorValue, errorFrom, sendError } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
@@ -15,7 +18,7 @@ import type { Message } from './message.ts'
 import { labelled, named } from './named.ts'
 import type { Output } from './output.ts'
 import { pump } from './pump.ts'
-import { References, type ReferencesHost } from './references.ts'
+import type { References, ReferencesHost } from './references.ts'
 import { Sender } from './sender.ts'
 import { whenSettled } from './settled.ts'
 import type { Sweep } from './sweep.ts'
@@ -24,6 +27,7 @@ export interface CalleeOptions {
   readonly limits: BodyLimits & { readonly exchanges: number }
   /** Stacks travel with errors. */
   readonly debug: boolean
+  readonly callbacks: CallbackSides | undefined
   /** Called when an exchange has ended. */
   onEnded(id: number): void
 }
@@ -123,8 +127,15 @@ export class Callee {
         reason: 'MALFORMED_BODY',
       })
     }
+    const { callbacks } = this.#options
+    if (!callbacks) {
+      throw new ViaductError(
+        'UNIMPLEMENTED',
+        'functions are not taken here: this peer was made without `callbacks`',
+      )
+    }
     const { id, lane, peer, served } = call
-    call.references = new References(this.#references, id, lane, peer, served.method.name, count)
+    call.references = new callbacks.References(this.#references, id, lane, peer, served.method.name, count)
     return call.references.proxies()
   }
 
@@ -397,7 +408,5 @@ function runOneWay(call: InCall, input: unknown): void {
 }
 
 function isIterable(value: unknown): value is AsyncIterable<unknown> | Iterable<unknown> {
-  return (
-    typeof value === 'object' && value !== null && (Symbol.asyncIterator in value || Symbol.iterator in value)
-  )
+  return isObject(value) && (Symbol.asyncIterator in value || Symbol.iterator in value)
 }

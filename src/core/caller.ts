@@ -1,15 +1,17 @@
 import type { BodyLimits } from '../wire/body.ts'
 import { ViaductError } from '../wire/errors.ts'
-import { FLAG, KIND } from '../wire/frame.ts'
+import * as FLAG from '../wire/flag.ts'
 import { MAX_KEY_BYTES, TAG, textEntry } from '../wire/head.ts'
+import * as KIND from '../wire/kind.ts'
 import { CALL_TIMEOUT_MS, FRAGMENT_BYTES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
 import { linkError, type ReasonName, reasonName } from '../wire/reasons.ts'
 import { boundsFor } from './bounds.ts'
 import type { CallOptions } from './call.ts'
+import type { CallbackSides } from './callbacks.ts'
 import { callHead } from './callHead.ts'
 import { errorFrom } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
-import { Functions } from './functions.ts'
+import type { Functions } from './functions.ts'
 import { Items } from './items.ts'
 import type { Message } from './message.ts'
 import { LANES, type Method } from './method.ts'
@@ -46,6 +48,7 @@ export class Calls {
   /** Called whenever an exchange has ended. */
   readonly #onEnded: () => void
   readonly #debug: boolean
+  readonly #callbacks: CallbackSides | undefined
   /** The far end takes no further calls. */
   farDraining = false
 
@@ -57,6 +60,7 @@ export class Calls {
     sweep: Sweep,
     onEnded: () => void,
     debug: boolean,
+    callbacks: CallbackSides | undefined,
   ) {
     this.#output = output
     this.#routes = routes
@@ -65,6 +69,8 @@ export class Calls {
     this.#sweep = sweep
     this.#onEnded = onEnded
     this.#debug = debug
+    this.#callbacks = callbacks
+    output.writer.refers = callbacks !== undefined
     output.link.outbox.onleave = (entry) => output.link.count(entry, (id, number) => this.#leaves(id, number))
   }
 
@@ -260,14 +266,14 @@ export class Calls {
     return call
   }
 
-  #functions(call: OutCall, lane: number, functions: readonly CallableFunction[]): Functions {
+  #functions(call: OutCall, lane: number, functions: readonly CallableFunction[]): Functions | undefined {
     const host = {
       output: this.#output,
       debug: this.#debug,
       used: () => this.#table.used(call),
       isOpen: () => this.#table.isOpen(call),
     }
-    return new Functions(host, call.method, call.id, lane, functions)
+    return this.#callbacks && new this.#callbacks.Functions(host, call.method, call.id, lane, functions)
   }
 
   /** BACK of the callee: it calls a function of ours. */

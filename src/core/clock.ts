@@ -1,4 +1,6 @@
 /** Time and turns, given to the core as an argument so that a test's virtual clock can stand in. */
+import { isObject } from '../wire/guards.ts'
+
 export interface Clock {
   /** Monotonic milliseconds. */
   now(): number
@@ -13,14 +15,14 @@ interface Unreferenced {
 }
 
 function canUnref(timer: unknown): timer is Unreferenced {
-  return typeof timer === 'object' && timer !== null && 'unref' in timer
+  return isObject(timer) && 'unref' in timer
 }
 
 /** Node's process.nextTick, where there is one. */
 function nextTickOf(host: object): ((callback: () => void) => void) | undefined {
   if (!('process' in host)) return undefined
   const { process } = host
-  if (typeof process !== 'object' || process === null || !('nextTick' in process)) return undefined
+  if (!isObject(process) || !('nextTick' in process)) return undefined
   const { nextTick } = process
   return typeof nextTick === 'function' ? (callback) => void nextTick.call(process, callback) : undefined
 }

@@ -1,4 +1,5 @@
 import { CODES, type Code, isViaductError, ViaductError } from '../wire/errors.ts'
+import { isObject } from '../wire/guards.ts'
 
 /** What travels in an ERROR's body (PROTOCOL.md, section 8). */
 export interface ErrorValue {
@@ -88,7 +89,7 @@ function describe(value: unknown): string {
 
 /** The error that a caller sees; anything malformed reads as UNKNOWN. */
 export function errorFrom(value: unknown, what: string): ViaductError {
-  if (typeof value !== 'object' || value === null) {
+  if (!isObject(value)) {
     return new ViaductError('UNKNOWN', `${what}: the far side failed without saying how`)
   }
   const text = stringOf(value, 'message') ?? 'the far side failed without saying how'
@@ -110,7 +111,7 @@ export function errorFrom(value: unknown, what: string): ViaductError {
 }
 
 function causeFrom(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value
+  if (!isObject(value)) return value
   const cause = new Error(stringOf(value, 'message') ?? '')
   cause.name = stringOf(value, 'name') ?? 'Error'
   return cause

@@ -1,6 +1,6 @@
 import type { BodyLimits } from '../wire/body.ts'
 import { CODES, ViaductError } from '../wire/errors.ts'
-import { KIND } from '../wire/frame.ts'
+import * as KIND from '../wire/kind.ts'
 import { MAX_BACKS } from '../wire/limits.ts'
 import { REASONS } from '../wire/reasons.ts'
 import { sendError } from './errorValue.ts'

@@ -1,5 +1,5 @@
 import { ViaductError } from '../wire/errors.ts'
-import { KIND } from '../wire/frame.ts'
+import * as KIND from '../wire/kind.ts'
 import { MAX_METHODS, MAX_ROUTES } from '../wire/limits.ts'
 import type { Handler, PeerInfo } from './call.ts'
 import type { Served } from './incoming.ts'

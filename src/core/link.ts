@@ -1,6 +1,8 @@
 import type { Fate } from '../wire/errors.ts'
-import { AT, FIRST_OPTIONAL_KIND, KIND, readU16, readU32, writeHeader } from '../wire/frame.ts'
+import { FIRST_OPTIONAL_KIND, readU16, readU32, writeHeader } from '../wire/frame.ts'
 import { isLegal } from '../wire/framer.ts'
+import * as AT from '../wire/headerAt.ts'
+import * as KIND from '../wire/kind.ts'
 import { HEADER_BYTES } from '../wire/limits.ts'
 import type { Clock } from './clock.ts'
 import { type Entry, Outbox } from './outbox.ts'
@@ -281,9 +283,7 @@ export class Link {
     const next = this.#next
     if (this.#closed || !next || next === this.#transport || this.#ended.has(next)) return
     this.outbox.flush()
-    const marker = new Uint8Array(HEADER_BYTES)
-    writeHeader(marker, 0, HEADER_BYTES, KIND.MOVE, 0, 0, ++this.#epochOut, 0, 0, 0, 0, 0, 0)
-    this.#transport.send(marker)
+    this.#transport.send(lone(KIND.MOVE, ++this.#epochOut, 0))
     this.#settlePaths(next, this.#reading)
     this.outbox.drained()
   }
@@ -324,10 +324,8 @@ export class Link {
     const number = CLOSE_REASONS.indexOf(reason)
     if (number > 0) {
       // Past what is held back: a link that was never admitted says why it ends, too.
-      const last = new Uint8Array(HEADER_BYTES)
-      writeHeader(last, 0, HEADER_BYTES, KIND.GOAWAY, 0, 0, this.accepted, number, 0, 0, 0, 0, 0)
       this.outbox.flush()
-      this.outbox.bypass(last)
+      this.outbox.bypass(lone(KIND.GOAWAY, this.accepted, number))
     }
     this.outbox.close()
     this.#transport.close(reason)
@@ -354,6 +352,13 @@ export class Link {
     this.#pings.clear()
     this.#events.closed(this.#closed)
   }
+}
+
+/** A frame of the header alone that does not wait in the outbox. */
+function lone(kind: number, id: number, route: number): Uint8Array {
+  const frame = new Uint8Array(HEADER_BYTES)
+  writeHeader(frame, 0, HEADER_BYTES, kind, 0, 0, id, route, 0, 0, 0, 0, 0)
+  return frame
 }
 
 /** Whether a frame of this kind may be skipped by an end that does not know it. */

@@ -1,8 +1,10 @@
 import { type BodyLimits, decodeBody } from '../wire/body.ts'
 import type { Dictionary } from '../wire/dictionary.ts'
 import { ViaductError } from '../wire/errors.ts'
-import { AT, creditOf, FLAG, padded, readU16, readU32 } from '../wire/frame.ts'
+import * as FLAG from '../wire/flag.ts'
+import { creditOf, padded, readU16, readU32 } from '../wire/frame.ts'
 import { END_TO_END_BYTES, referencesOf } from '../wire/head.ts'
+import * as AT from '../wire/headerAt.ts'
 import { HEADER_BYTES } from '../wire/limits.ts'
 import { readLinkBody } from '../wire/linkBody.ts'
 

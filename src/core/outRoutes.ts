@@ -1,5 +1,5 @@
 import { ViaductError } from '../wire/errors.ts'
-import { KIND } from '../wire/frame.ts'
+import * as KIND from '../wire/kind.ts'
 import { MAX_ROUTES } from '../wire/limits.ts'
 import type { Message } from './message.ts'
 import { checkMethod, type Method } from './method.ts'
@@ -12,8 +12,8 @@ export class OutRoutes {
   readonly #output: Output
   readonly #byTarget = new Map<string, Route>()
   readonly #byNumber: Route[] = []
-  /** Called once for each topic that is published here although no rule allows it. */
-  onRefused: ((topic: string) => void) | undefined
+  /** Called with what the hub says of a topic. */
+  onTopic: ((route: Route, index: number, maxBytes: number) => void) | undefined
 
   constructor(output: Output) {
     this.#output = output
@@ -62,20 +62,6 @@ export class OutRoutes {
     return index
   }
 
-  /** An event has been published: if no rule allows that, its publisher is told, now or when the hub has said so. */
-  sent(route: Route, topic: Method): void {
-    const index = route.indexOf(topic)
-    const known = route.published[index]
-    if (known === 'may-not') this.#refused(route, index)
-    else if (known === undefined) route.published[index] = 'sent'
-  }
-
-  #refused(route: Route, index: number): void {
-    route.published[index] = 'told'
-    const name = route.methods[index]?.name
-    if (name !== undefined) this.onRefused?.(name)
-  }
-
   /** ROUTE: what the far end says of a route. */
   receive(message: Message): void {
     const route = this.#byNumber[message.route]
@@ -87,12 +73,7 @@ export class OutRoutes {
       if (index >= route.methods.length) continue
       route.status[index] = status
       route.same[index] = same
-      if (!route.isTopics) continue
-      const mayPublish = status === 0 && maxBytes > 0
-      const before = route.published[index]
-      if (mayPublish) route.published[index] = 'may'
-      else if (before === 'sent') this.#refused(route, index)
-      else if (before !== 'told') route.published[index] = 'may-not'
+      if (route.isTopics) this.onTopic?.(route, index, maxBytes)
     }
   }
 }

@@ -1,5 +1,6 @@
 import { type Fate, ViaductError } from '../wire/errors.ts'
-import { AT, KIND } from '../wire/frame.ts'
+import * as AT from '../wire/headerAt.ts'
+import * as KIND from '../wire/kind.ts'
 import { LEASE_GRACE_MS, MAX_LEASE_MS } from '../wire/limits.ts'
 import { FATE, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
 import type { CallOptions } from './call.ts'

@@ -1,5 +1,6 @@
 import type { Dictionary } from '../wire/dictionary.ts'
-import { FLAG, KIND } from '../wire/frame.ts'
+import * as FLAG from '../wire/flag.ts'
+import * as KIND from '../wire/kind.ts'
 import type { Method } from './method.ts'
 import { named } from './named.ts'
 import type { Output } from './output.ts'

@@ -20,8 +20,6 @@ export class Route {
   readonly same: boolean[] = []
   /** Status by method index: 0 allowed, a reason's number, undefined until ROUTE has come. */
   readonly status: (number | undefined)[] = []
-  /** By index of a topic: what is known of publishing it, from its first event on. */
-  readonly published: ('sent' | 'may' | 'may-not' | 'told' | undefined)[] = []
   /** The peer behind a route bound to one, as the hub says. */
   peer: PeerInfo | undefined
 

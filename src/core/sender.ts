@@ -1,4 +1,6 @@
-import { creditOf, FLAG, KIND, padded, writeHeader } from '../wire/frame.ts'
+import * as FLAG from '../wire/flag.ts'
+import { creditOf, padded, writeHeader } from '../wire/frame.ts'
+import * as KIND from '../wire/kind.ts'
 import { FRAGMENT_BYTES, HEADER_BYTES } from '../wire/limits.ts'
 import type { Entry, Feed, Outbox } from './outbox.ts'
 

@@ -1,3 +1,4 @@
+import { isObject } from '../wire/guards.ts'
 import { MAX_METHODS } from '../wire/limits.ts'
 import { REASONS } from '../wire/reasons.ts'
 import type { PeerInfo } from './call.ts'
@@ -73,7 +74,7 @@ export function routeLines(value: unknown): RouteLine[] {
 
 /** Reads a peer's description out of a link body. */
 export function peerInfo(value: unknown): PeerInfo | undefined {
-  if (typeof value !== 'object' || value === null) return undefined
+  if (!isObject(value)) return undefined
   const { id, type, zone, session, pid } = {
     id: '',
     type: '',

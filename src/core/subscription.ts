@@ -1,5 +1,6 @@
 import { isViaductError } from '../wire/errors.ts'
 import { fieldOf } from '../wire/fieldOf.ts'
+import { isObject } from '../wire/guards.ts'
 import { type EventNumbers, eventOf, TAG, textOf } from '../wire/head.ts'
 import type { EventGap, EventInfo, Subscription } from './call.ts'
 import { eventId, positionOf } from './eventId.ts'
@@ -12,7 +13,7 @@ interface Headed {
 }
 
 function isHeaded(item: unknown): item is Headed {
-  return typeof item === 'object' && item !== null && 'head' in item
+  return isObject(item) && 'head' in item
 }
 
 /** What a subscription is made of, besides its events. */

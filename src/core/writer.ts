@@ -1,7 +1,9 @@
 import { BodyEncoder } from '../wire/body.ts'
 import type { Dictionary } from '../wire/dictionary.ts'
-import { FLAG, KIND, padded, writeHeader, writeU32 } from '../wire/frame.ts'
+import * as FLAG from '../wire/flag.ts'
+import { padded, writeHeader, writeU32 } from '../wire/frame.ts'
 import { joinHeads, referencesHead } from '../wire/head.ts'
+import * as KIND from '../wire/kind.ts'
 import { FRAGMENT_BYTES, HEADER_BYTES } from '../wire/limits.ts'
 import { type Entry, FRAME_ROOM, type Outbox } from './outbox.ts'
 import type { Cut } from './sender.ts'
@@ -21,6 +23,8 @@ export class Writer {
   /** Payload bytes of the frame written last, and the entry it waits in if it has to. */
   payloadBytes = 0
   entry: Entry | undefined
+  /** Functions in CALLs that are answered become references; otherwise they are refused. */
+  refers = true
   #references: readonly CallableFunction[] = NONE
   /** Offset of that frame's header within its slab. */
   at = 0
@@ -38,7 +42,7 @@ export class Writer {
 
   /**
    * Writes a message, if it fits into one frame of at most `creditBytes` payload. In a CALL that is answered
-   * functions become references; see {@link takeReferences}.
+   * functions become references if it {@link refers}; see {@link takeReferences}.
    *
    * @returns undefined when written, otherwise the message made ready for a sender.
    * @throws ViaductError INVALID_ARGUMENT / UNSENDABLE with the path of what cannot be sent.
@@ -59,7 +63,7 @@ export class Writer {
   ): Cut | undefined {
     const outbox = this.#outbox
     const encoder = this.#encoder
-    encoder.collects = kind === KIND.CALL && (flags & FLAG.ONE_WAY) === 0
+    encoder.collects = this.refers && kind === KIND.CALL && (flags & FLAG.ONE_WAY) === 0
     let headBytes = head ? padded(head.length) : 0
     let at = outbox.room(HEADER_BYTES + headBytes + USUAL_BYTES)
     let start = at + HEADER_BYTES + headBytes

@@ -1,5 +1,7 @@
-import { creditOf, FLAG, KIND, padded, writeHeader } from '../wire/frame.ts'
+import * as FLAG from '../wire/flag.ts'
+import { creditOf, padded, writeHeader } from '../wire/frame.ts'
 import { EVENT_BYTES, writeEvent } from '../wire/head.ts'
+import * as KIND from '../wire/kind.ts'
 import {
   FRAGMENT_BYTES,
   HEADER_BYTES,

@@ -1,6 +1,8 @@
 import type { Link } from '../core/link.ts'
 import { BodyEncoder } from '../wire/body.ts'
-import { AT, FLAG, readU32, writeHeader } from '../wire/frame.ts'
+import * as FLAG from '../wire/flag.ts'
+import { readU32, writeHeader } from '../wire/frame.ts'
+import * as AT from '../wire/headerAt.ts'
 import { HEADER_BYTES, HUB_BODY_BYTES } from '../wire/limits.ts'
 import { linkFrameBytes, readLinkBody, writeLinkFrame } from '../wire/linkBody.ts'
 

@@ -1,4 +1,4 @@
-import { FLAG } from '../wire/frame.ts'
+import * as FLAG from '../wire/flag.ts'
 
 /**
  * What a line of `$hub.tap` tells of. `item` goes either way; `uploaded` is the end of a caller's items;

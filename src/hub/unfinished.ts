@@ -1,6 +1,7 @@
 import { Assembly } from '../core/assembly.ts'
 import { slotOf } from '../core/exchange.ts'
-import { AT, readU32 } from '../wire/frame.ts'
+import { readU32 } from '../wire/frame.ts'
+import * as AT from '../wire/headerAt.ts'
 import type { Port } from './port.ts'
 
 /** A publication that has come in fragments. */

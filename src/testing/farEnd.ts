@@ -1,7 +1,8 @@
 import { PeerCore } from '../core/peer.ts'
 import type { Transport } from '../core/transport.ts'
-import { AT, readU32, writeHeader } from '../wire/frame.ts'
+import { readU32, writeHeader } from '../wire/frame.ts'
 import { isLegal } from '../wire/framer.ts'
+import * as AT from '../wire/headerAt.ts'
 import { HEADER_BYTES } from '../wire/limits.ts'
 import { suiteService } from './suiteService.ts'
 

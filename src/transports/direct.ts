@@ -1,5 +1,6 @@
 import { Peer } from '../contract/peer.ts'
-import { PeerCore, type PeerOptions } from '../core/peer.ts'
+import type { PeerOptions } from '../core/linkCore.ts'
+import { PeerCore } from '../core/peer.ts'
 import type { Transport } from '../core/transport.ts'
 import { memoryTransports } from './memory.ts'
 

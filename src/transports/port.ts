@@ -89,25 +89,15 @@ export function portTransport(port: PortLike): Transport {
     port.start?.()
   }
 
-  const post = (bytes: Uint8Array): void => {
-    // A view would carry its whole buffer along: the message gets a buffer of its own, and gives it away.
-    const own = new Uint8Array(bytes)
-    sent += own.length
-    port.postMessage(own, [own.buffer])
-  }
-
   return {
     send(frames, tail) {
       if (closed) return true
-      if (tail) {
-        const whole = new Uint8Array(frames.length + tail.length)
-        whole.set(frames)
-        whole.set(tail, frames.length)
-        sent += whole.length
-        port.postMessage(whole, [whole.buffer])
-      } else {
-        post(frames)
-      }
+      // A view would carry its whole buffer along: the message gets a buffer of its own, and gives it away.
+      const own = new Uint8Array(frames.length + (tail?.length ?? 0))
+      own.set(frames)
+      if (tail) own.set(tail, frames.length)
+      sent += own.length
+      port.postMessage(own, [own.buffer])
       full = sent - confirmed >= HIGH_WATER_BYTES
       return !full
     },

@@ -7,11 +7,12 @@ import {
   MAX_DEFINED_SHAPES,
   MAX_SHAPE_KEYS,
   SHORT_TEXT_UNITS,
-  TAG,
 } from './bodyTags.ts'
 import type { Dictionary } from './dictionary.ts'
 import { ViaductError } from './errors.ts'
+import { isObject } from './guards.ts'
 import { ABSENT, Maker, setField } from './shapeMaker.ts'
+import * as TAG from './tag.ts'
 import { readLatin1, readUtf8, readUtf16 } from './text.ts'
 
 /** What one body may hold; both are checked before anything is allocated for it. */
@@ -362,14 +363,14 @@ function set(count: number, depth: number): Set<unknown> {
 
 function error(depth: number): Error {
   const tag = at < end ? (bytes[at] as number) : 0
-  const isObject =
+  const holdsFields =
     (tag >= TAG.SHORT_SHAPE && tag < TAG.NULL) ||
     tag === TAG.SHAPE ||
     tag === TAG.DEFINE ||
     tag === TAG.RECORD
-  if (!isObject) fail('an error is not followed by an object')
+  if (!holdsFields) fail('an error is not followed by an object')
   const fields = read(depth)
-  const made = typeof fields === 'object' && fields !== null ? makeError(fields) : undefined
+  const made = isObject(fields) ? makeError(fields) : undefined
   return made ?? fail('an error lacks its name or message')
 }
 

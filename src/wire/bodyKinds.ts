@@ -1,5 +1,7 @@
 /** What kind of object a value is, whichever realm made it, and how its content is reached. */
 
+import { isObject } from './guards.ts'
+
 const tagOf = Object.prototype.toString
 const typedArrayPrototype: object = Object.getPrototypeOf(Uint8Array.prototype)
 
@@ -29,7 +31,7 @@ export function kindOf(value: object): string | undefined {
 
 /** Whether the prototype is that of the built-in class of this name, in any realm. */
 function isOwnClass(prototype: unknown, name: string): boolean {
-  if (typeof prototype !== 'object' || prototype === null) return name === 'Object'
+  if (!isObject(prototype)) return name === 'Object'
   const made: unknown = Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value
   if (typeof made !== 'function' || made.name !== name) return false
   return Function.prototype.toString.call(made).includes('[native code]')

@@ -1,5 +1,7 @@
 /** Makes the objects of a body that are neither plain nor arrays. */
 
+import { BINARY_TYPES } from './bodyTags.ts'
+
 type Factory = (content: Uint8Array, elementBytes: number) => object
 type ArrayClass = new (buffer: ArrayBufferLike, at: number, length: number) => object
 
@@ -18,32 +20,16 @@ function wholeBuffer(content: Uint8Array): object {
   return new Uint8Array(content).buffer
 }
 
-function float16(): Factory | undefined {
-  const Class: unknown = Reflect.get(globalThis, 'Float16Array')
-  return isArrayClass(Class) ? views(Class) : undefined
-}
-
 function isArrayClass(value: unknown): value is ArrayClass {
   return typeof value === 'function'
 }
 
 /** By type number; undefined for types that this host does not have. */
-export const FACTORIES: readonly (Factory | undefined)[] = [
-  wholeBuffer,
-  views(Uint8Array),
-  views(Int8Array),
-  views(Uint8ClampedArray),
-  views(Int16Array),
-  views(Uint16Array),
-  views(Int32Array),
-  views(Uint32Array),
-  views(Float32Array),
-  views(Float64Array),
-  views(BigInt64Array),
-  views(BigUint64Array),
-  views(DataView),
-  float16(),
-]
+export const FACTORIES: readonly (Factory | undefined)[] = BINARY_TYPES.map(([name]) => {
+  const Class: unknown = Reflect.get(globalThis, name)
+  if (name === 'ArrayBuffer') return wholeBuffer
+  return isArrayClass(Class) ? views(Class) : undefined
+})
 
 const CLASSES = new Map<string, ErrorConstructor>(
   [Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map((Class) => [

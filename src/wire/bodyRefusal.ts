@@ -2,9 +2,11 @@
  * Finds out why a value could not be sent, and where. The encoder only notices that it cannot; this walk
  * goes over the value again, so that the path costs nothing as long as all is well.
  */
+
 import { binaryBytes, dateTime, errorFields, kindOf, mapEntries, setValues } from './bodyKinds.ts'
 import { BIGINT_BYTES, binaryType } from './bodyTags.ts'
 import { ViaductError } from './errors.ts'
+import { isObject } from './guards.ts'
 import { MAX_DEPTH, MAX_REFERENCES } from './limits.ts'
 
 /** Thrown inside the encoder, where neither path nor cause is known; made once, since stacks are dear. */
@@ -43,56 +45,59 @@ function search(value: unknown, functions: boolean): Fault | undefined {
 }
 
 class Search {
-  private readonly open = new Set<object>()
-  private readonly met: Set<unknown> | undefined
+  readonly #open = new Set<object>()
+  readonly #met: Set<unknown> | undefined
 
   constructor(functions: boolean) {
-    if (functions) this.met = new Set()
+    if (functions) this.#met = new Set()
   }
 
   /** The greatest depth at which a value was found to be in order. */
-  private readonly passed = new Map<object, number>()
+  readonly #passed = new Map<object, number>()
 
   visit(value: unknown, path: string, depth: number): Fault | undefined {
     switch (typeof value) {
       case 'function':
-        return this.callable(value, path)
+        return this.#callable(value, path)
       case 'symbol':
         return { path, what: 'it is a symbol' }
       case 'bigint':
         return bigintFits(value) ? undefined : { path, what: `it is a bigint over ${BIGINT_BYTES} bytes` }
       case 'object':
-        return value === null ? undefined : this.enter(value, path, depth)
+        return value === null ? undefined : this.#enter(value, path, depth)
       default:
         return undefined
     }
   }
 
-  private callable(value: unknown, path: string): Fault | undefined {
-    if (!this.met) {
-      return { path, what: 'it is a function, which only the input of a call to one peer may hold' }
+  #callable(value: unknown, path: string): Fault | undefined {
+    if (!this.#met) {
+      return {
+        path,
+        what: 'it is a function, which only the input of a call to one peer may hold, where callbacks are used',
+      }
     }
-    const fits = this.met.add(value).size <= MAX_REFERENCES
+    const fits = this.#met.add(value).size <= MAX_REFERENCES
     return fits ? undefined : { path, what: `it is one of more than ${MAX_REFERENCES} functions` }
   }
 
-  private enter(value: object, path: string, depth: number): Fault | undefined {
-    if (this.open.has(value)) return { path, what: 'it contains itself' }
-    const passed = this.passed.get(value)
+  #enter(value: object, path: string, depth: number): Fault | undefined {
+    if (this.#open.has(value)) return { path, what: 'it contains itself' }
+    const passed = this.#passed.get(value)
     if (passed !== undefined && passed >= depth) return undefined
-    this.open.add(value)
+    this.#open.add(value)
     let fault: Fault | undefined
     try {
-      fault = this.inspect(value, path, depth)
+      fault = this.#inspect(value, path, depth)
     } catch {
       fault = { path, what: 'it failed while it was read' }
     }
-    this.open.delete(value)
-    this.passed.set(value, depth)
+    this.#open.delete(value)
+    this.#passed.set(value, depth)
     return fault
   }
 
-  private inspect(value: object, path: string, depth: number): Fault | undefined {
+  #inspect(value: object, path: string, depth: number): Fault | undefined {
     const kind = isPlain(value) ? 'Object' : kindOf(value)
     if (kind === undefined) return { path, what: `it is an instance of ${className(value)}` }
     if (kind === 'Date') {
@@ -104,13 +109,13 @@ class Search {
       return undefined
     }
     if (depth >= MAX_DEPTH) return { path, what: `it is nested deeper than ${MAX_DEPTH}` }
-    if (kind === 'Map') return this.map(value, path, depth + 1)
-    if (kind === 'Set') return this.items([...setValues.call(value)], `${path}.values`, depth + 1)
-    if (kind === 'Array' && Array.isArray(value)) return this.items(value, path, depth + 1)
-    return this.fields(kind === 'Error' ? errorFields(value) : value, path, depth + 1)
+    if (kind === 'Map') return this.#map(value, path, depth + 1)
+    if (kind === 'Set') return this.#items([...setValues.call(value)], `${path}.values`, depth + 1)
+    if (kind === 'Array' && Array.isArray(value)) return this.#items(value, path, depth + 1)
+    return this.#fields(kind === 'Error' ? errorFields(value) : value, path, depth + 1)
   }
 
-  private map(value: object, path: string, depth: number): Fault | undefined {
+  #map(value: object, path: string, depth: number): Fault | undefined {
     let index = 0
     for (const [key, item] of mapEntries.call(value)) {
       const fault =
@@ -126,7 +131,7 @@ class Search {
     return undefined
   }
 
-  private items(items: readonly unknown[], path: string, depth: number): Fault | undefined {
+  #items(items: readonly unknown[], path: string, depth: number): Fault | undefined {
     for (let index = 0; index < items.length; index += 1) {
       const at = `${path}[${index}]`
       if (!(index in items)) return { path: at, what: 'it is a hole in an array' }
@@ -136,7 +141,7 @@ class Search {
     return undefined
   }
 
-  private fields(object: object, path: string, depth: number): Fault | undefined {
+  #fields(object: object, path: string, depth: number): Fault | undefined {
     const symbol = Object.getOwnPropertySymbols(object)[0]
     if (symbol !== undefined) return { path: `${path}[${String(symbol)}]`, what: 'its key is a symbol' }
     for (const key of Object.keys(object)) {
@@ -163,7 +168,6 @@ function bigintFits(value: bigint): boolean {
 
 function className(value: object): string {
   const prototype: unknown = Object.getPrototypeOf(value)
-  const made: unknown =
-    typeof prototype === 'object' && prototype !== null ? Reflect.get(prototype, 'constructor') : undefined
+  const made: unknown = isObject(prototype) ? Reflect.get(prototype, 'constructor') : undefined
   return typeof made === 'function' && made.name !== '' ? made.name : 'a class'
 }

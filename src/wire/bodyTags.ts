@@ -1,37 +1,4 @@
-/** The bytes that begin each value of a body, and the bounds that come with them (PROTOCOL.md, section 6). */
-
-/** Tags. Below SHORT_TEXT a tag is the integer itself; the next three ranges carry a length or a number. */
-export const TAG = {
-  SHORT_TEXT: 0x80,
-  SHORT_ARRAY: 0xc0,
-  SHORT_SHAPE: 0xd0,
-  NULL: 0xe0,
-  UNDEFINED: 0xe1,
-  FALSE: 0xe2,
-  TRUE: 0xe3,
-  ABSENT: 0xe4,
-  U8: 0xe5,
-  U16: 0xe6,
-  I32: 0xe7,
-  NEGATIVE: 0xe8,
-  FLOAT: 0xe9,
-  BIGINT: 0xea,
-  NEGATIVE_BIGINT: 0xeb,
-  LATIN1: 0xec,
-  UTF8: 0xed,
-  UTF16: 0xee,
-  ARRAY: 0xef,
-  SHAPE: 0xf0,
-  DEFINE: 0xf1,
-  RECORD: 0xf2,
-  DATE: 0xf3,
-  MAP: 0xf4,
-  SET: 0xf5,
-  ERROR: 0xf6,
-  BINARY: 0xf7,
-  SEGMENT: 0xf8,
-  REFERENCE: 0xf9,
-} as const
+/** Bounds of the values of a body, and their types of binaries (PROTOCOL.md, section 6). */
 
 /** Strings below this many Latin-1 units have a one-byte header. */
 export const SHORT_TEXT_UNITS = 64

@@ -1,4 +1,5 @@
 import { MAX_SHAPE_KEYS } from './bodyTags.ts'
+import { isObject } from './guards.ts'
 import { Maker } from './shapeMaker.ts'
 import { ShapeTree } from './shapes.ts'
 
@@ -68,12 +69,12 @@ export function shapesOf(jsonSchema: unknown): string[][] {
 
 class Collector {
   readonly shapes: string[][] = []
-  private readonly root: unknown
-  private readonly names = new Set<string>()
-  private readonly visited = new Set<object>()
+  readonly #root: unknown
+  readonly #names = new Set<string>()
+  readonly #visited = new Set<object>()
 
   constructor(root: unknown) {
-    this.root = root
+    this.#root = root
   }
 
   visit(schema: unknown, depth: number): void {
@@ -81,11 +82,11 @@ class Collector {
       for (const each of schema) this.visit(each, depth)
       return
     }
-    if (!isSchema(schema) || this.visited.has(schema)) return
-    if (depth > MAX_SCHEMA_DEPTH || this.visited.size >= MAX_SCHEMAS) return
-    this.visited.add(schema)
-    this.add(this.properties(schema))
-    this.visit(this.target(schema), depth + 1)
+    if (!isSchema(schema) || this.#visited.has(schema)) return
+    if (depth > MAX_SCHEMA_DEPTH || this.#visited.size >= MAX_SCHEMAS) return
+    this.#visited.add(schema)
+    this.#add(this.#properties(schema))
+    this.visit(this.#target(schema), depth + 1)
     for (const keyword of NESTED) this.visit(own(schema, keyword), depth + 1)
     for (const keyword of NAMED) {
       const named = own(schema, keyword)
@@ -94,16 +95,16 @@ class Collector {
     }
   }
 
-  private add(shape: string[]): void {
+  #add(shape: string[]): void {
     const name = JSON.stringify(shape)
-    if (shape.length === 0 || shape.length > MAX_SHAPE_KEYS || this.names.has(name)) return
+    if (shape.length === 0 || shape.length > MAX_SHAPE_KEYS || this.#names.has(name)) return
     if (this.shapes.length >= MAX_SHAPES) return
-    this.names.add(name)
+    this.#names.add(name)
     this.shapes.push(shape)
   }
 
   /** Names of the schema's own properties and, behind them, those of the parts of its allOf. */
-  private properties(schema: Schema): string[] {
+  #properties(schema: Schema): string[] {
     const names = new Set<string>()
     // A set of what is still to be seen: it grows while it is gone through, and takes nothing twice.
     const parts = new Set([schema])
@@ -111,7 +112,7 @@ class Collector {
       const properties = own(part, 'properties')
       if (isSchema(properties)) for (const name of Object.keys(properties)) names.add(name)
       const more = own(part, 'allOf')
-      const reference = part === schema ? undefined : this.target(part)
+      const reference = part === schema ? undefined : this.#target(part)
       for (const each of [reference, ...(Array.isArray(more) ? more : [])]) {
         if (isSchema(each) && parts.size < MAX_PARTS) parts.add(each)
       }
@@ -120,11 +121,11 @@ class Collector {
   }
 
   /** What a `$ref` into this document points to. */
-  private target(schema: Schema): unknown {
+  #target(schema: Schema): unknown {
     const reference = own(schema, '$ref')
     if (typeof reference !== 'string' || !reference.startsWith('#')) return undefined
-    if (reference === '#') return this.root
-    let at: unknown = this.root
+    if (reference === '#') return this.#root
+    let at: unknown = this.#root
     for (const part of reference.split('/').slice(1)) {
       if (Array.isArray(at)) at = at[Number(part)]
       else at = isSchema(at) ? own(at, part.replaceAll('~1', '/').replaceAll('~0', '~')) : undefined
@@ -136,7 +137,7 @@ class Collector {
 type Schema = Record<string, unknown>
 
 function isSchema(value: unknown): value is Schema {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isObject(value) && !Array.isArray(value)
 }
 
 function own(schema: Schema, key: string): unknown {

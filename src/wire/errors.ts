@@ -2,6 +2,8 @@
  * The closed set of codes, gRPC's, with gRPC's numbers. Decide by `code`, `reason` and `fate`; never by
  * a message's text.
  */
+import { isObject } from './guards.ts'
+
 export const CODES = {
   CANCELLED: 1,
   UNKNOWN: 2,
@@ -69,5 +71,5 @@ export class ViaductError extends Error {
 }
 
 export function isViaductError(value: unknown): value is ViaductError {
-  return typeof value === 'object' && value !== null && BRAND in value
+  return isObject(value) && BRAND in value
 }

@@ -5,59 +5,8 @@
 
 import { HEADER_BYTES } from './limits.ts'
 
-export const KIND = {
-  PREAMBLE: 0x00,
-  HELLO: 0x01,
-  PROOF: 0x02,
-  WELCOME: 0x03,
-  PING: 0x04,
-  PONG: 0x05,
-  GOAWAY: 0x06,
-  MOVE: 0x07,
-  OPEN: 0x08,
-  ROUTE: 0x09,
-  DROP: 0x0a,
-  CALL: 0x10,
-  ITEM: 0x11,
-  END: 0x12,
-  ERROR: 0x13,
-  FRAGMENT: 0x14,
-  CREDIT: 0x15,
-  CANCEL: 0x16,
-  PROGRESS: 0x17,
-  BACK: 0x18,
-  RELEASE: 0x19,
-  /** What a frame that still waits is made into, to call it off. */
-  NOOP: 0x7f,
-} as const
-
 /** Kinds from here on may be skipped; unknown ones below it close the link. */
 export const FIRST_OPTIONAL_KIND = 0x40
-
-export const FLAG = {
-  LANE: 0x03,
-  MORE: 0x04,
-  ANSWER: 0x08,
-  ONE_WAY: 0x10,
-  UPLOAD: 0x20,
-  DICTIONARY: 0x40,
-  SEALED: 0x80,
-} as const
-
-/** Offsets of the header's fields. */
-export const AT = {
-  bytes: 0,
-  kind: 4,
-  flags: 5,
-  method: 6,
-  id: 8,
-  route: 12,
-  timeLeft: 16,
-  window: 20,
-  payloadBytes: 24,
-  headBytes: 28,
-  segments: 30,
-} as const
 
 export function readU16(bytes: Uint8Array, at: number): number {
   return (bytes[at] as number) | ((bytes[at + 1] as number) << 8)

@@ -1,6 +1,8 @@
 /** Entries of a head (PROTOCOL.md, section 1): `u16 tag, u16 length, value`, each padded to 8. */
 
-import { AT, FLAG, padded, readU16, readU32, writeU16, writeU32 } from './frame.ts'
+import * as FLAG from './flag.ts'
+import { padded, readU16, readU32, writeU16, writeU32 } from './frame.ts'
+import * as AT from './headerAt.ts'
 import { HEADER_BYTES } from './limits.ts'
 
 export const TAG = { EVENT: 1, SOURCE: 2, KEY: 3, TRACE: 4, IDEMPOTENCY: 5, REFERENCES: 6, TOPIC: 8 } as const

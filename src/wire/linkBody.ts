@@ -1,5 +1,6 @@
 import { type BodyLimits, decodeBody } from './body.ts'
 import { padded, writeHeader } from './frame.ts'
+import { isObject } from './guards.ts'
 import { HEADER_BYTES, HUB_BODY_BYTES, HUB_BODY_DEPTH, MAX_METHODS } from './limits.ts'
 
 /** Bounds of what link frames say, and of what the hub's own methods are asked. */
@@ -34,7 +35,7 @@ export function readLinkBody(
   if (end - from > HUB_BODY_BYTES) return undefined
   try {
     const value = decodeBody(bytes, from, end, limits)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : undefined
+    return isObject(value) && !Array.isArray(value) ? { ...value } : undefined
   } catch {
     return undefined
   }

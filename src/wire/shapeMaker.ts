@@ -28,53 +28,53 @@ export class Maker {
   /** Reads the value of each key and makes the object. */
   make: Make
   /** No key is one that Object.prototype knows, so plain assignment makes own properties. */
-  private readonly ordinary: boolean
-  private readonly patterns = new Map<number, Build>()
+  readonly #ordinary: boolean
+  readonly #patterns = new Map<number, Build>()
 
   /** `compiled`: the keys are the program's own, so that code may be made for them where that is allowed. */
   constructor(keys: readonly string[], compiled = false) {
     this.keys = keys
-    this.ordinary = keys.every((key) => !(key in ROOT))
-    const plain: Make = (read, depth) => this.assemble(read, depth)
+    this.#ordinary = keys.every((key) => !(key in ROOT))
+    const plain: Make = (read, depth) => this.#assemble(read, depth)
     // Contracts name more shapes than a program meets, so code is made for a shape when it is first met.
     const first: Make = (read, depth) => {
-      this.make = compile(keys, (values) => this.sparse(values)) ?? plain
+      this.make = compile(keys, (values) => this.#sparse(values)) ?? plain
       return this.make(read, depth)
     }
     this.make = compiled ? first : plain
   }
 
-  private assemble(read: Read, depth: number): object {
+  #assemble(read: Read, depth: number): object {
     const keys = this.keys
     const object: Record<string, unknown> = {}
     for (let index = 0; index < keys.length; index += 1) {
       const value = read(depth)
       if (value === ABSENT) continue
-      if (this.ordinary) object[keys[index] as string] = value
+      if (this.#ordinary) object[keys[index] as string] = value
       else setField(object, keys[index] as string, value)
     }
     return object
   }
 
   /** An object of which some keys are absent. Peers repeat themselves: few patterns serve most messages. */
-  private sparse(values: readonly unknown[]): object {
-    if (values.length > MAX_PATTERN_KEYS) return this.collect(values)
+  #sparse(values: readonly unknown[]): object {
+    if (values.length > MAX_PATTERN_KEYS) return this.#collect(values)
     let pattern = 0
     for (let index = 0; index < values.length; index += 1) {
       if (values[index] === ABSENT) pattern |= 1 << index
     }
-    let build = this.patterns.get(pattern)
+    let build = this.#patterns.get(pattern)
     if (build === undefined) {
-      if (this.patterns.size >= MAX_PATTERNS) return this.collect(values)
-      build = compilePattern(this.keys, pattern) ?? ((all) => this.collect(all))
-      this.patterns.set(pattern, build)
+      if (this.#patterns.size >= MAX_PATTERNS) return this.#collect(values)
+      build = compilePattern(this.keys, pattern) ?? ((all) => this.#collect(all))
+      this.#patterns.set(pattern, build)
     }
     return build(values)
   }
 
-  private collect(values: readonly unknown[]): object {
+  #collect(values: readonly unknown[]): object {
     let index = 0
-    return this.assemble(() => values[index++], 0)
+    return this.#assemble(() => values[index++], 0)
   }
 }
 

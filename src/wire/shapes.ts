@@ -3,7 +3,8 @@
  * the decoder makes objects from a list of keys. Both sides keep what they learn only to be faster: what is
  * written depends on the value and the dictionary alone.
  */
-import { MAX_SHAPE_KEYS, TAG } from './bodyTags.ts'
+import { MAX_SHAPE_KEYS } from './bodyTags.ts'
+import * as TAG from './tag.ts'
 import { isLatin1, utf8Bytes, writeLatin1, writeUtf8, writeUtf16 } from './text.ts'
 
 /** Nodes that a tree may keep from body to body. */
@@ -58,19 +59,19 @@ function keysOf(node: ShapeNode): string[] {
 /** Finds layouts; one for each dictionary, and one for bodies without. */
 export class ShapeTree {
   root: ShapeNode
-  private readonly shapes: readonly (readonly string[])[]
-  private nodes = 0
+  readonly #shapes: readonly (readonly string[])[]
+  #nodes = 0
 
   constructor(shapes: readonly (readonly string[])[]) {
-    this.shapes = shapes
+    this.#shapes = shapes
     this.root = new ShapeNode(undefined, '', shapes.length > 0)
   }
 
   /** To be called between bodies: forgets what many bodies of many shapes have left. */
   trim(): void {
-    if (this.nodes <= MAX_NODES) return
-    this.root = new ShapeNode(undefined, '', this.shapes.length > 0)
-    this.nodes = 0
+    if (this.#nodes <= MAX_NODES) return
+    this.root = new ShapeNode(undefined, '', this.#shapes.length > 0)
+    this.#nodes = 0
   }
 
   /**
@@ -79,23 +80,23 @@ export class ShapeTree {
    */
   step(node: ShapeNode, key: string, full: boolean): ShapeNode | undefined {
     const known = node.children === undefined ? undefined : node.children.get(key)
-    const child = known ?? this.grow(node, key, full)
+    const child = known ?? this.#grow(node, key, full)
     if (child === undefined) return undefined
     node.lastKey = key
     node.last = child
     return child
   }
 
-  private grow(node: ShapeNode, key: string, full: boolean): ShapeNode | undefined {
+  #grow(node: ShapeNode, key: string, full: boolean): ShapeNode | undefined {
     if (node.depth >= MAX_SHAPE_KEYS) return undefined
     let expected = node.expected
     if (expected) {
       const keys = [...keysOf(node), key]
-      expected = this.shapes.some((shape) => gapsIn(shape, keys) !== undefined)
+      expected = this.#shapes.some((shape) => gapsIn(shape, keys) !== undefined)
     }
     if (full && !expected) return undefined
     const child = new ShapeNode(node, key, expected)
-    this.nodes += 1
+    this.#nodes += 1
     if (node.last === undefined) return child
     node.children ??= new Map([[node.last.key, node.last]])
     node.children.set(key, child)
@@ -103,16 +104,16 @@ export class ShapeTree {
   }
 
   layout(node: ShapeNode): Layout {
-    node.layout ??= this.find(keysOf(node))
+    node.layout ??= this.#find(keysOf(node))
     return node.layout
   }
 
   /** The shape with the fewest absent keys that holds these keys in order; the first of equals. */
-  private find(keys: readonly string[]): Layout {
+  #find(keys: readonly string[]): Layout {
     let best = -1
     let bestGaps: number[] | undefined
     let fewest = Infinity
-    for (const [number, shape] of this.shapes.entries()) {
+    for (const [number, shape] of this.#shapes.entries()) {
       const gaps = gapsIn(shape, keys)
       const absent = shape.length - keys.length
       if (gaps === undefined || absent >= fewest) continue

@@ -3,6 +3,8 @@
  * standard ones elsewhere. All functions are pure; lengths are code units or bytes as named.
  */
 
+import { isObject } from './guards.ts'
+
 type Latin1Slice = (this: Uint8Array, start: number, end: number) => string
 type Latin1Write = (this: Uint8Array, text: string, at: number, length: number) => number
 
@@ -10,7 +12,7 @@ function native(name: string): unknown {
   const buffer: unknown = Reflect.get(globalThis, 'Buffer')
   if (typeof buffer !== 'function') return undefined
   const prototype: unknown = buffer.prototype
-  if (typeof prototype !== 'object' || prototype === null) return undefined
+  if (!isObject(prototype)) return undefined
   return Reflect.get(prototype, name)
 }
 

@@ -1,12 +1,12 @@
 /** What the frames of callbacks carry: binaries, their bound, and where they stand among others. */
 import { describe, expect, it } from 'vitest'
+import { TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
 import { Outbox } from '../../src/core/outbox.ts'
-import { TRUSTED_LIMITS } from '../../src/core/peer.ts'
 import { Writer } from '../../src/core/writer.ts'
 import { VirtualClock } from '../../src/testing/index.ts'
 import { decodeBody } from '../../src/wire/body.ts'
-import { KIND } from '../../src/wire/frame.ts'
 import { referencesHead } from '../../src/wire/head.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { FRAGMENT_BYTES, HEADER_BYTES, SEGMENT_BYTES } from '../../src/wire/limits.ts'
 import { only } from '../support/callback.ts'
 import { joinBytes, readFrame } from '../support/frames.ts'
@@ -69,7 +69,7 @@ describe('a binary to and fro', () => {
     expect(of(KIND.BACK).every(({ payloadBytes }) => payloadBytes <= FRAGMENT_BYTES)).toBe(true)
   })
 
-  it('is progress as well, though a large item is on its way', async () => {
+  it('is progress as well, behind the large item that is on its way', async () => {
     const { near, far, clock, link, sent } = rig({ highWaterBytes: 64 * 1024 })
     const bytes = new Uint8Array(10_000).fill(3)
     far.handle(list, async function* (_, call) {
@@ -88,7 +88,7 @@ describe('a binary to and fro', () => {
     for await (const item of stream) items.push(item)
     expect(items.length).toBe(1)
     const kinds = sent.map(({ kind }) => kind)
-    expect(kinds.indexOf(KIND.PROGRESS)).toBeLessThan(kinds.lastIndexOf(KIND.FRAGMENT))
+    expect(kinds.indexOf(KIND.PROGRESS)).toBeGreaterThan(kinds.lastIndexOf(KIND.FRAGMENT))
   })
 })
 

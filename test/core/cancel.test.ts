@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { KIND } from '../../src/wire/frame.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { collect, echo, errorOf, list, outcome, put, rig, slow, watched } from './rig.ts'
 
 describe('cancel', () => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { type Method, untyped } from '../../src/core/method.ts'
 import type { PeerCore } from '../../src/core/peer.ts'
-import { FLAG, KIND } from '../../src/wire/frame.ts'
+import * as FLAG from '../../src/wire/flag.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { errorOf, outcome, rig, slow } from './rig.ts'
 
 const low = { ...untyped('t.low'), lane: 'low' } as const

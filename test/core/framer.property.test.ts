@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { KIND, writeHeader } from '../../src/wire/frame.ts'
+import { writeHeader } from '../../src/wire/frame.ts'
 import { Framer } from '../../src/wire/framer.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { HEADER_BYTES, MAX_FRAME_BYTES } from '../../src/wire/limits.ts'
 
 const RUNS = 10_000

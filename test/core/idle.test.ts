@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import type { CallContext } from '../../src/core/call.ts'
 import { untyped } from '../../src/core/method.ts'
-import { KIND } from '../../src/wire/frame.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { HubRig } from '../support/hubRig.ts'
 import { errorOf, list, outcome, rig, slow, watched } from './rig.ts'
 

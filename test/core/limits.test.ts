@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest'
+import { TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
 import type { Method } from '../../src/core/method.ts'
-import { TRUSTED_LIMITS } from '../../src/core/peer.ts'
 import { makeDictionary } from '../../src/wire/dictionary.ts'
-import { AT, FLAG, KIND } from '../../src/wire/frame.ts'
+import * as FLAG from '../../src/wire/flag.ts'
+import * as AT from '../../src/wire/headerAt.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { TRUSTED_MESSAGE_BYTES } from '../../src/wire/limits.ts'
 import { collect, echo, errorOf, list, outcome, put, rig, slow, watched } from './rig.ts'
 

@@ -2,7 +2,10 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Fifo, Outbox } from '../../src/core/outbox.ts'
 import { Sender } from '../../src/core/sender.ts'
-import { AT, FLAG, KIND, padded, readU32, writeHeader } from '../../src/wire/frame.ts'
+import * as FLAG from '../../src/wire/flag.ts'
+import { padded, readU32, writeHeader } from '../../src/wire/frame.ts'
+import * as AT from '../../src/wire/headerAt.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { HEADER_BYTES } from '../../src/wire/limits.ts'
 
 const RUNS = 10_000

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { untyped } from '../../src/core/method.ts'
-import { FLAG, KIND } from '../../src/wire/frame.ts'
+import * as FLAG from '../../src/wire/flag.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { rig } from './rig.ts'
 
 const eat = untyped('eat')

@@ -1,5 +1,6 @@
+import type { PeerOptions } from '../../src/core/linkCore.ts'
 import { untyped } from '../../src/core/method.ts'
-import { PeerCore, type PeerOptions } from '../../src/core/peer.ts'
+import { PeerCore } from '../../src/core/peer.ts'
 import {
   type FaultLink,
   type FaultOptions,
@@ -8,7 +9,10 @@ import {
   VirtualClock,
 } from '../../src/testing/index.ts'
 import { isViaductError, ViaductError } from '../../src/wire/errors.ts'
-import { AT, FLAG, KIND, readU16, readU32 } from '../../src/wire/frame.ts'
+import * as FLAG from '../../src/wire/flag.ts'
+import { readU16, readU32 } from '../../src/wire/frame.ts'
+import * as AT from '../../src/wire/headerAt.ts'
+import * as KIND from '../../src/wire/kind.ts'
 
 /** One frame as it was sent. */
 export interface Sent {

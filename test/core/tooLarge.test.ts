@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { PeerCore, TRUSTED_LIMITS } from '../../src/core/peer.ts'
-import { FLAG, KIND } from '../../src/wire/frame.ts'
+import { TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
+import { PeerCore } from '../../src/core/peer.ts'
+import * as FLAG from '../../src/wire/flag.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { FRAGMENT_BYTES } from '../../src/wire/limits.ts'
 import { TurnClock } from '../support/clock.ts'
 import { makeFrame, readFrame } from '../support/frames.ts'
@@ -9,8 +11,9 @@ import { ScriptedTransport } from '../support/scriptedTransport.ts'
 import { errorOf, slow } from './rig.ts'
 
 describe('an answer over the limit to a call that is still in the outbox', () => {
-  for (const kind of ['END', 'ERROR', 'ITEM'] as const) {
-    it(`${kind}: frees its slot once`, async () => {
+  const { END, ERROR, ITEM } = KIND
+  for (const [name, kind] of Object.entries({ END, ERROR, ITEM })) {
+    it(`${name}: frees its slot once`, async () => {
       const clock = new TurnClock()
       const transport = new ScriptedTransport()
       const limits = { ...TRUSTED_LIMITS, messageBytes: 2 * FRAGMENT_BYTES }
@@ -24,7 +27,7 @@ describe('an answer over the limit to a call that is still in the outbox', () =>
       expect(peer.openCalls).toBe(2)
       transport.receive(
         makeFrame({
-          kind: KIND[kind],
+          kind,
           lane: 2,
           flags: FLAG.ANSWER | FLAG.MORE,
           // The second slot, for the first time.

@@ -1,8 +1,9 @@
 /** Methods that are withdrawn while they run: PROTOCOL.md, sections 3 and 12. */
 import { describe, expect, test } from 'vitest'
+import { TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
 import { untyped } from '../../src/core/method.ts'
-import { TRUSTED_LIMITS } from '../../src/core/peer.ts'
-import { FLAG, KIND } from '../../src/wire/frame.ts'
+import * as FLAG from '../../src/wire/flag.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { REASONS } from '../../src/wire/reasons.ts'
 import { collect, echo, errorOf, list, outcome, rig, slow, watched } from './rig.ts'
 

@@ -1,7 +1,10 @@
 /** Nothing that one peer sends changes what another peer has, is told, or is taken for. */
 import { describe, expect, it } from 'vitest'
 import { untyped } from '../../src/core/method.ts'
-import { AT, FLAG, KIND, writeU16, writeU32 } from '../../src/wire/frame.ts'
+import * as FLAG from '../../src/wire/flag.ts'
+import { writeU16, writeU32 } from '../../src/wire/frame.ts'
+import * as AT from '../../src/wire/headerAt.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { REASONS } from '../../src/wire/reasons.ts'
 import { frameFrom, makeFrame, readFrame } from '../support/frames.ts'
 import { HubRig } from '../support/hubRig.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { KIND } from '../../src/wire/frame.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { HubRig } from '../support/hubRig.ts'
 
 const WORK = { rules: { main: { call: ['*'] } } }

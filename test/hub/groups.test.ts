@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { untyped } from '../../src/core/method.ts'
 import { decodeBody } from '../../src/wire/body.ts'
-import { KIND } from '../../src/wire/frame.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { QUEUE_CAPACITY } from '../../src/wire/limits.ts'
 import { frameFrom } from '../support/frames.ts'
 import { HubRig, type RawPeer } from '../support/hubRig.ts'

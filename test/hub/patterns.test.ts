@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Subscription } from '../../src/core/call.ts'
 import { untyped } from '../../src/core/method.ts'
 import { isNameOrPattern, matches, overlap, prefixesOf } from '../../src/core/pattern.ts'
-import { KIND } from '../../src/wire/frame.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { frameFrom } from '../support/frames.ts'
 import { HubRig, refusal } from '../support/hubRig.ts'
 

@@ -1,6 +1,8 @@
 import { createHook } from 'node:async_hooks'
 import { describe, expect, it } from 'vitest'
-import { FLAG, KIND, readU32 } from '../../src/wire/frame.ts'
+import * as FLAG from '../../src/wire/flag.ts'
+import { readU32 } from '../../src/wire/frame.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { makeFrame } from '../support/frames.ts'
 import { HubRig } from '../support/hubRig.ts'
 

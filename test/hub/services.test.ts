@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { untyped } from '../../src/core/method.ts'
 import { type Traffic, TrafficLog } from '../../src/hub/traffic.ts'
 import { ViaductError } from '../../src/wire/errors.ts'
-import { KIND } from '../../src/wire/frame.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { HubRig, refusal } from '../support/hubRig.ts'
 
 const FREE = { main: { call: ['*'] }, worker: { call: ['*'] }, ui: { call: ['work'] } }

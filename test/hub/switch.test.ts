@@ -1,7 +1,8 @@
 /** Routing, refusals, quotas and what the hub does with the frames of one exchange. */
 import { describe, expect, it } from 'vitest'
 import { untyped } from '../../src/core/method.ts'
-import { FLAG, KIND } from '../../src/wire/frame.ts'
+import * as FLAG from '../../src/wire/flag.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { REASONS } from '../../src/wire/reasons.ts'
 import { frameFrom, type ReadFrame } from '../support/frames.ts'
 import { HubRig, type RawPeer, refusal } from '../support/hubRig.ts'

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { untyped } from '../../src/core/method.ts'
 import type { PeerCore } from '../../src/core/peer.ts'
-import { KIND } from '../../src/wire/frame.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { FRAGMENT_BYTES } from '../../src/wire/limits.ts'
 import { HubRig, refusal } from '../support/hubRig.ts'
 

@@ -20,7 +20,9 @@ import { readProcess } from '../../src/host/processInfo.ts'
 import { HubCore } from '../../src/hub/core.ts'
 import { memoryTransports } from '../../src/transports/memory.ts'
 import { openSocket } from '../../src/transports/socket.ts'
-import { AT, KIND, readU32 } from '../../src/wire/frame.ts'
+import { readU32 } from '../../src/wire/frame.ts'
+import * as AT from '../../src/wire/headerAt.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { joinOver, refusal } from '../support/hubRig.ts'
 
 const echo = untyped('t.echo')

@@ -1,7 +1,10 @@
 /** Frames as objects: the notation of vectors/frames.json and vectors/talks.json. */
 import { BodyEncoder } from '../../src/wire/body.ts'
 import { type Dictionary, makeDictionary } from '../../src/wire/dictionary.ts'
-import { AT, FLAG, KIND, padded, readU16, readU32, writeHeader } from '../../src/wire/frame.ts'
+import * as FLAG from '../../src/wire/flag.ts'
+import { padded, readU16, readU32, writeHeader } from '../../src/wire/frame.ts'
+import * as AT from '../../src/wire/headerAt.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { HEADER_BYTES } from '../../src/wire/limits.ts'
 import { fromHex, segmentOf, valueFrom } from '../wire/notation.ts'
 
@@ -205,12 +208,13 @@ export function frameFrom(described: unknown): Uint8Array {
 }
 
 const KIND_NAMES = new Map<number, string>(Object.entries(KIND).map(([name, number]) => [number, name]))
-const BITS = ['MORE', 'ANSWER', 'ONE_WAY', 'UPLOAD', 'DICTIONARY', 'SEALED'] as const
 
 /** A frame for people to read, for messages of failed tests. */
 export function show(frame: Uint8Array): string {
   const read = readFrame(frame)
-  const flags = BITS.filter((name) => (read.flags & FLAG[name]) !== 0)
+  const flags = [...FLAGS]
+    .filter(([name, bit]) => name !== 'LANE' && (read.flags & bit) !== 0)
+    .map(([name]) => name)
   const fields = (
     ['method', 'id', 'route', 'timeLeft', 'window', 'payloadBytes', 'headBytes', 'segments'] as const
   )

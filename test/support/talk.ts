@@ -9,8 +9,9 @@ import type {
   Target,
 } from '../../src/core/call.ts'
 import { Link } from '../../src/core/link.ts'
+import { type PeerOptions, TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
 import { type Method, untyped } from '../../src/core/method.ts'
-import { PeerCore, type PeerOptions, TRUSTED_LIMITS } from '../../src/core/peer.ts'
+import { PeerCore } from '../../src/core/peer.ts'
 import type { Callback } from '../../src/core/references.ts'
 import { decodeBody } from '../../src/wire/body.ts'
 import { CODES, isViaductError, ViaductError } from '../../src/wire/errors.ts'

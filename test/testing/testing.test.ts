@@ -4,7 +4,8 @@ import { contract, method, stream, topic } from '../../src/contract/contract.ts'
 import { manifest } from '../../src/hub/manifest.ts'
 import { faultLink, memoryHub, mock, VirtualClock } from '../../src/testing/index.ts'
 import { connectPeers } from '../../src/transports/direct.ts'
-import { KIND, writeHeader } from '../../src/wire/frame.ts'
+import { writeHeader } from '../../src/wire/frame.ts'
+import * as KIND from '../../src/wire/kind.ts'
 
 const pages = contract('pages', {
   analyze: method({ input: z.object({ url: z.string() }), output: z.number(), errors: { TooLong: null } }),

@@ -4,8 +4,9 @@ import { untyped } from '../../src/core/method.ts'
 import { PeerCore } from '../../src/core/peer.ts'
 import { decodeBody } from '../../src/wire/body.ts'
 import { CODES } from '../../src/wire/errors.ts'
-import { KIND, padded, readU32 } from '../../src/wire/frame.ts'
+import { padded, readU32 } from '../../src/wire/frame.ts'
 import { Framer } from '../../src/wire/framer.ts'
+import * as KIND from '../../src/wire/kind.ts'
 import { TurnClock } from '../support/clock.ts'
 import {
   frameFrom,
