@@ -1,7 +1,6 @@
 // Wraps Dispatcher: handlers of messages by name.
 import { Dispatcher } from '../../contract/dispatcher.ts'
 import type { PeerInfo, Server, Serving } from '../../core/call.ts'
-import { isThenable } from '../../core/guards.ts'
 import { untyped } from '../../core/method.ts'
 import { handleAll } from '../../core/serving.ts'
 import { linkError } from '../../wire/reasons.ts'
@@ -31,14 +30,14 @@ export class MessageRouter {
 
   /**
    * @returns whether there is a handler; a promise of it when the handler takes time, which rejects with what it
-   * throws. The messages of a batch go to their handlers one by one: true when each has one.
+   * throws. The messages of a batch go to their handlers one by one, whatever becomes of the others: true when each
+   * has one; the first error when one threw.
    */
   routeMessage(source: PeerInfo, message: ProcessMessage): boolean | Promise<boolean> {
     const messages = MessageBatcher.messagesOf(message)
     if (messages[0] === message) return this.#route(source, message)
-    const routed = messages.map((one) => this.#route(source, one))
-    if (!routed.some(isThenable)) return routed.every(Boolean)
-    return Promise.all(routed).then((each) => each.every(Boolean))
+    const routed = messages.map(async (one) => this.#route(source, one))
+    return Promise.allSettled(routed).then(() => Promise.all(routed).then((each) => each.every(Boolean)))
   }
 
   #route(source: PeerInfo, message: ProcessMessage): boolean | Promise<boolean> {
