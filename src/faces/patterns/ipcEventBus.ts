@@ -10,10 +10,10 @@ export interface IPCEventBusOptions {
 }
 
 export class IPCEventBus {
-  readonly #peer: Peer
+  readonly #peer: Pick<Peer, 'publish' | 'subscribe'>
   readonly #onError: (error: unknown, eventType: string) => void
 
-  constructor(peer: Peer, options?: IPCEventBusOptions) {
+  constructor(peer: Pick<Peer, 'publish' | 'subscribe'>, options?: IPCEventBusOptions) {
     const { onError } = readOptions('IPCEventBus', options, {
       onError: given(
         (error: unknown, type: string) => console.error(`IPCEventBus: ${type}:`, error),

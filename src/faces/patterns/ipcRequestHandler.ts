@@ -13,12 +13,12 @@ export interface IPCRequestHandlerOptions {
 }
 
 export class IPCRequestHandler {
-  readonly #peer: Peer
+  readonly #peer: Pick<Peer, 'to'>
   readonly #target: Target | undefined
   readonly #timeoutMs: number
   readonly #requests = new Requests()
 
-  constructor(peer: Peer, options?: IPCRequestHandlerOptions) {
+  constructor(peer: Pick<Peer, 'to'>, options?: IPCRequestHandlerOptions) {
     const { target, timeoutMs } = readOptions('IPCRequestHandler', options, {
       target: given<Target | undefined>(undefined, '{ id } or { type }'),
       timeoutMs: positive(30_000),

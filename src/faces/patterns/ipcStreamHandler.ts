@@ -13,12 +13,12 @@ export interface IPCStreamHandlerOptions {
 }
 
 export class IPCStreamHandler {
-  readonly #peer: Peer
+  readonly #peer: Pick<Peer, 'to' | 'handle'>
   readonly #target: Target | undefined
   readonly #timeoutMs: number
   readonly #readers = new StreamReaders()
 
-  constructor(peer: Peer, options?: IPCStreamHandlerOptions) {
+  constructor(peer: Pick<Peer, 'to' | 'handle'>, options?: IPCStreamHandlerOptions) {
     const { target, timeoutMs } = readOptions('IPCStreamHandler', options, {
       target: given<Target | undefined>(undefined, '{ id } or { type }'),
       timeoutMs: positive(30_000),

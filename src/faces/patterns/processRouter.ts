@@ -8,10 +8,10 @@ import type { ProcessMessage } from './processMessage.ts'
 export const ProcessType = { RENDERER: 'renderer', GPU: 'gpu', AI: 'ai', BROWSER: 'main' } as const
 
 export class ProcessRouter {
-  readonly #peer: Peer
+  readonly #peer: Pick<Peer, 'call' | 'callAll'>
 
   /** @param hub the hub, or a peer on it. */
-  constructor(hub: Peer | { readonly peer: Peer }) {
+  constructor(hub: Pick<Peer, 'call' | 'callAll'> | { readonly peer: Peer }) {
     this.#peer = 'peer' in hub ? hub.peer : hub
   }
 
