@@ -5,6 +5,7 @@ import { untyped } from '../../core/method.ts'
 import { handleAll } from '../../core/serving.ts'
 import { linkError } from '../../wire/reasons.ts'
 import { MessageBatcher } from './messageBatcher.ts'
+import type { MessageCompressor } from './messageCompressor.ts'
 import type { MessageValidator } from './messageValidator.ts'
 import { ProcessMessage } from './processMessage.ts'
 import { spellingsOf } from './spellings.ts'
@@ -15,6 +16,8 @@ export type MessageHandler = (source: PeerInfo, message: ProcessMessage) => unkn
 export interface AttachOptions {
   /** Asked of each message; what it refuses fails at its sender with PERMISSION_DENIED, and reaches no handler. */
   readonly validator?: MessageValidator
+  /** Opens compressed messages, which are taken with it and a validator alone: it is asked of what is in them too. */
+  readonly compressor?: MessageCompressor
 }
 
 export class MessageRouter {
@@ -49,20 +52,22 @@ export class MessageRouter {
    * Takes from a peer the messages that have a handler now. Batches are taken with a validator alone: the hub's rules
    * see the name of a batch, and not the names in it.
    */
-  attach(peer: Server, { validator }: AttachOptions = {}): Serving {
+  attach(peer: Server, { validator, compressor }: AttachOptions = {}): Serving {
     const names = this.#dispatcher.names.flatMap(spellingsOf)
     if (validator) names.push('message_batch')
+    if (validator && compressor) names.push('compressed_message')
+    const take = (message: ProcessMessage, source: PeerInfo): boolean | Promise<boolean> => {
+      if (validator && !validator.validateMessage(message, source)) {
+        throw linkError('PERMISSION_DENIED', `${message.getName()} of ${source.id}`, 'not-sent')
+      }
+      if (message.getName() !== 'compressed_message' || !compressor) return this.routeMessage(source, message)
+      return compressor.decompress(message).then((opened) => take(opened, source))
+    }
     return handleAll(
       peer,
       names.map((name) => [
         untyped(name),
-        (input, { peer: source }) => {
-          const message = ProcessMessage.from(name, input)
-          if (validator && !validator.validateMessage(message, source)) {
-            throw linkError('PERMISSION_DENIED', `${name} of ${source.id}`, 'not-sent')
-          }
-          return this.routeMessage(source, message)
-        },
+        (input, { peer: source }) => take(ProcessMessage.from(name, input), source),
       ]),
     )
   }

@@ -12,6 +12,7 @@ import {
   IPCRateLimiter,
   IPCRequestHandler,
   IPCStreamHandler,
+  MessageCompressor,
   MessageRouter,
   MessageValidator,
   ProcessMessage,
@@ -59,10 +60,12 @@ describe('S1 across processes', { timeout: 60_000 }, () => {
         analyst: {},
         renderer: {
           zone: 'untrusted',
-          call: ['navigation_complete', 'navigation_request', 'message_batch'].map((method) => ({
-            method,
-            to: 'main',
-          })),
+          call: ['navigation_complete', 'navigation_request', 'message_batch', 'compressed_message'].map(
+            (method) => ({
+              method,
+              to: 'main',
+            }),
+          ),
           publish: ['tab_seen', 'tab_failed'],
           subscribe: ['tab_created', 'sync.data'],
         },
@@ -85,12 +88,12 @@ describe('S1 across processes', { timeout: 60_000 }, () => {
     })
     const validator = new MessageValidator(
       {
-        renderer: ['navigation_complete', 'navigation_request', 'message_batch'],
+        renderer: ['navigation_complete', 'navigation_request', 'message_batch', 'compressed_message'],
         ai: ['ai_result'],
       },
       { log: (text) => refusals.push(text) },
     )
-    router.attach(hub.peer, { validator })
+    router.attach(hub.peer, { validator, compressor: new MessageCompressor() })
     const node = process.execPath
     await hub.supervise('ai-1', { type: 'ai', run: [node, program('ai')] })
     await hub.supervise('analyst-1', { type: 'analyst', run: [node, program('ai'), 'requests'] })
@@ -346,5 +349,20 @@ describe('S1 across processes', { timeout: 60_000 }, () => {
     expect(requested.all).toEqual(
       [0, 1, 2, 3, 4].map((tabId) => ({ url, tabId, newWindow: false, incognito: false })),
     )
+  })
+
+  it('large messages arrive compressed, and what is in them is checked', async () => {
+    const finalUrl = `${url}?${'q'.repeat(4_000)}`
+    const compress = { name: 'navigation_complete', args: [finalUrl] }
+    const sent = await ask('renderer-1', 'drive', { compress })
+    expect(sent).toMatchObject({ name: 'compressed_message', value: true })
+    expect(Object(sent).size).toBeLessThan(200)
+    expect(navigated.all.at(-1)).toBe(finalUrl)
+    const forged = { name: 'ai_result', args: ['x'.repeat(4_000)] }
+    expect(await ask('renderer-1', 'drive', { compress: forged })).toMatchObject({
+      name: 'compressed_message',
+      reason: 'PERMISSION_DENIED',
+    })
+    expect(refusals.at(-1)).toBe('Unauthorized message: ai_result')
   })
 })
