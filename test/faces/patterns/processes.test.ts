@@ -121,7 +121,8 @@ describe('S1 across processes', { timeout: 60_000 }, () => {
   })
 
   it('a request answered at this end is answered once, and its far handler is told to stop', async () => {
-    const ipcHandler = new IPCRequestHandler(hub.peer, { target: { id: 'analyst-1' } })
+    // Its deadline lies behind this test's own.
+    const ipcHandler = new IPCRequestHandler(hub.peer, { target: { id: 'analyst-1' }, timeoutMs: 600_000 })
     const shown: unknown[] = []
     const request = ipcHandler.sendRequest('ai_never', {}, (result) => shown.push(result))
     // Behind it on the same route: the handler has begun when this is answered.
@@ -209,6 +210,14 @@ describe('S1 across processes', { timeout: 60_000 }, () => {
     expect(ends).toEqual([undefined])
     while ((await ask('ai-1', 'left')) !== 1);
     expect(data.all).toHaveLength(had)
+    // One that waits for its next item ends as well.
+    const quiet = inbox<unknown>()
+    const waiting = streamHandler.startStream('ai_quiet', quiet.add, (error) => ends.push(error))
+    await quiet.until(1)
+    expect(streamHandler.endStream('ai_quiet')).toBe(true)
+    await waiting
+    while ((await ask('ai-1', 'left')) !== 2);
+    expect(ends).toEqual([undefined, undefined])
   })
 
   it('a stream that fails says so at its end', async () => {
