@@ -56,16 +56,26 @@ export {
   type Reply,
   type ValueReply,
 } from './core/interceptor.ts'
+export type { IPCMetrics } from './core/ipcMetrics.ts'
 export { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from './core/linkCore.ts'
 export type { Lane, Method, Overflow } from './core/method.ts'
 export type { Callback, KeepOptions } from './core/references.ts'
 export type { Transport, TransportEvents } from './core/transport.ts'
 export { type DiskStoreOptions, diskStore, type MemoryStoreOptions, memoryStore } from './host/cacheStores.ts'
+export { nodePrimitives } from './host/crypto.ts'
 export type { HangEvidence, StackFrame } from './host/evidence.ts'
 export { type ChildChange, Hub, type ListenOptions } from './host/hub.ts'
 export { type JoinOptions, join } from './host/join.ts'
 export { onShutdown } from './host/signals.ts'
 export type { ChildSpec, ChildStatus } from './host/supervision.ts'
+export type {
+  Alert,
+  AlertChange,
+  AlertName,
+  AlertNews,
+  AlertOptions,
+  AlertSnapshot,
+} from './hub/alerts.ts'
 export type {
   Description,
   HubChange,
@@ -77,7 +87,10 @@ export type {
   Snapshot,
   TrafficRow,
 } from './hub/answers.ts'
+export type { MetricsOptions } from './hub/core.ts'
 export { type CallRule, manifest, type PeerRules, type Rules, type Zone } from './hub/manifest.ts'
+export type { MethodMetrics, MetricsReport, PairMetrics } from './hub/metrics.ts'
+export type { PolicyReport, PolicyRow } from './hub/policyReports.ts'
 export type { ReplayBounds, ReplayRules } from './hub/replayRules.ts'
 export { connectPeers, type LinkOptions, peerOver } from './transports/direct.ts'
 export { memoryTransports } from './transports/memory.ts'

@@ -2,6 +2,7 @@ import type { Caller, CallOptions, ItemStream } from '../core/call.ts'
 import { isThenable } from '../core/guards.ts'
 import { type Interceptor, interceptedCaller } from '../core/interceptor.ts'
 import type { Method } from '../core/method.ts'
+import { checkCodecs, checkTarget } from './codecs.ts'
 import type { CallableKeys, ContractOf } from './contract.ts'
 import { rethrow } from './declaredErrors.ts'
 import type { ContractMethod } from './definition.ts'
@@ -28,12 +29,19 @@ export interface ClientOptions {
  *
  * What the returned functions throw: what the call throws; with `validate` also INTERNAL with reason
  * INVALID_OUTPUT, INVALID_ITEM or INVALID_ERROR and the path to the fault.
+ *
+ * @throws ViaductError INVALID_ARGUMENT / CODEC_MISSING, CODEC_TARGET for methods that are compressed, sealed or
+ * signed, when nobody here does that, or when it would be for more than one peer.
  */
 export function client<E>(caller: Caller, contract: ContractOf<E>, options?: ClientOptions): Client<E>
 export function client(caller: Caller, contract: ContractOf, options: ClientOptions = {}): object {
   const api: { [key: string]: unknown } = Object.create(null)
-  const through = interceptedCaller(caller, options.policies ?? [])
-  for (const [key, method] of contract['~contract'].methods) {
+  const { policies = [] } = options
+  const { methods } = contract['~contract']
+  checkCodecs(methods.values(), policies, 'last')
+  checkTarget(methods.values(), caller.target)
+  const through = interceptedCaller(caller, policies)
+  for (const [key, method] of methods) {
     if (method.kind === 'topic') continue
     api[key] =
       method.kind === 'stream' ? streamOf(through, method, options) : callOf(through, method, options)

@@ -152,9 +152,20 @@ interface CommonOptions<Errors extends ErrorSchemas, Progress extends StandardSc
   readonly version?: number
   /** Default `normal`. */
   readonly lane?: Lane
+  /** Only the two ends can read it: X25519 and AES-256-GCM. Needs `codecs` among the policies of both. */
+  readonly sealed?: boolean
+  /** Both ends prove who said it: Ed25519. Needs `codecs` among the policies of both. */
+  readonly signed?: boolean
+  /**
+   * Values over 1 KB travel compressed where that pays. Needs `codecs` among the policies of both. What is sealed
+   * shows by its length what is in it when it is compressed: `'public'` says that this may be.
+   */
+  readonly compress?: boolean | 'public'
   /** Reserved for methods that go through a mailbox. */
   readonly delivery?: never
 }
+
+const COMMON = ['errors', 'progress', 'version', 'lane', 'compress', 'sealed', 'signed'] as const
 
 export interface MethodOptions<
   Input extends StandardSchema,
@@ -198,7 +209,7 @@ export function method<
   Progress extends StandardSchema = StandardSchema,
 >(options: MethodOptions<Input, Output, Errors, Progress>): MethodEntry<Input, Output, Errors, Progress>
 export function method(options: object): Entry {
-  return entry('call', options, ['input', 'output', 'errors', 'progress', 'version', 'lane', 'idempotent'])
+  return entry('call', options, ['input', 'output', ...COMMON, 'idempotent'])
 }
 
 /**
@@ -238,16 +249,7 @@ export function stream<
   },
 ): UploadEntry<Input, Upload, Output, Errors, Progress>
 export function stream(options: object): Entry {
-  const made = entry('stream', options, [
-    'input',
-    'item',
-    'upload',
-    'output',
-    'errors',
-    'progress',
-    'version',
-    'lane',
-  ])
+  const made = entry('stream', options, ['input', 'item', 'upload', 'output', ...COMMON])
   const { item, upload } = made['~definition']
   if (item === undefined && upload === undefined) throw misuse('stream() needs `item`, `upload` or both')
   return made
@@ -335,6 +337,7 @@ function entry(kind: Definition['kind'], options: object, allowed: readonly stri
       throw misuse(`${what} has no option ${quoted(name)}${name === 'delivery' ? ' yet: reserved' : ''}`)
     }
   }
+  checkCodecs(what, options)
   const definition: Definition = { kind, ...options }
   for (const part of ['input', 'output', 'item', 'upload', 'progress', 'data'] as const) {
     const schema: unknown = definition[part]
@@ -345,6 +348,17 @@ function entry(kind: Definition['kind'], options: object, allowed: readonly stri
     if (schema !== null && !isSchema(schema)) throw misuse(`${what}: error ${name} is no Standard Schema`)
   }
   return { '~definition': definition }
+}
+
+function checkCodecs(what: string, options: object): void {
+  const { compress, sealed, signed }: { [name: string]: unknown } = { ...options }
+  for (const [name, value = false] of Object.entries({ sealed, signed, compress })) {
+    if (typeof value !== 'boolean' && !(name === 'compress' && value === 'public')) {
+      throw misuse(`${what}: \`${name}\` is no ${typeof value}`)
+    }
+  }
+  // The length of what is compressed tells of its content.
+  if (sealed && compress === true) throw misuse(`${what}: with \`sealed\`, \`compress\` has to be 'public'`)
 }
 
 function quoted(name: string): string {

@@ -1,4 +1,4 @@
-import { type Lane, type Method, type Overflow, untyped } from '../core/method.ts'
+import { type Lane, type Method, type MethodCodecs, type Overflow, untyped } from '../core/method.ts'
 import { type Dictionary, makeDictionary, shapesOf } from '../wire/dictionary.ts'
 import { fingerprint, type Json } from './fingerprint.ts'
 import { jsonSchemaOf } from './jsonSchema.ts'
@@ -19,6 +19,9 @@ export interface Definition {
   readonly lane?: Lane
   readonly idempotent?: boolean
   readonly overflow?: Overflow
+  readonly compress?: boolean | 'public'
+  readonly sealed?: boolean
+  readonly signed?: boolean
 }
 
 /** What the core is told of a declared method. Fingerprint and dictionaries are made when first asked for. */
@@ -29,6 +32,7 @@ export class ContractMethod implements Method {
   readonly lane: Lane
   readonly idempotent: boolean
   readonly overflow: Overflow
+  readonly codecs: MethodCodecs | undefined
   readonly '~definition': Definition
   #shape: Shape | undefined
 
@@ -42,6 +46,7 @@ export class ContractMethod implements Method {
     this.lane = definition.lane ?? base.lane
     this.idempotent = definition.idempotent ?? base.idempotent
     this.overflow = definition.overflow ?? base.overflow
+    this.codecs = codecsOf(definition)
     this['~definition'] = definition
   }
 
@@ -67,6 +72,11 @@ export class ContractMethod implements Method {
   }
 }
 
+function codecsOf({ compress, sealed = false, signed = false }: Definition): MethodCodecs | undefined {
+  const compresses = compress === true || compress === 'public'
+  return compresses || sealed || signed ? { compress: compresses, sealed, signed } : undefined
+}
+
 interface Shape {
   readonly fingerprint: string
   readonly input: Dictionary
@@ -89,9 +99,18 @@ function shapeOf(name: string, kind: Method['kind'], upload: boolean, definition
     ...(definition.progress ? { progress: jsonSchemaOf(definition.progress, 'output') } : {}),
   }
   const errors = Object.keys(definition.errors ?? {})
+  const codecs = Object.entries(codecsOf(definition) ?? {}).flatMap(([codec, is]) => (is ? [codec] : []))
   const input = dictionaryOf(schemas.input)
   return {
-    fingerprint: fingerprint({ name, kind, upload, errors, version: definition.version ?? null, schemas }),
+    fingerprint: fingerprint({
+      name,
+      kind,
+      upload,
+      errors,
+      version: definition.version ?? null,
+      codecs,
+      schemas,
+    }),
     input,
     output: dictionaryOf(schemas.output),
     item: kind === 'topic' ? input : dictionaryOf(schemas.item),

@@ -6,6 +6,7 @@ import { isViaductError, ViaductError } from '../wire/errors.ts'
 import { fieldOf } from '../wire/fieldOf.ts'
 import { isObject } from '../wire/guards.ts'
 import { linkError } from '../wire/reasons.ts'
+import { checkOne } from './codecs.ts'
 
 /** Whom a broadcast or a call to all is for. What is left out does not narrow it. */
 export interface PeerFilter {
@@ -174,6 +175,7 @@ async function whom(
   selection: PeerSelection,
   options: Pick<CallOptions, 'timeoutMs' | 'signal'>,
 ): Promise<Found> {
+  checkOne(method)
   const { asked, test } = questionOf(selection)
   const { timeoutMs, signal } = options
   const question = { target: { filter: asked }, methods: [method.name] }

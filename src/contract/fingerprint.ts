@@ -16,6 +16,8 @@ export interface MethodShape {
   readonly upload: boolean
   readonly errors: readonly string[]
   readonly version: number | null
+  /** `compress`, `sealed`, `signed`; absent without any. */
+  readonly codecs?: readonly string[]
   /** A topic's data stands under `input`. */
   readonly schemas: {
     readonly input: Json
@@ -29,10 +31,10 @@ export interface MethodShape {
 
 /** 16 hexadecimal digits. */
 export function fingerprint(shape: MethodShape): string {
-  const { name, kind, upload, version, schemas } = shape
-  return fnv1a64(
-    canonicalJson({ name, kind, upload, errors: [...shape.errors].sort(), version, schemas: { ...schemas } }),
-  )
+  const { name, kind, upload, version, schemas, codecs } = shape
+  const errors = [...shape.errors].sort()
+  const own = codecs && codecs.length > 0 ? { codecs: [...codecs].sort() } : {}
+  return fnv1a64(canonicalJson({ name, kind, upload, errors, version, ...own, schemas: { ...schemas } }))
 }
 
 /**

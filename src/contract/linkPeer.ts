@@ -1,4 +1,5 @@
 import type { Caller, CallOptions, Handler, ItemStream, Server, Serving, Target } from '../core/call.ts'
+import type { Interceptor } from '../core/interceptor.ts'
 import type { CloseReason } from '../core/link.ts'
 import type { LinkCore } from '../core/linkCore.ts'
 import type { Method } from '../core/method.ts'
@@ -28,6 +29,9 @@ export class LinkPeer<Core extends LinkCore = LinkCore> implements Server {
     this.#core = core
   }
 
+  /** Told of what shapes calls here, for those who have somebody to tell what it counts. */
+  protected notePolicies(_policies: readonly Interceptor[], _contract: ContractOf): void {}
+
   /** Settles with the reason when the link has ended for good; never rejects. */
   get closed(): Promise<CloseReason> {
     return this.#core.closed
@@ -39,6 +43,7 @@ export class LinkPeer<Core extends LinkCore = LinkCore> implements Server {
 
   /** A contract's methods as functions, towards a target; without one, towards the far end of the link. */
   client<E>(contract: ContractOf<E>, target?: Target, options?: ClientOptions): Client<E> {
+    if (options?.policies) this.notePolicies(options.policies, contract)
     return client(this.to(target), contract, options)
   }
 
@@ -54,6 +59,7 @@ export class LinkPeer<Core extends LinkCore = LinkCore> implements Server {
     options: ServeOptions & { readonly partial: true },
   ): Serving
   serve<E>(contract: ContractOf<E>, handlers: Partial<Handlers<E>>, options: ServeOptions = {}): Serving {
+    if (options.policies) this.notePolicies(options.policies, contract)
     return serve(this, contract, handlers, { ...options, partial: true })
   }
 

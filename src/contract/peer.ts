@@ -11,6 +11,7 @@ import type {
   Target,
   TopicEvent,
 } from '../core/call.ts'
+import type { Interceptor } from '../core/interceptor.ts'
 import type { CloseReason } from '../core/link.ts'
 import { NOBODY } from '../core/linkCore.ts'
 import { type Method, untyped } from '../core/method.ts'
@@ -21,6 +22,7 @@ import { ResumingSubscription } from '../core/subscription.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { MAX_BUSY_MS } from '../wire/limits.ts'
 import { methodOf } from './byName.ts'
+import { checkClosed, checkHandler } from './codecs.ts'
 import type { ContractOf } from './contract.ts'
 import {
   type Answer,
@@ -35,6 +37,7 @@ import {
   type PeerSelection,
 } from './fanOut.ts'
 import { LinkPeer } from './linkPeer.ts'
+import { PolicyReporter } from './policyReporter.ts'
 import {
   type ContractEvent,
   type ContractSubscription,
@@ -66,6 +69,9 @@ export class Peer extends LinkPeer<PeerCore> {
   #finished = false
   readonly #onRefused = new Set<(topic: string) => void>()
   #resumed: (() => void)[] = []
+  /** What policies count is told to a hub. */
+  readonly #reporter = new PolicyReporter(() => this.core)
+  readonly #onLink = new Set<() => void>()
 
   /** @param resumes somebody brings another link when this one is lost: see {@link resume}. */
   constructor(core: PeerCore, info: PeerInfo = NOBODY, resumes = false) {
@@ -113,13 +119,23 @@ export class Peer extends LinkPeer<PeerCore> {
     this.adopt(core)
     this.#listen(core)
     this.#info = info
+    this.#reporter.again()
     for (const [method, served] of this.#served) served.serving = core.handle(method, served.handler)
+    for (const listener of this.#onLink) listener()
     for (const resumed of this.#resumed.splice(0)) resumed()
+  }
+
+  /** Calls back now, unless there is no link, and over each further link, until the returned function is called. */
+  onLink(listener: () => void): () => void {
+    this.#onLink.add(listener)
+    if (this.isConnected) listener()
+    return () => this.#onLink.delete(listener)
   }
 
   /** No further link will come. */
   finish(reason: CloseReason): void {
     this.#finished = true
+    this.#reporter.end()
     this.#settleClosed(reason)
     for (const resumed of this.#resumed.splice(0)) resumed()
   }
@@ -176,6 +192,10 @@ export class Peer extends LinkPeer<PeerCore> {
     return () => this.#onRefused.delete(listener)
   }
 
+  protected override notePolicies(policies: readonly Interceptor[], contract: ContractOf): void {
+    this.#reporter.add(policies, contract['~contract'].name)
+  }
+
   /** Publishes an event. False when the outbox is full and the event was not taken; see {@link drained}. */
   publish<Sent>(
     topic: Topic<Sent, unknown>,
@@ -219,6 +239,7 @@ export class Peer extends LinkPeer<PeerCore> {
   /** Serves one method by name until it is withdrawn; see {@link Serving}. */
   override handle(method: string | Method, handler: Handler): Serving {
     const known = methodOf(method, 'call')
+    checkHandler(known, handler)
     const served = { handler, serving: this.core.handle(known, handler) }
     this.#served.set(known, served)
     return serving((graceMs) => {
@@ -311,6 +332,13 @@ export class Peer extends LinkPeer<PeerCore> {
     return this.core.call(BUSY, { forMs }).then(() => {})
   }
 
+  /** Goes away in good order: takes no new calls, finishes those that run, then closes. */
+  override drain(graceMs?: number): Promise<void> {
+    // Whoever goes does not dial again.
+    void this.core.closed.then((reason) => this.finish(reason))
+    return super.drain(graceMs)
+  }
+
   /** Ends the link now, and for good; open calls fail with LINK_LOST. */
   override close(reason?: CloseReason): void {
     super.close(reason)
@@ -339,14 +367,21 @@ class PresentCaller implements Caller {
   }
 
   call(method: Method, input: unknown, options?: CallOptions): Promise<unknown> {
+    try {
+      checkClosed(method, input)
+    } catch (error) {
+      return Promise.reject(error)
+    }
     return this.#bound().call(method, input, options)
   }
 
   stream(method: Method, input: unknown, options?: CallOptions): ItemStream {
+    checkClosed(method, input)
     return this.#bound().stream(method, input, options)
   }
 
   notify(method: Method, input: unknown): boolean {
+    checkClosed(method, input)
     return this.#bound().notify(method, input)
   }
 }

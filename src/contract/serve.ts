@@ -3,6 +3,7 @@ import { isAsyncIterable, isThenable } from '../core/guards.ts'
 import { ContextView, type Interceptor, interceptedHandler, type Next } from '../core/interceptor.ts'
 import { handleAll } from '../core/serving.ts'
 import { ViaductError } from '../wire/errors.ts'
+import { checkCodecs, closes } from './codecs.ts'
 import {
   type CallableKeys,
   type ContractCall,
@@ -42,7 +43,8 @@ export const validate: Interceptor = Object.assign((next: Next): Next => next, {
  * run) or INVALID_ARGUMENT / INVALID_UPLOAD for what they sent, INTERNAL / INVALID_OUTPUT, INVALID_ITEM or
  * INVALID_ERROR or INVALID_PROGRESS for what the handler gave, each with the path to the fault.
  *
- * @throws ViaductError INVALID_ARGUMENT when a handler is missing or not declared; nothing is served then.
+ * @throws ViaductError INVALID_ARGUMENT when a handler is missing or not declared, and with CODEC_MISSING for methods
+ * that are compressed, sealed or signed when nobody here does that; nothing is served then.
  */
 export function serve<E>(
   server: Server,
@@ -63,9 +65,10 @@ export function serve(
   options: ServeOptions = {},
 ): Serving {
   const served = handlersOf(contract, handlers, options.partial ?? false)
+  checkCodecs(served.keys(), options.policies ?? [], 'first')
   return handleAll(
     server,
-    [...served].map(([method, run]) => [method, contractHandler(method, run, options)]),
+    [...served].map(([method, run]) => [method, closes(method, contractHandler(method, run, options))]),
   )
 }
 

@@ -65,6 +65,11 @@ export function oneOf<const T extends string>(...words: readonly T[]): Shape<T> 
   return guarded({ enum: words }, `one of ${words.join(', ')}`, (value): value is T => known.has(value))
 }
 
+/** Any value that can be sent. */
+export function anything(): Shape<unknown> {
+  return shape({}, (value) => ({ value }))
+}
+
 /** What JSON can say, `MAX_DEPTH` deep at most. */
 export function json(): Shape<Json> {
   return guarded({}, `JSON, at most ${MAX_DEPTH} deep`, (value): value is Json => isJson(value, MAX_DEPTH))

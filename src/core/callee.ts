@@ -237,12 +237,13 @@ export class Callee {
     call.sender ??= new Sender(this.#output.link.outbox, call.lane, call.id, 0)
     const { sender } = call
     sender.credit += call.window
+    const dictionary = call.dictionary ? method.item : undefined
     const stop = pump(this.#output, items, {
       sender,
       id: call.id,
       method,
-      flags: FLAG.ANSWER | call.lane | (call.dictionary ? FLAG.DICTIONARY : 0),
-      dictionary: call.dictionary ? method.item : undefined,
+      flags: FLAG.ANSWER | call.lane | (dictionary ? FLAG.DICTIONARY : 0),
+      dictionary,
       done: (output) => this.#end(call, output),
       failed: (error) => this.#fail(call, error),
     })

@@ -314,13 +314,14 @@ export class Calls {
     const sender = call.sender ?? new Sender(this.#output.link.outbox, lane, call.id, MIN_WINDOW_BYTES)
     call.sender = sender
     const failed = (error: unknown) => this.#table.abandon(call, 'CANCELLED', error)
+    const dictionary = call.dictionary ? call.method.uploadItem : undefined
     try {
       stop = pump(this.#output, upload, {
         sender,
         id: call.id,
         method: call.method,
-        flags: lane | (call.dictionary ? FLAG.DICTIONARY : 0),
-        dictionary: call.dictionary ? call.method.uploadItem : undefined,
+        flags: lane | (dictionary ? FLAG.DICTIONARY : 0),
+        dictionary,
         done: () => {
           this.#output.write(KIND.END, lane, call.id, undefined, undefined, sender)
           this.#table.finished(call.id)

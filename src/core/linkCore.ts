@@ -35,6 +35,8 @@ import type { Transport } from './transport.ts'
 export interface PeerLimits extends BodyLimits {
   /** Longest message taken in, bytes. */
   readonly messageBytes: number
+  /** Longest message sent, bytes. Default: as long as those taken in. */
+  readonly sentBytes?: number
   /** Calls open at once in each direction. */
   readonly exchanges: number
   /** Bytes that may wait in the outbox before calls are refused. */

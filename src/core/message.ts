@@ -3,7 +3,7 @@ import type { Dictionary } from '../wire/dictionary.ts'
 import { ViaductError } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
 import { creditOf, padded, readU16, readU32 } from '../wire/frame.ts'
-import { END_TO_END_BYTES, referencesOf } from '../wire/head.ts'
+import { referencesOf } from '../wire/head.ts'
 import * as AT from '../wire/headerAt.ts'
 import { HEADER_BYTES } from '../wire/limits.ts'
 import { readLinkBody } from '../wire/linkBody.ts'
@@ -111,13 +111,8 @@ export class Message {
   get references(): number {
     const headBytes = readU16(this.#header, this.#at + AT.headBytes)
     if (headBytes === 0) return 0
-    const from = this.#bodyStart()
+    const from = this.#start
     return referencesOf(this.#payload.subarray(from, Math.min(from + headBytes, this.#end)))
-  }
-
-  /** Where head, segments and body begin, behind the section of a sealed payload. */
-  #bodyStart(): number {
-    return this.#start + ((this.flags & FLAG.SEALED) === 0 ? 0 : END_TO_END_BYTES)
   }
 
   get hasHead(): boolean {
@@ -138,8 +133,7 @@ export class Message {
   read(dictionary: Dictionary | undefined, limits: BodyLimits, functions?: readonly unknown[]): unknown {
     const payload = this.#payload
     const end = this.#end
-    let from = this.#bodyStart()
-    from += padded(readU16(this.#header, this.#at + AT.headBytes))
+    let from = this.#start + padded(readU16(this.#header, this.#at + AT.headBytes))
     const count = readU16(this.#header, this.#at + AT.segments)
     if (from > end) throw malformed('the head is longer than the payload')
     if (count === 0) {

@@ -8,6 +8,13 @@ export type Lane = 'high' | 'normal' | 'low'
 /** What happens to an event when a subscriber's queue is full. */
 export type Overflow = 'block' | 'drop-oldest' | 'drop-newest' | 'error' | 'conflate'
 
+/** What is done to the values of a method between its two ends; a hub sees none of it. */
+export interface MethodCodecs {
+  readonly compress: boolean
+  readonly sealed: boolean
+  readonly signed: boolean
+}
+
 /**
  * What a peer has to know of a method to call or serve it. A contract makes these; without a contract
  * {@link untyped} does. `call` is answered once, `stream` with items, `topic` is published and subscribed.
@@ -29,6 +36,8 @@ export interface Method {
   /** Only idempotent calls are ever sent again after they may have run. */
   readonly idempotent: boolean
   readonly overflow: Overflow
+  /** Absent: values travel as they are. */
+  readonly codecs?: MethodCodecs | undefined
 }
 
 /** A method known by its name alone: every body describes itself. */

@@ -13,6 +13,7 @@ import { Writer } from './writer.ts'
 
 export interface OutputLimits {
   readonly messageBytes: number
+  readonly sentBytes?: number
   readonly queueBytes: number
 }
 
@@ -117,8 +118,8 @@ export class Output {
 
   /** Whether the far end would refuse a message; before it has said so, our own limit stands for its. */
   isTooLarge(cut: Cut): boolean {
-    const { messageBytes } = this.#limits
-    return cut.payloadBytes > Math.min(messageBytes, this.link.farMessageBytes || messageBytes)
+    const { messageBytes, sentBytes = messageBytes } = this.#limits
+    return cut.payloadBytes > Math.min(sentBytes, this.link.farMessageBytes || sentBytes)
   }
 }
 

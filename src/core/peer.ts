@@ -18,6 +18,11 @@ export class PeerCore extends LinkCore implements Publisher {
     this.outRoutes.onTopic = (route, index, maxBytes) => this.#publications.said(route, index, maxBytes)
   }
 
+  /** Whether the far end is a hub. */
+  get hasHub(): boolean {
+    return this.#announcements !== undefined
+  }
+
   /** Publishes an event on the hub. False when the outbox is full and the event was not taken. */
   publish(topic: Method, data: unknown, options?: { readonly key?: string }): boolean {
     const route = this.outRoutes.to({ topics: true })

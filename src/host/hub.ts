@@ -10,9 +10,11 @@ import { systemClock } from '../core/clock.ts'
 import { isCloseReason } from '../core/link.ts'
 import { PeerCore } from '../core/peer.ts'
 import type { Transport } from '../core/transport.ts'
+import type { AlertChange } from '../hub/alerts.ts'
 import type { HubStats, PeerStatus } from '../hub/answers.ts'
-import { HubCore } from '../hub/core.ts'
+import { HubCore, type MetricsOptions } from '../hub/core.ts'
 import type { Rules } from '../hub/manifest.ts'
+import { type MetricsReport, reportOf } from '../hub/metrics.ts'
 import type { ReplayRules } from '../hub/replayRules.ts'
 import { memoryTransports } from '../transports/memory.ts'
 import { socketTransport } from '../transports/socket.ts'
@@ -49,6 +51,8 @@ export interface ListenOptions {
   readonly manifest?: Rules
   /** What is kept of topics for subscribers that come back. Default: of each 100 events, for a minute. */
   readonly replay?: ReplayRules
+  /** Given, `{}` will do, alerts are looked for and logged from the start; else while somebody listens. */
+  readonly metrics?: MetricsOptions
   /** Stands in for the system's folder for temporary files. */
   readonly base?: string
   /** Told what an operator should know. Default: a line on stderr. */
@@ -183,6 +187,21 @@ export class Hub {
     return this.#control.stats()
   }
 
+  /** What went on in the window that runs; without one, since the start. */
+  metrics(): Promise<MetricsReport> {
+    return this.#control.metrics()
+  }
+
+  /** Told of each window when it is over, until the returned function is called. */
+  onMetrics(listener: (report: MetricsReport) => void): () => void {
+    return this.#control.onMetrics(listener)
+  }
+
+  /** Told when a threshold is crossed, either way, until the returned function is called. */
+  onAlert(listener: (change: AlertChange) => void): () => void {
+    return this.#control.onAlert(listener)
+  }
+
   /** Told each change of a supervised child, until the returned function is called. */
   onChange(listener: (change: ChildChange) => void): () => void {
     return this.#control.onChange(listener)
@@ -234,6 +253,7 @@ export class EmbeddedHub implements HubControl {
       crypto: nodeCrypto,
       rules: options.manifest,
       replay: options.replay,
+      metrics: options.metrics,
       pair: () => memoryTransports(),
       makePeer: (transport, peerOptions) => new PeerCore(transport, peerOptions),
       credential: (asked) => {
@@ -410,6 +430,18 @@ export class EmbeddedHub implements HubControl {
 
   async stats(): Promise<HubStats> {
     return this.core.service.stats()
+  }
+
+  async metrics(): Promise<MetricsReport> {
+    return reportOf(this.core.metrics.now())
+  }
+
+  onMetrics(listener: (report: MetricsReport) => void): () => void {
+    return this.core.metrics.listen((window) => listener(reportOf(window)))
+  }
+
+  onAlert(listener: (change: AlertChange) => void): () => void {
+    return this.core.alerts.listen(listener)
   }
 
   onChange(listener: (change: ChildChange) => void): () => void {

@@ -1,4 +1,6 @@
+import type { AlertChange } from '../hub/alerts.ts'
 import type { HubStats, PeerStatus } from '../hub/answers.ts'
+import type { MetricsReport } from '../hub/metrics.ts'
 import type { ChildChange } from './hub.ts'
 import type { ChildSpec, ChildStatus } from './supervision.ts'
 
@@ -12,6 +14,9 @@ export interface HubControl {
   admit(id: string, type: string): Promise<void>
   who(): Promise<PeerStatus[]>
   stats(): Promise<HubStats>
+  metrics(): Promise<MetricsReport>
+  onMetrics(listener: (report: MetricsReport) => void): () => void
+  onAlert(listener: (change: AlertChange) => void): () => void
   onChange(listener: (change: ChildChange) => void): () => void
   close(): Promise<void>
 }

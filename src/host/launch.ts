@@ -4,12 +4,15 @@ import { fileURLToPath } from 'node:url'
 import type { Peer } from '../contract/peer.ts'
 import { errorFrom } from '../core/errorValue.ts'
 import { untyped } from '../core/method.ts'
+import type { AlertChange } from '../hub/alerts.ts'
 import type { HubStats, PeerStatus } from '../hub/answers.ts'
+import type { MetricsReport } from '../hub/metrics.ts'
 import { socketTransport } from '../transports/socket.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
 import type { ChildChange, ListenOptions } from './hub.ts'
 import type { HubControl } from './hubControl.ts'
 import { joinOver } from './join.ts'
+import { StreamListeners } from './streamListeners.ts'
 import type { ChildSpec, ChildStatus } from './supervision.ts'
 
 const LINK_FD = 3
@@ -62,6 +65,8 @@ class RemoteHub implements HubControl {
   readonly #hold: () => void
   readonly #exited: Promise<unknown>
   readonly #listeners = new Set<(change: ChildChange) => void>()
+  readonly #windows: StreamListeners<MetricsReport>
+  readonly #alerts: StreamListeners<AlertChange>
   #watching = false
   #closing: Promise<void> | undefined
 
@@ -70,6 +75,8 @@ class RemoteHub implements HubControl {
     this.#peer = peer
     this.#hold = hold
     this.#exited = exited
+    this.#windows = new StreamListeners(() => peer.stream('$hub.metrics'), isWindow)
+    this.#alerts = new StreamListeners(() => peer.stream('$hub.alerts'), isAlertChange)
   }
 
   async supervise(id: string, spec: ChildSpec): Promise<void> {
@@ -106,6 +113,19 @@ class RemoteHub implements HubControl {
     const answer = await this.#ask('stats', undefined)
     if (isStats(answer)) return answer
     throw new ViaductError('INTERNAL', '$hub.stats answered with something else')
+  }
+
+  async metrics(): Promise<MetricsReport> {
+    for await (const report of this.#peer.stream('$hub.metrics')) if (isReport(report)) return report
+    throw new ViaductError('INTERNAL', '$hub.metrics answered with something else')
+  }
+
+  onMetrics(listener: (report: MetricsReport) => void): () => void {
+    return this.#windows.add(listener)
+  }
+
+  onAlert(listener: (change: AlertChange) => void): () => void {
+    return this.#alerts.add(listener)
   }
 
   onChange(listener: (change: ChildChange) => void): () => void {
@@ -150,6 +170,18 @@ function isList<Row>(value: unknown): value is Row[] {
 
 function isStats(value: unknown): value is HubStats {
   return typeof value === 'object' && value !== null && 'traffic' in value && 'peers' in value
+}
+
+function isReport(value: unknown): value is MetricsReport {
+  return typeof value === 'object' && value !== null && 'total' in value && 'methods' in value
+}
+
+function isWindow(value: unknown): value is MetricsReport {
+  return isReport(value) && value.kind === 'window'
+}
+
+function isAlertChange(value: unknown): value is AlertChange {
+  return typeof value === 'object' && value !== null && 'alert' in value && 'text' in value
 }
 
 function isChange(value: unknown): value is ChildChange {

@@ -1,6 +1,7 @@
 /** What the hub's own methods answer (PROTOCOL.md, section 12). */
 
 import type { ReasonName } from '../wire/reasons.ts'
+import type { PolicyRow } from './policyReports.ts'
 
 /**
  * How a peer stands. `busy`: connected, and has said that it will not answer for a while. `backoff`: a child that was
@@ -117,6 +118,8 @@ export interface HubStats {
     readonly queuedBytes: number
     readonly dropped: number
   }[]
+  /** What the policies of peers have counted, as they last reported it. */
+  readonly policies: readonly PolicyRow[]
 }
 
 /** One row of `$hub.describe`. */

@@ -5,11 +5,16 @@ import { type CloseReason, Link } from '../core/link.ts'
 import { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from '../core/linkCore.ts'
 import type { PeerCore } from '../core/peer.ts'
 import type { Transport } from '../core/transport.ts'
+import { positive, type Rule, readOptions } from '../policies/options.ts'
 import { ADMISSION_TIMEOUT_MS, CALL_TIMEOUT_MS, HUB_BODY_BYTES } from '../wire/limits.ts'
 import { LINK_BODY_LIMITS } from '../wire/linkBody.ts'
+import { type AlertOptions, Alerts, alertLine } from './alerts.ts'
 import { Manifest, manifest, type Rules, type Subject } from './manifest.ts'
+import { Metrics, type MetricsTimes } from './metrics.ts'
+import { PolicyReports } from './policyReports.ts'
 import { type Budget, Port, type PortLimits } from './port.ts'
 import { Presence } from './presence.ts'
+import type { Queues } from './queueSamples.ts'
 import { Registry, type ServedMethod } from './registry.ts'
 import { DEFAULT_REPLAY, type ReplayRules, replayRules } from './replayRules.ts'
 import { Routes } from './routes.ts'
@@ -27,7 +32,21 @@ const SERVICE_LIMITS: PeerLimits = {
   ...TRUSTED_LIMITS,
   ...LINK_BODY_LIMITS,
   messageBytes: HUB_BODY_BYTES,
+  sentBytes: TRUSTED_LIMITS.messageBytes,
 }
+
+/** How a hub measures its traffic, and when it raises an alarm. */
+export interface MetricsOptions extends MetricsTimes {
+  /** When to tell and log that a threshold was crossed; false: nobody asks for it but those who listen. */
+  readonly alerts?: AlertOptions | false
+}
+
+const alertsOption: Rule<AlertOptions | false> = {
+  fallback: {},
+  expects: 'an object, or false',
+  accepts: (value) => value === false || (typeof value === 'object' && value !== null),
+}
+const METRICS = { windowMs: positive(60_000), sampleMs: positive(1_000), alerts: alertsOption }
 
 export interface HubOptions {
   readonly clock: Clock
@@ -35,6 +54,8 @@ export interface HubOptions {
   readonly rules?: Rules | undefined
   /** What is kept of topics for subscribers that come back. */
   readonly replay?: ReplayRules | undefined
+  /** Given, alerts are looked for from the start, and logged; else while somebody listens. */
+  readonly metrics?: MetricsOptions | undefined
   /** Two ends within this process, for the hub's own service and local peers. */
   pair(): [Transport, Transport]
   makePeer(transport: Transport, options: PeerOptions): PeerCore
@@ -71,6 +92,9 @@ export class HubCore {
     this.topics.tap = taps
   })
   readonly service: HubService
+  readonly metrics: Metrics
+  readonly alerts: Alerts
+  readonly reports = new PolicyReports()
   readonly startedAt: number
   /** Ids that may use the hub's own methods without a rule: whoever runs it. */
   readonly operators = new Set<string>()
@@ -110,6 +134,21 @@ export class HubCore {
       wait: (port, route, bytes, at, length) => this.#waiting.add(port, route, bytes, at, length),
     })
     this.#waiting = new Waiting(this.clock, this.switch, CALL_TIMEOUT_MS)
+    const { alerts, ...times } = readOptions('metrics', options.metrics, METRICS)
+    this.metrics = new Metrics(
+      {
+        clock: this.clock,
+        startedAt: this.startedAt,
+        traffic: () => this.traffic.rows(),
+        queues: () => this.#queues(),
+        retries: () => this.reports.retries(),
+      },
+      times,
+    )
+    this.alerts = new Alerts(this.metrics, alerts || {})
+    if (options.metrics && alerts !== false) {
+      this.alerts.listen((change) => options.log?.(alertLine(change)))
+    }
     this.service = new HubService(this)
     this.service.serveOn(this.local('hub', 'hub', SERVICE_LIMITS))
   }
@@ -123,6 +162,18 @@ export class HubCore {
       supervised: this.#supervised.has(port),
       operator: this.operators.has(id),
     }
+  }
+
+  /** What waits in the hub: frames for peers, and events that are not yet frames. */
+  #queues(): Queues {
+    const peers = new Map<string, number>()
+    const topics = new Map<string, number>()
+    for (const { info, link } of this.registry.all()) peers.set(info.id, link.outbox.queuedMessages)
+    for (const { topic, subscriber, queued } of this.topics.stats()) {
+      peers.set(subscriber, (peers.get(subscriber) ?? 0) + queued)
+      topics.set(topic, (topics.get(topic) ?? 0) + queued)
+    }
+    return { peers, topics }
   }
 
   get info(): PeerInfo {
@@ -275,6 +326,7 @@ export class HubCore {
     port.closed = reason
     this.registry.remove(port)
     this.service.left(port)
+    this.reports.forget(port)
     this.topics.remove(port)
     this.switch.remove(port)
     this.#routes.remove(port)
@@ -336,6 +388,7 @@ export class HubCore {
     for (const port of this.registry.all().reverse()) port.link.close('GOING_AWAY')
     this.#waiting.stop()
     this.switch.stop()
+    this.metrics.stop()
   }
 }
 

@@ -66,10 +66,20 @@ const EVERYBODY = new Set([
   '$hub.withdraw',
   '$hub.ready',
   '$hub.busy',
+  '$hub.report',
   '$hub.route',
+  '$hub.key',
+  '$hub.keysOf',
 ])
 /** Those that tell about others: for all but untrusted and remote peers. */
-const READERS = new Set(['$hub.who', '$hub.watch', '$hub.describe', '$hub.stats'])
+const READERS = new Set([
+  '$hub.who',
+  '$hub.watch',
+  '$hub.describe',
+  '$hub.stats',
+  '$hub.metrics',
+  '$hub.alerts',
+])
 
 /** Zones that may watch everybody's traffic; a rule cannot widen it. */
 const WATCHERS: ReadonlySet<Zone> = new Set(['hub', 'trusted', 'local'])

@@ -67,6 +67,10 @@ export class Forwarded {
   readonly callerIds: number[] = []
   readonly deadlines: number[] = []
   readonly startedAt: number[] = []
+  /** Whether its latency was recorded: at the first item, or else at the end. */
+  readonly timed: boolean[] = []
+  /** Its caller, or the hub, has cancelled it because its time was over. */
+  readonly expired: boolean[] = []
   readonly traffic: (Traffic | undefined)[] = []
   /** The lane of the call, in which all of its frames wait. */
   readonly lanes: number[] = []

@@ -4,29 +4,47 @@ import type { PeerCore } from '../core/peer.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { fieldOf } from '../wire/fieldOf.ts'
 import { MAX_BUSY_MS } from '../wire/limits.ts'
-import type { Description, HubStats, PeerStatus, PingAnswer, RouteAnswer } from './answers.ts'
+import type { AlertChange, AlertSnapshot } from './alerts.ts'
+import type {
+  Description,
+  HubStats,
+  PeerChange,
+  PeerStatus,
+  PingAnswer,
+  RouteAnswer,
+  Snapshot,
+} from './answers.ts'
 import type { HubCore, ServeLine } from './core.ts'
 import { everyone, type Filter, readFilter } from './everyone.ts'
+import { type MetricsReport, reportOf } from './metrics.ts'
+import { PeerKeys } from './peerKeys.ts'
 import type { Port } from './port.ts'
 import { TAP_METHOD, Tap } from './tap.ts'
-import { Watch } from './watch.ts'
+import { WATCH_CAPACITY, Watch, type WatchSource } from './watch.ts'
 
 /** Streams of `$hub.tap` that may be open at once. */
 const MAX_TAPS = 16
-/** Streams of `$hub.watch` that may be open at once, and those of one peer. */
+/** Streams of `$hub.watch`, `$hub.metrics` and `$hub.alerts` that may be open at once, and those of one peer. */
 const MAX_WATCHES = 64
 const MAX_OWN_WATCHES = 8
-/** Rows of traffic that one answer may carry. */
+/** Rows of traffic, and of policies, that one answer may carry. */
 const MAX_TRAFFIC_ROWS = 2000
+const MAX_POLICY_ROWS = 2000
+/** Windows that wait for one reader of `$hub.metrics`. */
+const METRICS_CAPACITY = 4
 
 const WATCH_METHOD = '$hub.watch'
+const METRICS_METHOD = '$hub.metrics'
+const ALERTS_METHOD = '$hub.alerts'
 
 /** The hub's own methods, `$hub.*`: an ordinary peer answers them, so every tool is an ordinary caller. */
 export class HubService {
   readonly #hub: HubCore
+  readonly #keys: PeerKeys
 
   constructor(hub: HubCore) {
     this.#hub = hub
+    this.#keys = new PeerKeys(hub)
   }
 
   #peer: PeerCore | undefined
@@ -69,18 +87,57 @@ export class HubService {
         this.#hub.ready(port)
       },
       busy: (input, call) => this.#busy(input, this.#port(call)),
+      report: (input, call) => this.#hub.reports.take(this.#port(call), input),
+      key: (input, call) => this.#keys.tell(this.#port(call), input),
+      keysOf: (input, call) => this.#keys.ask(this.#port(call), input),
     }
     this.extend(methods)
-    peer.handle(untyped(TAP_METHOD, 'stream'), (input) => this.tap(input))
-    peer.handle(untyped(WATCH_METHOD, 'stream'), (_, call) => this.watch(call.peer.id))
+    const streams: Record<string, Handler> = {
+      [TAP_METHOD]: (input) => this.tap(input),
+      [WATCH_METHOD]: (_, call) => this.watch(call.peer.id),
+      [METRICS_METHOD]: (_, call) => this.metrics(call.peer.id),
+      [ALERTS_METHOD]: (_, call) => this.alerts(call.peer.id),
+    }
     const port = this.#hub.registry.get('hub')
     if (!port) return
-    for (const name of [TAP_METHOD, WATCH_METHOD]) this.#hub.registry.serve(port, name, '', 'stream')
+    for (const [name, handler] of Object.entries(streams)) {
+      peer.handle(untyped(name, 'stream'), handler)
+      this.#hub.registry.serve(port, name, '', 'stream')
+    }
     this.#hub.presence.changed(port)
   }
 
   /** Who is there, and each change of it; see {@link Watch}. */
-  watch(watcher: string): Watch {
+  watch(watcher: string): Watch<PeerChange, Snapshot> {
+    const { presence } = this.#hub
+    return this.#watch(watcher, {
+      capacity: WATCH_CAPACITY,
+      listen: (listener) => presence.listen(listener),
+      snapshot: (missed) => ({ kind: 'snapshot', at: Date.now(), missed, peers: presence.rows() }),
+    })
+  }
+
+  /** What went on until now, then each window when it is over. */
+  metrics(watcher: string): Watch<MetricsReport, MetricsReport> {
+    const { metrics } = this.#hub
+    return this.#watch(watcher, {
+      capacity: METRICS_CAPACITY,
+      listen: (listener) => metrics.listen((window) => listener(reportOf(window))),
+      snapshot: (missed) => reportOf(metrics.now(), missed),
+    })
+  }
+
+  /** The alerts that stand, then each that is raised or cleared. */
+  alerts(watcher: string): Watch<AlertChange, AlertSnapshot> {
+    const { alerts } = this.#hub
+    return this.#watch(watcher, {
+      capacity: WATCH_CAPACITY,
+      listen: (listener) => alerts.listen(listener),
+      snapshot: (missed) => ({ kind: 'snapshot', at: Date.now(), missed, alerts: alerts.all() }),
+    })
+  }
+
+  #watch<Change, Now>(watcher: string, source: WatchSource<Change, Now>): Watch<Change, Now> {
     const own = this.#watches.get(watcher) ?? 0
     if (own >= MAX_OWN_WATCHES || this.#watching >= MAX_WATCHES) {
       throw new ViaductError(
@@ -89,7 +146,7 @@ export class HubService {
         { reason: 'TOO_MANY_WATCHES' },
       )
     }
-    return new Watch(this.#hub.presence, (by) => {
+    return new Watch(source, (by) => {
       this.#watching += by
       const now = (this.#watches.get(watcher) ?? 0) + by
       if (now > 0) this.#watches.set(watcher, now)
@@ -221,6 +278,7 @@ export class HubService {
         })),
       kept: this.#hub.topics.kept,
       subscriptions: this.#hub.topics.stats(),
+      policies: this.#hub.reports.rows().slice(0, MAX_POLICY_ROWS),
     }
   }
 

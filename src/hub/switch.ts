@@ -138,7 +138,7 @@ export class Switch {
     if (to.draining) return this.#refuse(from, id, oneWay, 'DRAINING', route, index)
     const traffic = binding.traffic[index]
     if (to.full) {
-      if (oneWay && traffic) traffic.dropped++
+      if (traffic) traffic.dropped++
       return this.#refuse(from, id, oneWay, 'QUEUE_FULL', route, index)
     }
     if (binding.told <= index) this.#events.tell(route, binding)
@@ -185,6 +185,8 @@ export class Switch {
     table.numbers[farSlot] = 0
     const now = this.clock.now()
     table.startedAt[farSlot] = now
+    table.timed[farSlot] = false
+    table.expired[farSlot] = false
     table.deadlines[farSlot] = Number.POSITIVE_INFINITY
     if (timeLeft !== 0) {
       table.deadlines[farSlot] = now + timeLeft
@@ -295,6 +297,7 @@ export class Switch {
       from.granted += granted
     } else if (kind === KIND.CANCEL) {
       table.restUp[far] = 0
+      table.expired[far] = this.#isOver(table, far)
     } else if (kind === KIND.BACK) {
       const backs = (table.backs[far] as number) - 1
       if (backs < 0) {
@@ -384,6 +387,7 @@ export class Switch {
         return
       }
       table.deadlines[far] = Number.POSITIVE_INFINITY
+      if (effect !== EFFECT.late) this.#timed(table, far)
       this.#item(table.traffic[far], here)
     } else if (kind === KIND.CREDIT) {
       table.creditUp[far] = (table.creditUp[far] as number) + readU32(bytes, at + AT.window)
@@ -480,12 +484,31 @@ export class Switch {
     const traffic = table.traffic[slot]
     const state = table.states[slot]
     if (traffic && state !== STATE.kept) {
-      traffic.latency.record(this.clock.now() - (table.startedAt[slot] as number))
-      if (kind === KIND.ERROR) traffic.failed(table.codes[slot] as number)
+      traffic.ended++
+      this.#timed(table, slot)
+      if (table.expired[slot]) traffic.failed(CODES.DEADLINE_EXCEEDED)
+      else if (kind === KIND.ERROR) traffic.failed(table.codes[slot] as number)
     }
     if (kind !== KIND.END || (table.leases[slot] as number) === 0) this.#freed(callee, slot)
     // After a cancel its RELEASE is still to come.
     else if (state !== STATE.cancelled && state !== STATE.kept) table.keep(slot)
+  }
+
+  /** A call has its answer, or the first item of it. */
+  #timed(table: Port['forwarded'], slot: number): void {
+    if (table.timed[slot]) return
+    table.timed[slot] = true
+    table.traffic[slot]?.latency.record(this.clock.now() - (table.startedAt[slot] as number))
+  }
+
+  /**
+   * Whether a call that its caller cancels now has run out of time. Its time began at the caller, so it may be over there a
+   * little before it is here.
+   */
+  #isOver(table: Port['forwarded'], slot: number): boolean {
+    const deadline = table.deadlines[slot] as number
+    const early = Math.min(CANCEL_GRACE_MS, (deadline - (table.startedAt[slot] as number)) / 10)
+    return this.clock.now() >= deadline - early
   }
 
   /** The exchange has ended: both sides' slots are free. */
@@ -669,6 +692,7 @@ export class Switch {
           if (at < earliest) earliest = at
           continue
         }
+        port.forwarded.expired[slot] = true
         this.#cancel(port, slot)
         if (this.tap !== undefined) this.#tapCancel(this.tap, port, slot, 'DEADLINE_EXCEEDED')
       }

@@ -1,5 +1,5 @@
+import { Histogram } from '../core/histogram.ts'
 import { CODES, type Code } from '../wire/errors.ts'
-import { Histogram } from './histogram.ts'
 
 /** What went from one peer to one target by one method. */
 export class Traffic {
@@ -12,11 +12,14 @@ export class Traffic {
   items = 0
   /** Payload bytes in both directions. */
   bytes = 0
+  /** Calls that were answered, failed or cancelled. */
+  ended = 0
   errors = 0
   /** Errors by the number of their code; 0 is one that did not say. Made with the first error. */
   #codes: Uint32Array | undefined
-  /** One-way messages and events that were not delivered. */
+  /** Messages and events that were not delivered because a queue was full. */
   dropped = 0
+  /** From a call to its answer; of a stream to its first item. */
   readonly latency = new Histogram()
 
   constructor(from: string, to: string, method: string) {
@@ -31,6 +34,11 @@ export class Traffic {
     this.#codes ??= new Uint32Array(CODE_NUMBERS)
     const known = code < CODE_NUMBERS ? code : 0
     this.#codes[known] = (this.#codes[known] as number) + 1
+  }
+
+  /** How many errors there were of one code. */
+  errorsOf(code: Code): number {
+    return this.#codes?.[CODES[code]] ?? 0
   }
 
   /** How many errors there were of each code; those that named none are `UNSAID`. */

@@ -1,18 +1,25 @@
-import type { HubChange, PeerChange } from './answers.ts'
-import type { Presence } from './presence.ts'
-
-/** Changes that wait for one reader; past them it is told how things stand instead. */
+/** Changes that wait for one reader of `$hub.watch` or `$hub.alerts`. */
 export const WATCH_CAPACITY = 256
 
+/** What a {@link Watch} is of. */
+export interface WatchSource<Change, Snapshot> {
+  /** Changes that wait for one reader; past them it is told how things stand instead. */
+  readonly capacity: number
+  /** Tells of every change until the returned function is called. */
+  listen(listener: (change: Change) => void): () => void
+  /** How things stand. */
+  snapshot(missed: number): Snapshot
+}
+
 /**
- * One reader's view of who is there: a snapshot, then each change. A reader that falls behind loses no state: what
- * waits for it is replaced by a snapshot that says how many changes it stands for. It watches from the first
+ * One reader's view of something that changes: a snapshot, then each change. A reader that falls behind loses no state:
+ * what waits for it is replaced by a snapshot that says how many changes it stands for. It watches from the first
  * `next` until `return`; no generator, whose `return` would wait for a change that may never come.
  */
-export class Watch implements AsyncIterableIterator<HubChange, undefined> {
-  readonly #presence: Presence
+export class Watch<Change, Snapshot> implements AsyncIterableIterator<Change | Snapshot, undefined> {
+  readonly #source: WatchSource<Change, Snapshot>
   readonly #count: (by: 1 | -1) => void
-  #changes: PeerChange[] = []
+  #changes: Change[] = []
   /** A snapshot is due. */
   #due = false
   #missed = 0
@@ -22,14 +29,14 @@ export class Watch implements AsyncIterableIterator<HubChange, undefined> {
   #wake: (() => void) | undefined
 
   /** @param count is told when it begins and ends. */
-  constructor(presence: Presence, count: (by: 1 | -1) => void) {
-    this.#presence = presence
+  constructor(source: WatchSource<Change, Snapshot>, count: (by: 1 | -1) => void) {
+    this.#source = source
     this.#count = count
   }
 
-  #push(change: PeerChange): void {
+  #push(change: Change): void {
     if (this.#due) this.#missed++
-    else if (this.#changes.length < WATCH_CAPACITY) this.#changes.push(change)
+    else if (this.#changes.length < this.#source.capacity) this.#changes.push(change)
     else {
       this.#missed = this.#changes.length + 1
       this.#changes = []
@@ -38,12 +45,13 @@ export class Watch implements AsyncIterableIterator<HubChange, undefined> {
     this.#wake?.()
   }
 
-  async next(): Promise<IteratorResult<HubChange, undefined>> {
-    if (!this.#begun) {
+  async next(): Promise<IteratorResult<Change | Snapshot, undefined>> {
+    if (!this.#begun && !this.#ended) {
       this.#begun = true
-      this.#due = true
       this.#count(1)
-      this.#unlisten = this.#presence.listen((change) => this.#push(change))
+      const value = this.#source.snapshot(0)
+      this.#unlisten = this.#source.listen((change) => this.#push(change))
+      return { done: false, value }
     }
     while (!this.#due && this.#changes.length === 0 && !this.#ended) {
       await new Promise<void>((resolve) => {
@@ -56,16 +64,13 @@ export class Watch implements AsyncIterableIterator<HubChange, undefined> {
       const missed = this.#missed
       this.#due = false
       this.#missed = 0
-      return {
-        done: false,
-        value: { kind: 'snapshot', at: Date.now(), missed, peers: this.#presence.rows() },
-      }
+      return { done: false, value: this.#source.snapshot(missed) }
     }
     const [value] = this.#changes.splice(0, 1)
-    return value ? { done: false, value } : { done: true, value: undefined }
+    return value === undefined ? { done: true, value: undefined } : { done: false, value }
   }
 
-  async return(): Promise<IteratorResult<HubChange, undefined>> {
+  async return(): Promise<IteratorResult<Change | Snapshot, undefined>> {
     if (!this.#ended) {
       this.#ended = true
       this.#changes = []

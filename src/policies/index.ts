@@ -13,6 +13,7 @@ export {
   type Reply,
   type ValueReply,
 } from '../core/interceptor.ts'
+export type { IPCMetrics } from '../core/ipcMetrics.ts'
 export { type RateLimits, s1RateLimits } from '../core/rates.ts'
 export { type AclRules, type Allowed, acl } from './acl.ts'
 export { type BatchOptions, batch } from './batch.ts'
@@ -30,6 +31,7 @@ export { type ConcurrencyOptions, concurrency } from './concurrency.ts'
 export { type DedupeOptions, dedupe } from './dedupe.ts'
 export { cacheTopics, invalidateWith } from './invalidation.ts'
 export { type Log, type LogEntry, type LogOptions, log } from './log.ts'
+export { type MetricsPolicy, type MetricsPolicyOptions, type MetricsSnapshot, metrics } from './metrics.ts'
 export {
   CALLEE_ORDER,
   CALLER_ORDER,

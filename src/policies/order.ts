@@ -7,6 +7,7 @@ import { type CacheOptions, cache } from './cache.ts'
 import { type ConcurrencyOptions, concurrency } from './concurrency.ts'
 import { type DedupeOptions, dedupe } from './dedupe.ts'
 import { type LogOptions, log } from './log.ts'
+import { type MetricsPolicyOptions, metrics } from './metrics.ts'
 import { badOption } from './options.ts'
 import { type RateLimitOptions, rateLimit } from './rateLimit.ts'
 import { type RetryOptions, retry } from './retry.ts'
@@ -20,8 +21,7 @@ type Given<Options> = Options | Interceptor
 export interface CallerPolicies {
   readonly trace?: Given<TraceOptions | true>
   readonly log?: Given<LogOptions | true>
-  /** Made by `metrics()`. */
-  readonly metrics?: Interceptor
+  readonly metrics?: Given<MetricsPolicyOptions | true>
   /** Bounds all tries together. */
   readonly timeout?: Given<TimeoutOptions | true>
   readonly cache?: Given<CacheOptions>
@@ -43,7 +43,7 @@ export interface CalleePolicies {
   readonly batch?: Given<BatchOptions>
   readonly trace?: Given<TraceOptions | true>
   readonly log?: Given<LogOptions | true>
-  readonly metrics?: Interceptor
+  readonly metrics?: Given<MetricsPolicyOptions | true>
   readonly acl?: Given<AclRules>
   readonly rateLimit?: Given<RateLimitOptions>
   /** Yours: behind what says who may, before input is checked. */
@@ -92,7 +92,7 @@ export function callerPolicies(policies: CallerPolicies): Interceptor[] {
   return [
     ...made(policies.trace, trace),
     ...made(policies.log, log),
-    ...asGiven(policies.metrics),
+    ...made(policies.metrics, metrics),
     ...made(policies.timeout, timeout),
     ...made(policies.cache, cache),
     ...made(policies.dedupe, dedupe),
@@ -116,7 +116,7 @@ export function calleePolicies(policies: CalleePolicies): Interceptor[] {
     ...made(policies.batch, batch),
     ...made(policies.trace, trace),
     ...made(policies.log, log),
-    ...asGiven(policies.metrics),
+    ...made(policies.metrics, metrics),
     ...made(policies.acl, acl),
     ...made(policies.rateLimit, rateLimit),
     ...(policies.use ?? []),

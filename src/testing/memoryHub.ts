@@ -2,7 +2,7 @@ import { Peer } from '../contract/peer.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { PeerCore } from '../core/peer.ts'
 import { nodeCrypto } from '../host/join.ts'
-import { HubCore } from '../hub/core.ts'
+import { HubCore, type MetricsOptions } from '../hub/core.ts'
 import type { Rules } from '../hub/manifest.ts'
 import type { ReplayRules } from '../hub/replayRules.ts'
 import { memoryTransports } from '../transports/memory.ts'
@@ -15,6 +15,8 @@ export interface MemoryHubOptions {
   readonly manifest?: Rules
   /** What is kept of topics for subscribers that come back, as `Hub.listen` takes it. */
   readonly replay?: ReplayRules
+  /** How its traffic is measured, as `Hub.listen` takes it. */
+  readonly metrics?: MetricsOptions
   readonly clock?: Clock
   /** Told what an operator should know. Default: nobody. */
   readonly log?: (text: string) => void
@@ -36,12 +38,13 @@ export interface MemoryHub {
 
 /** An in-memory hub for tests. */
 export function memoryHub(options: MemoryHubOptions = {}): MemoryHub {
-  const { clock = systemClock, manifest, replay, log } = options
+  const { clock = systemClock, manifest, replay, metrics, log } = options
   const core = new HubCore({
     clock,
     crypto: nodeCrypto,
     rules: manifest,
     replay,
+    metrics,
     pair: () => memoryTransports(clock),
     makePeer: (transport, peerOptions) => new PeerCore(transport, peerOptions),
     ...(log ? { log } : {}),

@@ -9,6 +9,7 @@ import {
   SHORT_TEXT_UNITS,
 } from './bodyTags.ts'
 import type { Dictionary } from './dictionary.ts'
+import { Envelope } from './envelope.ts'
 import { ViaductError } from './errors.ts'
 import { isObject } from './guards.ts'
 import { ABSENT, Maker, setField } from './shapeMaker.ts'
@@ -39,6 +40,7 @@ const NO_REFERENCES: readonly unknown[] = []
 let bytes: Uint8Array = NO_BYTES
 let at = 0
 let end = 0
+let bounds: BodyLimits = { maxDepth: 0, maxKeys: 0 }
 let maxDepth = 0
 let keysLeft = 0
 let text = ''
@@ -68,6 +70,7 @@ export function decodeBody(
   bytes = source
   at = start
   end = stop
+  bounds = limits
   maxDepth = limits.maxDepth
   keysLeft = limits.maxKeys
   textFrom = 0
@@ -180,6 +183,8 @@ function rare(tag: number, depth: number): unknown {
       return lifted()
     case TAG.REFERENCE:
       return reference()
+    case TAG.ENVELOPE:
+      return envelope()
     default:
       at -= 1
       return fail(tag === TAG.ABSENT ? 'only a key of a shape may be absent' : `unknown tag ${tag}`)
@@ -403,6 +408,17 @@ function lifted(): object {
 function reference(): unknown {
   const number = length()
   return number < references.length ? references[number] : fail('a function is not among the references')
+}
+
+function envelope(): Envelope {
+  need(2)
+  const codec = bytes[at] as number
+  const tag = bytes[at + 1] as number
+  at += 2
+  const content = tag === TAG.BINARY ? inline() : tag === TAG.SEGMENT ? lifted() : undefined
+  return content instanceof Uint8Array
+    ? new Envelope(codec, content, bounds)
+    : fail('an envelope holds no bytes')
 }
 
 function view(type: number, content: Uint8Array): object {

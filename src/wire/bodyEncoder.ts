@@ -12,6 +12,7 @@ import {
   SHORT_TEXT_UNITS,
 } from './bodyTags.ts'
 import type { Dictionary } from './dictionary.ts'
+import { Envelope } from './envelope.ts'
 import { MAX_DEPTH, MAX_REFERENCES, SEGMENT_BYTES, TRUSTED_MAX_KEYS } from './limits.ts'
 import { type Layout, type ShapeNode, ShapeTree } from './shapes.ts'
 import * as TAG from './tag.ts'
@@ -411,6 +412,11 @@ export class BodyEncoder {
 
   #special(at: number, value: object, depth: number): number {
     const target = this.#target
+    if (value instanceof Envelope) {
+      target[at] = TAG.ENVELOPE
+      target[at + 1] = value.codec
+      return this.#binary(at + 2, 'Uint8Array', value.bytes)
+    }
     const kind = kindOf(value)
     if (kind === 'Object' && isFields(value, null)) return this.#record(at, value, depth)
     if (kind === 'Array' && Array.isArray(value)) return this.#array(at, value, depth)

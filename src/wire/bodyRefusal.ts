@@ -5,6 +5,7 @@
 
 import { binaryBytes, dateTime, errorFields, kindOf, mapEntries, setValues } from './bodyKinds.ts'
 import { BIGINT_BYTES, binaryType } from './bodyTags.ts'
+import { Envelope } from './envelope.ts'
 import { ViaductError } from './errors.ts'
 import { isObject } from './guards.ts'
 import { MAX_DEPTH, MAX_REFERENCES } from './limits.ts'
@@ -98,6 +99,7 @@ class Search {
   }
 
   #inspect(value: object, path: string, depth: number): Fault | undefined {
+    if (value instanceof Envelope) return undefined
     const kind = isPlain(value) ? 'Object' : kindOf(value)
     if (kind === undefined) return { path, what: `it is an instance of ${className(value)}` }
     if (kind === 'Date') {

@@ -6,4 +6,3 @@ export const ANSWER = 0x08
 export const ONE_WAY = 0x10
 export const UPLOAD = 0x20
 export const DICTIONARY = 0x40
-export const SEALED = 0x80

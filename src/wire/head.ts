@@ -1,6 +1,5 @@
 /** Entries of a head (PROTOCOL.md, section 1): `u16 tag, u16 length, value`, each padded to 8. */
 
-import * as FLAG from './flag.ts'
 import { padded, readU16, readU32, writeU16, writeU32 } from './frame.ts'
 import * as AT from './headerAt.ts'
 import { HEADER_BYTES } from './limits.ts'
@@ -9,8 +8,6 @@ export const TAG = { EVENT: 1, SOURCE: 2, KEY: 3, TRACE: 4, IDEMPOTENCY: 5, REFE
 
 /** Bytes of an EVENT entry. */
 export const EVENT_BYTES = 32
-/** Bytes of the section that a sealed payload begins with. */
-export const END_TO_END_BYTES = 32
 /** Longest conflation key, as UTF-8. */
 export const MAX_KEY_BYTES = 4096
 
@@ -55,8 +52,7 @@ export function joinHeads(first: Uint8Array, second: Uint8Array): Uint8Array {
 export function referencesIn(bytes: Uint8Array, at: number, length: number): number {
   const headBytes = readU16(bytes, at + AT.headBytes)
   if (headBytes === 0) return 0
-  const sealed = ((bytes[at + AT.flags] as number) & FLAG.SEALED) !== 0
-  const start = at + HEADER_BYTES + (sealed ? END_TO_END_BYTES : 0)
+  const start = at + HEADER_BYTES
   return referencesOf(bytes.subarray(start, Math.min(start + headBytes, at + length)))
 }
 

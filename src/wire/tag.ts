@@ -33,3 +33,4 @@ export const ERROR = 0xf6
 export const BINARY = 0xf7
 export const SEGMENT = 0xf8
 export const REFERENCE = 0xf9
+export const ENVELOPE = 0xfa

@@ -96,6 +96,14 @@ describe('a peer that joined by itself', () => {
     expect(peer.isClosed).toBe(true)
   })
 
+  it('does not dial again when it has drained', async () => {
+    hub = await Hub.listen({ app: 'again', base, manifest: rules })
+    peer = await join({ app: 'again', id: 'outsider', base })
+    await peer.drain()
+    expect(await peer.closed).toBe('GOING_AWAY')
+    expect([peer.isClosed, peer.isConnected]).toEqual([true, false])
+  })
+
   it('does not dial again when another has taken its place', async () => {
     hub = await Hub.listen({ app: 'again', base, manifest: rules })
     peer = await join({ app: 'again', id: 'outsider', base })

@@ -123,6 +123,8 @@ describe('$hub.describe', () => {
     expect(own.filter(({ kind }) => kind === 'stream').map(({ name }) => name)).toEqual([
       '$hub.tap',
       '$hub.watch',
+      '$hub.metrics',
+      '$hub.alerts',
     ])
   })
 })

@@ -148,15 +148,13 @@ export function payloadOf(described: Json): { payload: Uint8Array; headBytes: nu
   if (described.payload !== undefined) {
     const { payload } = described
     const bytes = typeof payload === 'string' ? fromHex(payload) : segmentOf(payload)
-    const section = described.section === undefined ? new Uint8Array(0) : fromHex(textOf(described.section))
     return {
-      payload: joinBytes(section, bytes),
+      payload: bytes,
       headBytes: numberOf(described.headBytes),
       segments: numberOf(described.segments),
     }
   }
   const parts: Uint8Array[] = []
-  if (described.section !== undefined) parts.push(fromHex(textOf(described.section)))
   const head = headOf(described.head)
   if (head.length > 0) parts.push(head)
   let segments = 0

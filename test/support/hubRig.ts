@@ -3,7 +3,7 @@ import { type AdmissionCrypto, type Identity, Joining } from '../../src/core/adm
 import type { Clock } from '../../src/core/clock.ts'
 import { PeerCore } from '../../src/core/peer.ts'
 import type { Transport } from '../../src/core/transport.ts'
-import { HubCore } from '../../src/hub/core.ts'
+import { HubCore, type MetricsOptions } from '../../src/hub/core.ts'
 import type { Rules } from '../../src/hub/manifest.ts'
 import type { Port } from '../../src/hub/port.ts'
 import type { ReplayRules } from '../../src/hub/replayRules.ts'
@@ -83,6 +83,7 @@ export class RawPeer {
 export interface RigOptions {
   readonly rules?: Rules
   readonly replay?: ReplayRules
+  readonly metrics?: MetricsOptions
   readonly keys?: Readonly<Record<string, { readonly type: string; readonly key: Uint8Array }>>
   readonly log?: (text: string) => void
 }
@@ -98,6 +99,7 @@ export class HubRig {
       crypto: testCrypto,
       rules: options.rules,
       replay: options.replay,
+      metrics: options.metrics,
       pair: () => memoryTransports(this.clock),
       makePeer: (transport, given) => new PeerCore(transport, given),
       credential: (id) => {

@@ -6,7 +6,7 @@ import { BodyEncoder, decodeBody } from '../../src/wire/body.ts'
 import { type Dictionary, makeDictionary } from '../../src/wire/dictionary.ts'
 import { isViaductError, ViaductError } from '../../src/wire/errors.ts'
 import { MAX_DEPTH, SEGMENT_BYTES } from '../../src/wire/limits.ts'
-import { fromHex, same, segmentOf, toHex, valueFrom } from './notation.ts'
+import { binaryClass, fromHex, same, segmentOf, toHex, valueFrom } from './notation.ts'
 
 interface Case {
   name: string
@@ -17,9 +17,11 @@ interface Case {
   segments?: unknown[]
   maxDepth?: number
   maxKeys?: number
+  needs?: string
+  path?: string
 }
 
-const vectors: { values: Case[]; accepted: Case[]; bad: Case[] } = JSON.parse(
+const vectors: { values: Case[]; accepted: Case[]; bad: Case[]; unsendable: Case[] } = JSON.parse(
   readFileSync(new URL('../../vectors/values.json', import.meta.url), 'utf8'),
 )
 const LIMITS = { maxDepth: MAX_DEPTH, maxKeys: 10_000 }
@@ -56,13 +58,20 @@ function expectRefused(value: unknown, path: string, what: RegExp, dictionary?: 
 
 describe('vectors', () => {
   test('there are enough of them', () => {
-    expect(vectors.values.length + vectors.accepted.length).toBeGreaterThanOrEqual(120)
-    expect(vectors.bad.length).toBeGreaterThanOrEqual(60)
+    expect(vectors.values.length + vectors.accepted.length).toBeGreaterThanOrEqual(400)
+    expect(vectors.bad.length).toBeGreaterThanOrEqual(150)
+    expect(vectors.unsendable.length).toBeGreaterThanOrEqual(30)
   })
 
-  test.each(vectors.values)('value: $name', ({ value, hex, shapes, shapedHex, segments }) => {
-    const made = valueFrom(value)
+  test.each(vectors.values)('value: $name', ({ value, hex, shapes, shapedHex, segments, needs }) => {
     const lifted = (segments ?? []).map(segmentOf)
+    if (needs !== undefined && binaryClass(needs) === undefined) {
+      expect(thrownBy(() => decode(fromHex(hex), undefined, lifted))).toMatchObject({
+        reason: 'MALFORMED_BODY',
+      })
+      return
+    }
+    const made = valueFrom(value)
     expect(toHex(encoder.encode(made))).toBe(hex)
     expect(encoder.segments.map(toHex)).toEqual(lifted.map(toHex))
     expect(same(decode(fromHex(hex), undefined, lifted), made)).toBe(true)
@@ -91,6 +100,10 @@ describe('vectors', () => {
 })
 
 describe('values that cannot be sent', () => {
+  test.each(vectors.unsendable)('vector: $name', ({ value, path }) => {
+    expectRefused(valueFrom(value), path ?? '', /cannot be sent/)
+  })
+
   const nest = (levels: number): unknown => {
     let value: unknown = 1
     for (let level = 0; level < levels; level += 1) value = [value]

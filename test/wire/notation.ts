@@ -1,4 +1,5 @@
 /** Reads the notation of vectors/README.md. */
+import { Envelope } from '../../src/wire/envelope.ts'
 
 type Fields = Record<string, unknown>
 
@@ -83,6 +84,33 @@ export function placeholder(number: number): Placeholder {
   return made
 }
 
+/** A class that only this program knows. */
+class Foreign {}
+
+function cycle(): unknown[] {
+  const itself: unknown[] = []
+  itself.push(itself)
+  return itself
+}
+
+function levels(count: number, innermost: unknown): unknown {
+  let value = innermost
+  for (let level = 0; level < count; level += 1) value = [value]
+  return value
+}
+
+/** The class of a binary in this host; undefined where it has none of that name. */
+export function binaryClass(name: string): (new (buffer: ArrayBuffer) => object) | undefined {
+  const known = CLASSES[name]
+  if (known !== undefined || name !== 'Float16Array') return known
+  const found: unknown = Reflect.get(globalThis, name)
+  return isBinaryClass(found) ? found : undefined
+}
+
+function isBinaryClass(value: unknown): value is new (buffer: ArrayBuffer) => object {
+  return typeof value === 'function'
+}
+
 /** The value that a description stands for. */
 export function valueFrom(described: unknown): unknown {
   if (Array.isArray(described)) return described.map(valueFrom)
@@ -105,6 +133,14 @@ export function valueFrom(described: unknown): unknown {
       return object(pairs(content))
     case '$function':
       return placeholder(Number(content))
+    case '$instance':
+      return new Foreign()
+    case '$cycle':
+      return cycle()
+    case '$levels':
+      return levels(Number(content), 'of' in described ? valueFrom(described.of) : 1)
+    case '$power':
+      return (described.minus === true ? -1n : 1n) << BigInt(Number(content))
     case '$date':
       return new Date(content === null ? Number.NaN : Number(content))
     case '$map':
@@ -115,10 +151,12 @@ export function valueFrom(described: unknown): unknown {
       return error(
         isFields(content) ? object(Object.entries(content).map(([k, v]) => [k, valueFrom(v)])) : {},
       )
+    case '$envelope':
+      return new Envelope(Number(content), segmentOf(described))
     case '$binary': {
       const buffer = new ArrayBuffer(segmentOf(described).length)
       new Uint8Array(buffer).set(segmentOf(described))
-      const Class = CLASSES[String(content)]
+      const Class = binaryClass(String(content))
       return Class === undefined ? buffer : new Class(buffer)
     }
     default:

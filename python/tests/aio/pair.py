@@ -8,6 +8,7 @@ import socket
 from viaduct import Peer
 from viaduct.aio.driver import Driver
 from viaduct.core.admission import Joining, Welcome
+from viaduct.core.clock import Clock, system_clock
 from viaduct.core.connection import Connection
 from viaduct.core.link import Link
 from viaduct.core.message import Message
@@ -23,9 +24,9 @@ async def connect(driver: Driver, end: socket.socket) -> None:
     await asyncio.get_running_loop().create_unix_connection(lambda: driver, sock=end)
 
 
-async def peer_pair() -> tuple[Peer, Peer]:
-    """Two ends of one link, without admission."""
-    peers = Peer(Connection()), Peer(Connection())
+async def peer_pair(clock: Clock = system_clock) -> tuple[Peer, Peer]:
+    """Two ends of one link, without admission; ``clock`` is the first one's."""
+    peers = Peer(Connection(clock=clock)), Peer(Connection())
     for peer, end in zip(peers, socket.socketpair(), strict=True):
         await connect(peer.driver, end)
     return peers

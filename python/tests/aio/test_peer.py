@@ -17,6 +17,7 @@ from aio.asynchronous import asynchronous
 from aio.pair import hosting_peer, peer_pair
 from viaduct import Call, ViaductError
 from viaduct.aio.stdio import PipeTransport
+from viaduct.core.clock import system_clock
 
 SOURCE = Path(viaduct.__file__).parents[1]
 
@@ -63,7 +64,9 @@ async def test_a_link_over_stdio() -> None:
 
 @asynchronous
 async def test_a_deadline_ends_a_handler() -> None:
-    caller, callee = await peer_pair()
+    # The caller's time stands still, so that no cancel of its comes before the handler's own clock has run down.
+    start = system_clock()
+    caller, callee = await peer_pair(lambda: start)
     ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     @callee.handler("m")
@@ -78,6 +81,27 @@ async def test_a_deadline_ends_a_handler() -> None:
         await caller.call("m", timeout=0.05)
     assert failure.value.reason == "DEADLINE_EXCEEDED"
     assert await ended <= 0
+    await asyncio.gather(caller.close(), callee.close())
+
+
+@asynchronous
+async def test_a_deadline_ends_a_call_and_its_handler_hears_of_it() -> None:
+    # The handler's time stands still: the caller's own clock ends the call.
+    start = system_clock()
+    callee, caller = await peer_pair(lambda: start)
+    ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    @callee.handler("m")
+    async def wait(_: object, call: Call) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set_result(call.time_left)
+
+    with pytest.raises(ViaductError) as failure:
+        await caller.call("m", timeout=0.05)
+    assert (failure.value.reason, failure.value.fate) == ("DEADLINE_EXCEEDED", "unknown")
+    assert await ended > 0
     with pytest.raises(ViaductError) as failure:
         await caller.call("m", timeout=-1)
     assert failure.value.fate == "not-sent"
@@ -131,6 +155,56 @@ async def test_a_handler_that_returns_nothing_sendable_and_one_that_raises_oddly
         with pytest.raises(ViaductError) as failure:
             await caller.call(method)
         raises(failure.value, code, reason)
+    await asyncio.gather(caller.close(), callee.close())
+
+
+@asynchronous
+async def test_handlers_in_threads_that_raise_or_return_what_cannot_be_sent() -> None:
+    caller, callee = await peer_pair()
+    turned = asyncio.Event()
+
+    def stop(_: object, call: Call) -> None:
+        raise StopIteration(5)
+
+    def leave(_: object, call: Call) -> None:
+        raise ValueError("no")
+
+    def declared(_: object, call: Call) -> None:
+        raise call.error("TooLong", {"max": 3})
+
+    def wait(_: object, call: Call) -> str:
+        assert call.cancelled.is_set() is False
+        # The loop turns while a handler blocks its thread.
+        asyncio.run_coroutine_threadsafe(caller.ping(), loop).result(5)
+        loop.call_soon_threadsafe(turned.set)
+        return "waited"
+
+    def items(_: object, call: Call) -> Iterator[object]:
+        yield 1
+        yield object()
+
+    loop = asyncio.get_running_loop()
+    for name, handler in {"stop": stop, "leave": leave, "declared": declared, "wait": wait}.items():
+        callee.handle(name, handler, blocking=True)
+    callee.handle("object", lambda _, call: [1, object()], blocking=True)
+    callee.handle("items", items, blocking=True)
+    for method, code, reason, path in [
+        ("stop", "UNKNOWN", "HANDLER_ERROR", None),
+        ("leave", "UNKNOWN", "HANDLER_ERROR", None),
+        ("declared", "FAILED_PRECONDITION", "TooLong", None),
+        ("object", "INTERNAL", "UNSENDABLE", "output[1]"),
+    ]:
+        with pytest.raises(ViaductError) as failure:
+            await caller.call(method, timeout=5)
+        error = failure.value
+        assert (error.code, error.reason, error.path) == (code, reason, path)
+    stream = caller.stream("items")
+    assert await anext(stream) == 1
+    with pytest.raises(ViaductError) as failure:
+        await anext(stream)
+    assert (failure.value.code, failure.value.reason, failure.value.path) == ("INTERNAL", "UNSENDABLE", "item")
+    assert await caller.call("wait", timeout=5) == "waited"
+    assert turned.is_set()
     await asyncio.gather(caller.close(), callee.close())
 
 

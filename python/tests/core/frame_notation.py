@@ -93,9 +93,8 @@ def _head(entries: list[Json]) -> bytes:
 
 def payload_from(described: Json) -> tuple[bytes, int, int]:
     """The whole payload, the bytes of its head, and its number of segments."""
-    section = bytes.fromhex(described.get("section", ""))
     if "payload" in described:
-        payload = section + bytes_from(described["payload"])
+        payload = bytes_from(described["payload"])
         return payload, described.get("headBytes", 0), described.get("segments", 0)
     head = _head(described.get("head", []))
     table, body = b"", b""
@@ -108,7 +107,7 @@ def payload_from(described: Json) -> tuple[bytes, int, int]:
         if segments:
             table = _aligned(pack(f"<{len(segments)}I", *map(len, segments)))
             table += b"".join(map(_aligned, segments))
-    return section + head + table + body, len(head), len(segments)
+    return head + table + body, len(head), len(segments)
 
 
 def frame_from(described: Json) -> bytes:

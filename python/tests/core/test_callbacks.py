@@ -141,14 +141,6 @@ def test_a_message_that_wants_no_answer_has_no_functions() -> None:
     assert isinstance(started, CallStarted) and started.call.id == 1
 
 
-def test_the_count_stands_behind_the_section_of_a_sealed_message() -> None:
-    described = {"kind": "CALL", "section": "07" * 32, "flags": ["SEALED"], "head": [], "body": 1}
-    for head, count in ([{"tag": 6, "hex": "02000000"}], 2), ([], 0):
-        frame = frame_from({**described, "head": head})
-        message = Message.of_frame(read_header(frame), frame)
-        assert message is not None and message.references == count
-
-
 def test_one_frame_is_the_most_to_and_fro() -> None:
     pair = made()
     _, [function] = lent(pair)

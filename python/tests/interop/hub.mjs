@@ -2,15 +2,20 @@
  * A hub for the tests of another language: `node hub.mjs <app> <base>`. Its own peer serves `node.*`, by which
  * a test has it call, read, publish and supervise. It prints `ready` once peers may join, and ends with its input.
  */
-import { readFileSync } from 'node:fs'
+import { vectorHandlers } from './vectors.mjs'
 
 const root = new URL('../../../', import.meta.url)
 const load = (module) => import(new URL(`dist/${module}`, root).href)
-const { Hub, ViaductError, isViaductError } = await load('index.js')
+const { Hub, ViaductError, contract, isViaductError, method, nodePrimitives, unchecked } =
+  await load('index.js')
+const { codecs } = await load('codecs/index.js')
+const { Envelope } = await load('wire/envelope.js')
 const { makeDictionary } = await load('wire/dictionary.js')
-const { BodyEncoder, decodeBody } = await load('wire/body.js')
+const { BodyEncoder } = await load('wire/body.js')
 
 const [app, base] = process.argv.slice(2)
+const bulky = contract('bulky', { echo: method({ input: unchecked(), output: unchecked(), compress: true }) })
+const sealedValue = new Envelope(2, new Uint8Array(100))
 const all = { zone: 'trusted', call: ['*'], publish: ['*'], subscribe: ['*'] }
 const hub = await Hub.listen({
   app,
@@ -143,23 +148,6 @@ const calls = {
       }),
     )
   },
-  /** Sends the values of vectors/values.json through a peer that echoes them; answers with those that changed. */
-  async echoVectors({ method, target }) {
-    const { values } = JSON.parse(readFileSync(new URL('vectors/values.json', root), 'utf8'))
-    const changed = []
-    for (const { name, hex, segments = [] } of values) {
-      const bytes = Buffer.from(hex, 'hex')
-      const parts = segments.map(({ bytes: size, fill }) => new Uint8Array(size).fill(fill))
-      const value = decodeBody(bytes, 0, bytes.length, { maxDepth: 64, maxKeys: 1e7 }, undefined, parts)
-      const back = await settle(hub.peer.call(method, value, { target }))
-      const encoder = new BodyEncoder()
-      const again = 'value' in back ? Buffer.from(encoder.encode(back.value)).toString('hex') : back.error
-      const lifted = encoder.segments.map((segment) => Buffer.from(segment).toString('hex'))
-      if (again !== hex || lifted.join() !== parts.map((part) => Buffer.from(part).toString('hex')).join())
-        changed.push({ name, hex, again })
-    }
-    return { sent: values.length, changed }
-  },
   /** Calls the caller's function with 0 to `times - 1`, one after the other, and keeps it for `leaseMs` if given. */
   async callBack({ callback, times, leaseMs }) {
     if (leaseMs !== undefined) {
@@ -183,6 +171,11 @@ const calls = {
     return settle(hub.peer.call(methodOf(method), { double }, { target }))
   },
   seen: () => seen,
+  compressed: ({ target, text }) => {
+    const policies = [codecs({ primitives: nodePrimitives })]
+    return hub.peer.client(bulky, target, { policies }).echo(text)
+  },
+  sealed: ({ target }) => settle(hub.peer.core.to(target).call(methodOf('bulky.echo', 'call'), sealedValue)),
   publish({ topic, value, key }) {
     hub.peer.core.publish(methodOf(topic, 'topic'), value, key === undefined ? {} : { key })
   },
@@ -191,8 +184,19 @@ const calls = {
   whenReady: (id) => hub.whenReady(id),
   kill: ({ id, signal }) => hub.kill(id, signal),
   stop: (id) => hub.stop(id),
+  /** Why a child is lost the next time, and what was seen of it. */
+  nextLoss: (id) =>
+    new Promise((resolve) => {
+      const stop = hub.onChange((change) => {
+        if (change.id !== id || change.state !== 'backoff') return
+        stop()
+        resolve({ reason: change.reason, evidence: change.evidence })
+      })
+    }),
   status: async (id) => (await hub.children()).find((child) => child.id === id),
 }
+
+Object.assign(calls, vectorHandlers({ hub, plain, settle, BodyEncoder, makeDictionary }))
 
 const streams = {
   async *count({ upTo, size = 0 }, call) {
@@ -202,7 +206,7 @@ const streams = {
     }
     return upTo
   },
-  async *forever(_, call) {
+  async *forever() {
     try {
       for (let number = 0; ; number++) yield number
     } finally {

@@ -18,10 +18,11 @@ class HubProcess:
     def __enter__(self) -> HubProcess:
         self._folder = tempfile.TemporaryDirectory(prefix="viaduct-")
         self.base = Path(self._folder.name)
-        self._start()
+        self.start()
         return self
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Starts it, again where it has ended: in the same folder."""
         node = shutil.which("node")
         assert node is not None, "these tests need Node.js"
         self._process = subprocess.Popen(
@@ -35,12 +36,16 @@ class HubProcess:
     def kill(self) -> None:
         """Ends the hub without a word."""
         self._process.kill()
+        self._process.communicate(timeout=20)
+
+    def end(self) -> None:
+        """Ends the hub in good order."""
+        self._process.communicate(timeout=20)
 
     def restart(self) -> None:
         """Kills the hub, and starts another one in its place."""
         self.kill()
-        self._process.communicate(timeout=20)
-        self._start()
+        self.start()
 
     def __exit__(
         self,
@@ -48,5 +53,6 @@ class HubProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._process.communicate(timeout=20)
+        if self._process.poll() is None:
+            self.end()
         self._folder.cleanup()

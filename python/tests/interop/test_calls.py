@@ -383,15 +383,28 @@ async def test_events_that_were_dropped_are_counted(hub: HubProcess) -> None:
 @asynchronous
 async def test_every_value_survives_the_way_there_and_back(hub: HubProcess) -> None:
     async with await join(hub) as peer:
-        peer.handle("py.echo", lambda value, call: value)
-        request = {"method": "py.echo", "target": PYTHON}
-        found = await peer.call("node.echoVectors", request, target=NODE, timeout=20)
-        assert found["sent"] > 150
-        assert found["changed"] == []
         for value in (UNDEFINED, None, viaduct.BigInt(2**70), viaduct.Date(None)):
             assert await peer.call("node.echo", value, target=NODE) == value
         body, segments = encode([1.5, "\ud800", {"a": UNDEFINED}])
         assert encode(await peer.call("node.echo", decode(body, segments), target=NODE)).body == body
+
+
+@asynchronous
+async def test_compressed_inputs_are_opened_and_sealed_ones_refused(hub: HubProcess) -> None:
+    async with await join(hub) as peer:
+        seen: list[object] = []
+
+        def echo(value: object, _call: object) -> object:
+            seen.append(value)
+            return value
+
+        peer.handle("bulky.echo", echo)
+        for text in ("short", "again " * 5000):
+            assert await peer.call("node.compressed", {"target": PYTHON, "text": text}, target=NODE) == text
+        assert seen == ["short", "again " * 5000]
+        refused = await peer.call("node.sealed", {"target": PYTHON}, target=NODE)
+        assert (refused["error"]["code"], refused["error"]["reason"]) == ("UNIMPLEMENTED", "CODEC_UNKNOWN")
+        assert len(seen) == 2
 
 
 @asynchronous

@@ -30,11 +30,12 @@ async def settled(waiting: asyncio.Future[Any]) -> ViaductError:
 @asynchronous
 async def test_a_hub_that_is_killed_settles_all_that_waits() -> None:
     with HubProcess() as hub:
-        peer = await viaduct.join(app=APP, id="python-1", base=hub.base)
-        cancelled = asyncio.Event()
+        peer = await viaduct.join(app=APP, id="python-1", base=hub.base, reconnect=False)
+        started, cancelled = asyncio.Event(), asyncio.Event()
 
         @peer.handler("py.hang")
         async def hang(_: object, call: Call) -> None:
+            started.set()
             try:
                 await asyncio.Event().wait()
             finally:
@@ -50,6 +51,7 @@ async def test_a_hub_that_is_killed_settles_all_that_waits() -> None:
             request = {"method": "py.hang", "target": {"id": "python-1"}, "timeoutMs": 0}
             calls.append(asyncio.ensure_future(peer.call("node.call", request, target=NODE)))
             await peer.call("node.echo", target=NODE)
+            await started.wait()
             hub.kill()
             for waiting in (*calls, reading, stream.output):
                 error = await settled(waiting)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Container
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from viaduct.wire.keyed import Map, Set
 from viaduct.wire.times import moment_at
-from viaduct.wire.values import UNDEFINED, ArrayBuffer, BigInt, ErrorValue, TypedArray
+from viaduct.wire.values import UNDEFINED, ArrayBuffer, BigInt, Envelope, ErrorValue, TypedArray
 
 VECTORS = Path(__file__).resolve().parents[3] / "vectors"
 
@@ -36,6 +37,14 @@ def number_from(number: float) -> float:
 
 def is_negative_zero(value: object) -> bool:
     return isinstance(value, float) and value == 0 and math.copysign(1.0, value) < 0
+
+
+class Foreign:
+    """A class that only this program knows."""
+
+
+def _function() -> None:
+    """Cannot be sent."""
 
 
 def value_from(described: Any) -> object:
@@ -70,16 +79,44 @@ def _tagged(tag: str, content: Any, described: dict[str, Any]) -> object:
         case "$date":
             return moment_at(math.nan if content is None else content)
         case "$map":
-            return Map((value_from(key), value_from(value)) for key, value in content)
+            entries: Map[object, object] = Map()
+            for key, value in content:
+                entries[_own(value_from(key), entries)] = value_from(value)
+            return entries
         case "$set":
-            return Set(value_from(item) for item in content)
+            items: Set[object] = Set()
+            for item in content:
+                items.add(_own(value_from(item), items))
+            return items
         case "$error":
             fields = {key: value_from(value) for key, value in content.items()}
-            return ErrorValue(content["name"], content["message"], _without_name(fields))
+            return ErrorValue(str(fields["name"]), str(fields["message"]), _without_name(fields))
+        case "$envelope":
+            return Envelope(content, segment_from(described))
+        case "$function":
+            return _function
+        case "$instance":
+            return Foreign()
+        case "$cycle":
+            itself: list[object] = []
+            itself.append(itself)
+            return itself
+        case "$levels":
+            value = value_from(described["of"]) if "of" in described else 1
+            for _ in range(content):
+                value = [value]
+            return value
+        case "$power":
+            return BigInt((-1 if described.get("minus") else 1) << content)
         case "$binary":
             return binary_from(content, segment_from(described))
         case _:
             return {key: value_from(value) for key, value in described.items()}
+
+
+def _own(key: object, others: Container[object]) -> object:
+    """In Python short bytes of equal content are one object; in JavaScript no two are."""
+    return bytearray(key) if isinstance(key, bytes) and key in others else key
 
 
 def _without_name(fields: dict[str, object]) -> dict[str, object]:

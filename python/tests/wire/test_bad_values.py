@@ -16,9 +16,10 @@ from viaduct.wire.errors import ViaductError
 from viaduct.wire.keyed import Map, Set
 from viaduct.wire.limits import MAX_DEPTH, MAX_KEYS
 from viaduct.wire.values import BigInt, ErrorValue
-from wire.notation import segment_from, vectors
+from wire.notation import segment_from, value_from, vectors
 
 BAD = vectors("values.json")["bad"]
+UNSENDABLE = vectors("values.json")["unsendable"]
 MIB = 1024 * 1024
 
 
@@ -57,7 +58,8 @@ def filled(head: str, unit: str) -> bytes:
 
 
 def test_there_are_enough_vectors() -> None:
-    assert len(BAD) >= 60
+    assert len(BAD) >= 150
+    assert len(UNSENDABLE) >= 30
 
 
 @pytest.mark.parametrize("case", BAD, ids=lambda case: str(case["name"]))
@@ -68,6 +70,14 @@ def test_bad_body(case: Any) -> None:
     with pytest.raises(ViaductError) as refused:
         decode(bytes.fromhex(case["hex"]), segments, dictionary, bounds)
     assert (refused.value.code, refused.value.reason) == ("INVALID_ARGUMENT", "MALFORMED_BODY")
+
+
+@pytest.mark.parametrize("case", UNSENDABLE, ids=lambda case: str(case["name"]))
+def test_what_no_language_can_send(case: Any) -> None:
+    with pytest.raises(ViaductError, match="cannot be sent") as refused:
+        encode(value_from(case["value"]))
+    error = refused.value
+    assert (error.code, error.reason, error.path) == ("INVALID_ARGUMENT", "UNSENDABLE", case["path"])
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def test_fingerprint_of_a_method(case: Any) -> None:
         upload=members["upload"],
         errors=reversed(members["errors"]),
         version=members["version"],
+        codecs=reversed(members.get("codecs", [])),
         schemas=Schemas(**members["schemas"]),
     )
     assert fingerprint(shape) == case["fingerprint"]

@@ -2,3 +2,4 @@
 
 export { MessageCompressor, type MessageCompressorOptions } from './messageCompressor.ts'
 export * from './page.ts'
+export { SecureIPCChannel, type SecureIPCChannelOptions } from './secureIPCChannel.ts'

@@ -1,5 +1,6 @@
 // Wraps deflate with a bound on what it inflates to: large messages as one message of compressed bytes.
-import { nodeCompression } from '../../host/compression.ts'
+import type { CompressionPrimitives } from '../../codecs/primitives.ts'
+import { nodePrimitives } from '../../host/crypto.ts'
 import { count, given, readOptions } from '../../policies/options.ts'
 import { ViaductError } from '../../wire/errors.ts'
 import { MAX_DEPTH, MAX_KEYS, TRUSTED_MESSAGE_BYTES } from '../../wire/limits.ts'
@@ -13,7 +14,7 @@ export interface MessageCompressorOptions {
   /** What a message may inflate to; default 10 MiB. */
   readonly maxBytes?: number
   /** Default Node's. */
-  readonly primitives?: typeof nodeCompression
+  readonly primitives?: CompressionPrimitives
 }
 
 const COMPRESSED = 'compressed_message'
@@ -26,7 +27,10 @@ export class MessageCompressor {
     this.#options = readOptions('MessageCompressor', options, {
       minBytes: count(1_024),
       maxBytes: count(TRUSTED_MESSAGE_BYTES),
-      primitives: given(nodeCompression, 'functions `deflate` and `inflate`'),
+      primitives: given<CompressionPrimitives>(
+        nodePrimitives.compression,
+        'functions `deflate` and `inflate`',
+      ),
     })
   }
 
@@ -59,7 +63,7 @@ export class MessageCompressor {
 }
 
 async function inflate(
-  run: () => ReturnType<typeof nodeCompression.inflate>,
+  run: () => ReturnType<CompressionPrimitives['inflate']>,
 ): Promise<Uint8Array | undefined> {
   try {
     return await run()

@@ -107,12 +107,20 @@ class Invocation:
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """A thread cannot be cancelled: the call is not over before the function has returned."""
         loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._executor, function, *arguments)
+        running = loop.run_in_executor(self._executor, settling, function, *arguments)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             await asyncio.wait({running})
             raise
+
+
+def settling(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls a function whose outcome a future will hold: one that raised StopIteration would never be done."""
+    try:
+        return function(*arguments)
+    except StopIteration as raised:
+        raise RuntimeError(f"the handler raised {raised!r}") from raised
 
 
 def advance(items: Generator[object, None, object]) -> tuple[object, bool]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Final
 
@@ -14,16 +13,15 @@ from ..core.connection import Connection
 from ..host.credentials import read_credential
 from ..host.inherited_link import InheritedLink, take_inherited_link
 from ..host.runtime_folder import hub_address, runtime_folder
+from ..host.stacks import tell_stacks
 from ..wire.errors import ViaductError
 from .driver import Driver
 from .peer import Peer
+from .rejoin import Connect, Way, keep_joined
 from .stdio import PipeTransport, claim_stdio
 
 _EXIT_WITH_LINK: Final = 0
 """The exit code of a child whose link has ended; its supervisor stops it so as a matter of course."""
-
-Connect = Callable[[Driver], Awaitable[object]]
-"""Connects a driver with a transport."""
 
 
 async def join(
@@ -34,6 +32,7 @@ async def join(
     base: str | os.PathLike[str] | None = None,
     ready: bool = True,
     exit_with_link: bool = True,
+    reconnect: bool = True,
     debug: bool = False,
     executor: Executor | None = None,
 ) -> Peer:
@@ -48,6 +47,9 @@ async def join(
       run to its first pause; otherwise call :meth:`Peer.ready`.
     * ``exit_with_link``: a supervised child ends its process when its link ends, so that it never outlives
       its hub.
+    * ``reconnect``: a peer that joined by ``app`` and ``id`` dials again when its link is lost, until it is there or
+      :meth:`Peer.close` is called. What was served is served again, subscriptions go on after the event that was
+      read last.
     * ``debug``: stacks travel with errors.
     * ``executor``: runs blocking handlers; default: the loop's.
 
@@ -60,11 +62,15 @@ async def join(
         peer = await join_over(
             _inherit(inherited), joining, app=inherited.app, debug=debug, executor=executor
         )
+        peer.prints_stacks = tell_stacks()
     elif app is not None and id is not None:
-        folder = runtime_folder(app, base)
-        joining = Joining(id=id, key=read_credential(folder, id), pid=os.getpid())
-        connect = _dial(hub_address(folder), app)
-        peer = await join_over(connect, joining, app=app, debug=debug, executor=executor)
+        way = _way(app, id, base)
+        connect, joining = way()
+        peer = await join_over(
+            connect, joining, app=app, debug=debug, executor=executor, resumes=reconnect
+        )
+        if reconnect:
+            peer.keep(keep_joined(peer, way, debug=debug))
     else:
         raise ViaductError(
             "FAILED_PRECONDITION",
@@ -94,13 +100,14 @@ async def join_over(
     app: str,
     debug: bool = False,
     executor: Executor | None = None,
+    resumes: bool = False,
 ) -> Peer:
     """Joins over any transport whose far end is a hub.
 
     :raises ViaductError: the hub did not let us in.
     """
     connection = Connection(is_hub=True, joining=joining, debug=debug)
-    peer = Peer(connection, executor=executor)
+    peer = Peer(connection, executor=executor, resumes=resumes)
     await connect(peer.driver)
     try:
         reason = await peer.admitted()
@@ -132,6 +139,17 @@ def _adopt(end: socket.socket) -> Connect:
         return await loop.create_connection(lambda: driver, sock=end)
 
     return connect
+
+
+def _way(app: str, id: str, base: str | os.PathLike[str] | None) -> Way:
+    """The way in by the key in the runtime folder."""
+
+    def way() -> tuple[Connect, Joining]:
+        folder = runtime_folder(app, base)
+        joining = Joining(id=id, key=read_credential(folder, id), pid=os.getpid())
+        return _dial(hub_address(folder), app), joining
+
+    return way
 
 
 def _dial(address: str, app: str) -> Connect:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from types import TracebackType
@@ -11,7 +12,7 @@ from ..core.connection import Connection
 from ..core.method import Lane, Method, MethodKind
 from ..core.route import Target
 from ..wire.errors import ViaductError
-from ..wire.limits import WINDOW_BYTES
+from ..wire.limits import MAX_BUSY_MS, WINDOW_BYTES
 from ..wire.values import UNDEFINED
 from .calls import OnProgress, PendingCall
 from .client import Client
@@ -23,6 +24,7 @@ from .streams import ItemStream
 from .topics import TopicPeer
 
 _READY: Final = Method("$hub.ready")
+_BUSY: Final = Method("$hub.busy")
 
 H = TypeVar("H", bound=Handler)
 
@@ -35,9 +37,15 @@ class Peer(TopicPeer):
     a :class:`ViaductError`; its ``fate`` says whether the far handler may have run.
     """
 
-    def __init__(self, connection: Connection, *, executor: Executor | None = None) -> None:
-        """``executor`` runs blocking handlers; default: the loop's."""
-        super().__init__(connection, executor)
+    def __init__(
+        self, connection: Connection, *, executor: Executor | None = None, resumes: bool = False
+    ) -> None:
+        """``executor`` runs blocking handlers; default: the loop's. ``resumes``: further links are to come."""
+        super().__init__(connection, executor, resumes)
+        self.is_ready = False
+        """Whether it has said that it takes work; it says so again over further links."""
+        self.prints_stacks = False
+        """Whether SIGUSR2 prints the stacks of this process on stderr."""
 
     async def __aenter__(self) -> Peer:
         return self
@@ -52,8 +60,30 @@ class Peer(TopicPeer):
 
     async def ready(self) -> None:
         """Tells the hub that this peer takes work now; :func:`join` does so by itself unless told not to."""
+        self.is_ready = True
         self._connection.announce()
-        await self.call(_READY)
+        await self.call(_READY, {"stack": "stderr"} if self.prints_stacks else UNDEFINED)
+
+    async def busy(self, until_ms: float) -> None:
+        """Tells the hub that the loop may stand still until then: its supervisor does not take that for a hang.
+
+        Await it before the work begins, because what is sent leaves only while the loop turns. The next one
+        replaces it; 0 ends it. It ends with the link as well.
+
+        ``until_ms``: milliseconds since 1970, as ``time.time() * 1000 + 60_000``; at most an hour from now.
+
+        :raises ViaductError: INVALID_ARGUMENT / BAD_BUSY
+        """
+        for_ms = until_ms - time.time() * 1000 if until_ms else 0
+        if not 0 <= for_ms <= MAX_BUSY_MS:
+            raise ViaductError(
+                "INVALID_ARGUMENT",
+                f"busy({until_ms}): give a time from now to {MAX_BUSY_MS} ms from now in milliseconds since "
+                "1970, as time.time() * 1000 + 60_000, or 0 to end it",
+                reason="BAD_BUSY",
+                path="until_ms",
+            )
+        await self.call(_BUSY, {"forMs": for_ms})
 
     # Calls.
 
@@ -144,9 +174,9 @@ class Peer(TopicPeer):
         """Serves a method until the returned function withdraws it; calls that run then are finished.
 
         The handler gets the input, in which each function of the caller is a :class:`Callback`, and a
-        :class:`Call`. It is a function of either kind, or a generator of
-        either kind, whose items are sent as fast as the caller reads them. A cancel reaches it as
-        ``CancelledError``; one that runs in a thread looks at ``call.cancelled``. What it raises becomes the caller's error: a :class:`ViaductError` as it is,
+        :class:`Call`. It is a function of either kind, or a generator of either kind, whose items are sent as
+        fast as the caller reads them. A cancel reaches it as ``CancelledError``; one that runs in a thread looks
+        at ``call.cancelled``. What it raises becomes the caller's error: a :class:`ViaductError` as it is,
         anything else as UNKNOWN / HANDLER_ERROR. ``blocking``: it is no coroutine, and runs in a thread.
 
         :raises ViaductError: ALREADY_EXISTS when the name is served here.

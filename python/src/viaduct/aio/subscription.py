@@ -1,98 +1,67 @@
-"""A subscription's events, in order, with what the hub says of each."""
+"""A subscription that outlives its link."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from ..core.event_info import EventGap, EventInfo
-from ..core.out_call import OutCall
-from .calls import PendingCall
-from .driver import Driver
-from .streams import ItemStream
+from ..core.event_info import EventInfo
+from ..wire.errors import ViaductError
+from .link_subscription import LinkSubscription
 
 T = TypeVar("T")
-OnGap = Callable[[EventGap], object]
-"""Told, before the first event after them, of events that are not kept any more."""
-
-
-class PendingSubscription(PendingCall):
-    """Besides waits for the hub to register it."""
-
-    def __init__(self, driver: Driver, call: OutCall, on_gap: OnGap | None) -> None:
-        super().__init__(driver, call)
-        self._on_gap = on_gap
-        self._is_registered = asyncio.Event()
-        self.output.add_done_callback(lambda _: self._is_registered.set())
-
-    def registered(self, gap: EventGap | None) -> None:
-        """Of a listener that raises the loop is told, and the subscription goes on."""
-        # It may refer to the subscription, which is to end once nobody else does.
-        on_gap, self._on_gap = self._on_gap, None
-        self._is_registered.set()
-        if gap is None or on_gap is None:
-            return
-        try:
-            on_gap(gap)
-        except Exception as raised:
-            context = {"message": "on_gap of a subscription raised", "exception": raised}
-            self.output.get_loop().call_exception_handler(context)
-
-    async def ready(self) -> None:
-        await self._is_registered.wait()
-        if self.output.done():
-            self.output.result()
 
 
 class Subscription(Generic[T]):
     """``async with peer.subscribe(topic) as events: async for event in events``.
 
-    It is sent to the hub when it is made; the ``async with`` begins when the hub has registered it.
+    It is sent to the hub when it is made; the ``async with`` begins when the hub has registered it. When the link is
+    lost it is made again over the next one, if there is to be one, and goes on after the event that was read last.
     """
 
     def __init__(
-        self,
-        call: OutCall,
-        pending: PendingSubscription,
-        yielded: Callable[[Any, EventInfo | None], T],
+        self, open: Callable[[str | None], LinkSubscription[T]], again: Callable[[], Awaitable[bool]]
     ) -> None:
-        """``yielded``: what is read of an event's data."""
-        assert call.standing is not None
-        self._standing = call.standing
-        self._stream = ItemStream(call, pending)
-        self._pending = pending
-        self._yielded = yielded
+        """``open`` makes it over the present link, from the beginning or after an event; ``again`` says when there
+        is one once more, False for never.
+        """
+        self._open = open
+        self._again = again
+        self._present = open(None)
+        self._last_before: EventInfo | None = None
+        self._id_before: str | None = None
+        self._dropped_before = 0
+        self._cancelled = False
 
     @property
     def last(self) -> EventInfo | None:
         """What the hub said of the event that was read last."""
-        return self._standing.last
+        return self._present.last or self._last_before
 
     @property
     def last_event_id(self) -> str | None:
         """Where to go on from: the id of the event that was read last or, before the first, of the position
         where the subscription began. None until the hub has registered it, and of a hub that keeps no events.
         """
-        return self._standing.last_event_id
+        return self._present.last_event_id or self._id_before
 
     @property
     def dropped(self) -> int:
-        """Events of this subscription that were dropped until :attr:`last`."""
-        last = self._standing.last
-        return 0 if last is None else last.dropped
+        """Events of this subscription that were dropped until :attr:`last`, over all links."""
+        return self._dropped_before + self._present.dropped
 
     async def ready(self) -> None:
         """Returns when the hub has registered the subscription.
 
         :raises ViaductError: it did not.
         """
-        await self._pending.ready()
+        await self._present.ready()
 
     def cancel(self) -> None:
         """Ends the subscription."""
-        self._stream.cancel()
+        self._cancelled = True
+        self._present.cancel()
 
     async def __aenter__(self) -> Subscription[T]:
         await self.ready()
@@ -110,5 +79,21 @@ class Subscription(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        value, head = await anext(self._stream)
-        return self._yielded(value, self._standing.read(head))
+        while True:
+            try:
+                return await self._present.__anext__()
+            except StopAsyncIteration:
+                # A hub that goes away in good order ends its streams.
+                if self._cancelled or not await self._again():
+                    raise
+            except ViaductError as error:
+                if error.reason != "LINK_LOST" or self._cancelled or not await self._again():
+                    raise
+            self._reopen()
+
+    def _reopen(self) -> None:
+        present = self._open(self.last_event_id)
+        self._last_before = self.last
+        self._id_before = self.last_event_id
+        self._dropped_before = self.dropped
+        self._present = present

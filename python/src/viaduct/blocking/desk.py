@@ -21,7 +21,6 @@ class Desk:
     """
 
     def __init__(self, thread: LoopThread, later: Pump) -> None:
-        self._thread = thread
         self._pump = Pump(thread)
         self._later = later
         self._is_closed = False
@@ -37,16 +36,7 @@ class Desk:
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine on the loop's thread, and functions here until it is done."""
-        future = self._thread.start(work)
-        future.add_done_callback(lambda _: self._pump.wake())
-        try:
-            while True:
-                self._pump.run_until_woken()
-                if future.done():
-                    return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+        return self._pump.wait(work)
 
     def close(self) -> None:
         """Nobody waits here any more."""

@@ -35,12 +35,14 @@ def join(
     base: str | os.PathLike[str] | None = None,
     ready: bool = True,
     exit_with_link: bool = True,
+    reconnect: bool = True,
     debug: bool = False,
 ) -> Peer:
     """Joins a hub as :func:`viaduct.join` does.
 
     ``ready``: report to the hub that this peer takes work, at the first call or :meth:`Peer.pump`, before
     which everything is to be served. ``exit_with_link``: a supervised child gets SIGTERM when its link ends.
+    ``reconnect``: a peer that joined by ``app`` and ``id`` dials again when its link is lost.
     """
     thread = LoopThread()
     try:
@@ -52,6 +54,7 @@ def join(
                 base=base,
                 ready=False,
                 exit_with_link=exit_with_link,
+                reconnect=reconnect,
                 debug=debug,
             )
         )
@@ -78,8 +81,21 @@ class Peer(TopicPeer):
 
     @property
     def closed(self) -> str | None:
-        """Why the link has ended; None while it has not."""
+        """Why the link has ended for good; None while it has not, or another is to come."""
         return self._peer.closed
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a link now; a peer that joined by itself dials again when it was lost."""
+        return self._peer.is_connected
+
+    def busy(self, until_ms: float) -> None:
+        """Tells the hub that this process may be silent until then, as :meth:`viaduct.Peer.busy` does.
+
+        The link has a thread of its own: only code that keeps the interpreter's lock silences it.
+        """
+        self._report_ready()
+        self._thread.run(self._peer.busy(until_ms))
 
     def close(self) -> None:
         """Ends the link now; what is open fails with LINK_LOST. Happens by itself when the program ends."""
@@ -215,7 +231,7 @@ class Peer(TopicPeer):
         return self._pump.run(timeout)
 
     def run_forever(self) -> str:
-        """Runs handlers on this thread until the link has ended; returns the reason."""
+        """Runs handlers on this thread until the link has ended for good; returns the reason."""
         while self._peer.closed is None:
             self.pump(None)
         return self._peer.closed

@@ -6,15 +6,16 @@ import asyncio
 import inspect
 import queue
 import time
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import aio
-from ..aio.handlers import advance
+from ..aio.handlers import advance, settling
 from .call import Call
 from .loop_thread import LoopThread
 
+T = TypeVar("T")
 Handler = Callable[[Any, Call], Any]
 """Answers a call: returns the output or, as a generator, yields the items."""
 
@@ -34,10 +35,7 @@ class Job:
         if self._waiter.cancelled():
             return
         try:
-            result = self._act()
-        except StopIteration:
-            # A future takes none, as a coroutine lets none out.
-            self._tell(self._waiter.set_exception, RuntimeError("it raised StopIteration"))
+            result = settling(self._act)
         except Exception as raised:
             self._tell(self._waiter.set_exception, raised)
         except BaseException as raised:
@@ -121,10 +119,19 @@ class Pump:
             return self._jobs.get()
         return self._jobs.get(timeout=max(0.0, until - time.monotonic()))
 
-    def run_until_woken(self) -> None:
-        """Runs what comes until a :meth:`wake`."""
-        while (job := self._jobs.get()) is not None:
-            job.run()
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine on the loop's thread, and what comes here until it is done."""
+        future = self._thread.start(work)
+        future.add_done_callback(lambda _: self.wake())
+        try:
+            while True:
+                while (job := self._jobs.get()) is not None:
+                    job.run()
+                if future.done():
+                    return future.result()
+        except BaseException:
+            future.cancel()
+            raise
 
     def leave_to(self, other: Pump) -> None:
         """Leaves what waits to another pump."""

@@ -10,6 +10,7 @@ from .. import aio
 from ..core.event_info import EventInfo
 from .desk import Desk
 from .loop_thread import LoopThread
+from .pump import Pump
 from .reading import read_next
 
 T = TypeVar("T")
@@ -86,9 +87,14 @@ class ItemStream(_Reader[Any]):
 class Subscription(_Reader[T]):
     """``with peer.subscribe(topic) as events: for event in events``; it is registered when it is made."""
 
-    def __init__(self, thread: LoopThread, subscription: aio.Subscription[T]) -> None:
+    def __init__(self, thread: LoopThread, subscription: aio.Subscription[T], listeners: Pump) -> None:
+        """``listeners``: what it has to tell its reader while that waits."""
         super().__init__(thread, subscription)
         self._subscription = subscription
+        self._listeners = listeners
+
+    def __next__(self) -> T:
+        return read_next(self._listeners.wait, aiter(self._source))
 
     @property
     def last(self) -> EventInfo | None:

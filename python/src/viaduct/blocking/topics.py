@@ -7,11 +7,13 @@ from typing import Any, TypeVar
 
 from .. import aio
 from ..aio.linked_peer import DEFAULT_TIMEOUT
-from ..aio.subscription import OnGap
+from ..aio.link_subscription import OnGap
 from ..core.event_info import EventGap, TopicEvent
 from ..core.method import Method, Overflow
+from ..wire.errors import ViaductError
 from ..wire.limits import WINDOW_BYTES
 from .loop_thread import LoopThread
+from .pump import Pump
 from .streams import Subscription
 
 T = TypeVar("T")
@@ -31,8 +33,14 @@ class TopicPeer:
         self._thread.run(self._peer.ready())
 
     def _report_ready(self) -> None:
-        if self._is_unready and self._peer.closed is None:
+        if not self._is_unready or self._peer.closed is not None:
+            return
+        try:
             self.ready()
+        except ViaductError as error:
+            # A link that is lost: the next one is told.
+            if error.reason != "LINK_LOST":
+                raise
 
     def publish(self, topic: str | Method, value: object, *, key: str | None = None) -> None:
         """Publishes an event on the hub; ``key`` is its conflation key."""
@@ -41,7 +49,7 @@ class TopicPeer:
 
     def on_refused(self, listener: Callable[[str], object]) -> Callable[[], None]:
         """Calls back, on the link's thread, with each topic that is published here although no rule allows
-        it, once for each. Ends by the returned function.
+        it, once for each link. Ends by the returned function.
         """
         end = self._thread.do(lambda: self._peer.on_refused(listener))
         return lambda: self._thread.do(end)
@@ -60,7 +68,8 @@ class TopicPeer:
     ) -> Subscription[Any]:
         """Subscribes to a topic on the hub; returns when it is registered.
 
-        The options are those of :meth:`viaduct.Peer.subscribe`; ``on_gap`` is called here, before it returns.
+        The options are those of :meth:`viaduct.Peer.subscribe`; ``on_gap`` is called where it waits: before
+        it returns, and by whoever reads on over another link.
         """
         return self._subscribe(
             on_gap,
@@ -110,15 +119,16 @@ class TopicPeer:
         self, on_gap: OnGap | None, make: Callable[[OnGap], aio.Subscription[T]]
     ) -> Subscription[T]:
         self._report_ready()
-        gaps: list[EventGap] = []
+        listeners = Pump(self._thread)
+        tell = on_gap or _ignore
 
         async def registered() -> aio.Subscription[T]:
-            subscription = make(gaps.append)
+            subscription = make(lambda gap: listeners.add(lambda: tell(gap)))
             await subscription.ready()
             return subscription
 
-        subscription = Subscription(self._thread, self._thread.run(registered()))
-        if on_gap is not None:
-            for gap in gaps:
-                on_gap(gap)
-        return subscription
+        return Subscription(self._thread, listeners.wait(registered()), listeners)
+
+
+def _ignore(gap: EventGap) -> None:
+    pass

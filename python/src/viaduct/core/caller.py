@@ -126,10 +126,8 @@ class Caller:
         if self._link.closed is not None or self._output.full:
             return False
         index = self._routes.index(route, method)
-        flags = ONE_WAY | LANES[method.lane]
-        if route.same[index]:
-            flags |= DICTIONARY
         dictionary = method.input if route.same[index] else None
+        flags = ONE_WAY | LANES[method.lane] | (DICTIONARY if dictionary is not None else 0)
         try:
             message = self._output.message(Kind.CALL, flags, value, dictionary, head)
         except ViaductError as error:

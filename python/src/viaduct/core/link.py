@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
+from ..wire.errors import Fate
 from ..wire.frame import Header, Kind, make_frame
 from ..wire.limits import HEADER_BYTES
 from ..wire.reasons import CLOSE_REASONS, close_reason
@@ -32,6 +34,8 @@ class Link:
         """Largest message that the far end takes; 0 until it has said so."""
         self.accepted = 0
         """CALLs accepted from the far end, for GOAWAY."""
+        self._far_accepted = inf
+        """So many of ours it has accepted or may have; the others it never will."""
         self._far_reason: str | None = None
         self._pings: dict[int, float] = {}
         self._ping_count = 0
@@ -84,13 +88,22 @@ class Link:
             sent_at = self._pings.pop(header.id, None)
             if sent_at is not None:
                 return Ponged(header.id, self.clock() - sent_at)
-        elif header.kind != Kind.GOAWAY:
-            self.violation()
-        elif header.route:
-            self._far_reason = close_reason(header.route)
+        elif header.kind == Kind.GOAWAY:
+            return self._receive_goaway(header)
         else:
-            return GoingAway(header.id)
+            self.violation()
         return None
+
+    def _receive_goaway(self, header: Header) -> GoingAway | None:
+        self._far_accepted = min(self._far_accepted, header.id)
+        if header.route:
+            self._far_reason = close_reason(header.route)
+            return None
+        return GoingAway(header.id)
+
+    def fate_of(self, number: int) -> Fate:
+        """What may have become of the ``number``th call to have left, 0 if it has not, when its link has ended."""
+        return "not-sent" if number == 0 or number > self._far_accepted else "unknown"
 
     def ping(self) -> int:
         """Sends a PING; its :class:`Ponged` has the number that is returned."""

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from struct import Struct
 
 from ..wire.body import Bounds, decode
 from ..wire.dictionary import Dictionary
 from ..wire.errors import ViaductError
-from ..wire.frame import DICTIONARY, MORE, ONE_WAY, SEALED, UPLOAD, Header, padded
+from ..wire.frame import DICTIONARY, MORE, ONE_WAY, UPLOAD, Header, padded
 from ..wire.head import references_of
 from ..wire.limits import HEADER_BYTES, HUB_BODY_BYTES, credit_of
-from ..wire.values import UNDEFINED
+from ..wire.values import UNDEFINED, Envelope
+from .envelope import malformed, open_envelope, read_segments
 from .limits import LINK_BOUNDS
-
-_END_TO_END_BYTES = 32
 
 
 class Message:
@@ -77,46 +75,32 @@ class Message:
     @property
     def references(self) -> int:
         """How many functions the body refers to."""
-        at = self._head_at
-        return references_of(self.payload[at : at + self.head_bytes]) if self.head_bytes else 0
-
-    @property
-    def _head_at(self) -> int:
-        return _END_TO_END_BYTES if self.flags & SEALED else 0
+        return references_of(self.payload[: self.head_bytes]) if self.head_bytes else 0
 
     def read(
         self, dictionary: Dictionary | None, bounds: Bounds, functions: Sequence[object] = ()
     ) -> object:
-        """Decodes the body; one of no bytes is undefined. ``functions``: what its references become.
+        """Decodes the body; one of no bytes is undefined, and what was compressed is what it was before.
 
-        :raises ViaductError: INVALID_ARGUMENT / MALFORMED_BODY
+        ``functions``: what its references become.
+
+        :raises ViaductError: INVALID_ARGUMENT / MALFORMED_BODY; those of :func:`open_envelope`
         """
-        if not self.head_bytes and not self.segments and not self.flags & SEALED:
+        value = self._decode(dictionary, bounds, functions)
+        return open_envelope(value, bounds) if isinstance(value, Envelope) else value
+
+    def _decode(
+        self, dictionary: Dictionary | None, bounds: Bounds, functions: Sequence[object]
+    ) -> object:
+        if not self.head_bytes and not self.segments:
             return decode(self.payload, (), dictionary, bounds) if self.payload else UNDEFINED
-        at = padded(self.head_bytes) + self._head_at
+        at = padded(self.head_bytes)
         if at > len(self.payload):
-            raise _malformed("the head is longer than the payload")
-        segments, at = self._read_segments(at)
+            raise malformed("the head is longer than the payload")
+        segments, at = read_segments(self.payload, at, self.segments) if self.segments else ([], at)
         if at == len(self.payload) and not segments:
             return UNDEFINED
         return decode(self.payload[at:], segments, dictionary, bounds, functions)
-
-    def _read_segments(self, at: int) -> tuple[list[bytes], int]:
-        if self.segments == 0:
-            return [], at
-        payload = self.payload
-        table = Struct(f"<{self.segments}I")
-        start = at + padded(table.size)
-        if start > len(payload):
-            raise _malformed("the segment table is longer than the payload")
-        segments = []
-        for size in table.unpack_from(payload, at):
-            following = start + padded(size)
-            if following > len(payload):
-                raise _malformed("the segments are longer than the payload")
-            segments.append(payload[start : start + size])
-            start = following
-        return segments, start
 
     def read_link_body(self) -> dict[str, object] | None:
         """The body of a link frame; None when it is no object within the bounds of such."""
@@ -132,7 +116,3 @@ def read_link_body(payload: bytes, bounds: Bounds = LINK_BOUNDS) -> dict[str, ob
     except ViaductError:
         return None
     return value if isinstance(value, dict) else None
-
-
-def _malformed(text: str) -> ViaductError:
-    return ViaductError("INVALID_ARGUMENT", text, reason="MALFORMED_BODY")

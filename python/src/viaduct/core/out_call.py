@@ -40,6 +40,8 @@ class OutCall:
     items: Items | None = None
     """Of a stream: what arrives."""
     sender: Sender | None = None
+    number: int = 0
+    """The how manieth CALL of its link it is; 0 until it has left."""
     entry: Entry | None = None
     """Where the CALL waits, so that it can be called off."""
     functions: Functions | None = None

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from ..wire.frame import KIND_AT, TIME_LEFT_AT, U32, Kind
+from ..wire.frame import ID_AT, KIND_AT, TIME_LEFT_AT, U32, Kind
 from ..wire.limits import FRAGMENT_BYTES
 from .clock import Clock
 
@@ -114,6 +114,8 @@ class Outbox:
         """Of large messages that senders hold; items are not counted."""
         self.on_drained: Callable[[], None] = lambda: None
         """Called when there is room again."""
+        self.on_call: Callable[[int], None] = lambda id: None
+        """Called with the id of each CALL as its first frame leaves: only then is their order known."""
         self._was_full = False
 
     @property
@@ -206,6 +208,8 @@ class Outbox:
                 feed.active = False
                 feeds.popleft()
                 continue
+            if frame[KIND_AT] == Kind.CALL:
+                self.on_call(U32.unpack_from(frame, ID_AT)[0])
             feed.deficit -= len(frame)
             if feed.deficit <= 0:
                 feed.deficit += FRAGMENT_BYTES

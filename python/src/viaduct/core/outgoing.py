@@ -27,6 +27,9 @@ class Outgoing:
         self._calls: dict[int, OutCall] = {}
         self._kept: set[int] = set()
         """Ids of exchanges that are answered and outlive it."""
+        self._called = 0
+        """CALLs that have left for the far end."""
+        link.outbox.on_call = self._leaves
 
     @property
     def open(self) -> int:
@@ -53,9 +56,17 @@ class Outgoing:
     def begin(self, call: OutCall) -> None:
         """The call is on its way."""
         self._calls[call.id] = call
+        call.number = 0
         call.state, _ = step(State.IDLE, Step.CALL_UPLOAD if call.has_upload else Step.CALL)
         if call.deadline != NEVER:
             self._expect(call.deadline)
+
+    def _leaves(self, id: int) -> None:
+        """A CALL has left: by these numbers the far end counts too, one-way ones included."""
+        self._called += 1
+        call = self._calls.get(id)
+        if call is not None:
+            call.number = self._called
 
     def get(self, id: int) -> OutCall | None:
         """The open or cancelled call behind an id; None when it is late."""
@@ -168,5 +179,6 @@ class Outgoing:
         for call in list(self._calls.values()):
             self.free(call)
             _, effect = step(call.state, Step.LOST)
+            fate = self._link.fate_of(call.number)
             if effect == Effect.FAIL:
-                self.fail(call, link_error("LINK_LOST", f"{call.method.name} ({reason})", "unknown"))
+                self.fail(call, link_error("LINK_LOST", f"{call.method.name} ({reason})", fate))

@@ -9,7 +9,7 @@ from . import tags
 from .keyed import Map, Set
 from .scalar_decoder import ScalarDecoder
 from .shapes import Shape
-from .values import ArrayBuffer, Binary, ErrorValue, TypedArray
+from .values import ArrayBuffer, Binary, Envelope, ErrorValue, TypedArray
 
 _MAX_KNOWN_SHAPES: Final = 256
 _MAX_KNOWN_SHAPE_BYTES: Final = 512
@@ -184,6 +184,15 @@ class Decoder(ScalarDecoder):
             self.fail("a function is not among the references")
         return self._functions[number]
 
+    def envelope(self, _tag: int, depth: int) -> Envelope:
+        codec = self.byte()
+        tag = self.byte()
+        read = {tags.BINARY: Decoder.inline, tags.SEGMENT: Decoder.lifted}.get(tag)
+        data = read(self, tag, depth) if read is not None else None
+        if not isinstance(data, bytes):
+            self.fail("an envelope holds no bytes")
+        return Envelope(codec, data)
+
     def _binary_type(self) -> int:
         number = self.byte()
         if number >= len(tags.BINARY_TYPES):
@@ -258,5 +267,6 @@ _BY_TAG: Final[dict[int, Callable[[Decoder, int, int], object]]] = {
     tags.BINARY: Decoder.inline,
     tags.SEGMENT: Decoder.lifted,
     tags.REFERENCE: Decoder.reference,
+    tags.ENVELOPE: Decoder.envelope,
 }
 _DECODERS: Final = tuple(_BY_TAG.get(tag, Decoder.unknown) for tag in range(0x100))

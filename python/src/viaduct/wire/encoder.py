@@ -16,7 +16,7 @@ from .refusal import Unsendable, error_fields, is_same_function
 from .shapes import Layout, key_values, shape_reference
 from .text import text_value
 from .times import milliseconds
-from .values import ArrayBuffer, BigInt, Binary, Date, ErrorValue, TypedArray, Undefined
+from .values import ArrayBuffer, BigInt, Binary, Date, Envelope, ErrorValue, TypedArray, Undefined
 from .varint import varint
 
 _U16: Final = Struct("<BH")
@@ -158,6 +158,10 @@ class Encoder:
             functions.append(value)
         self._head(tags.REFERENCE, number)
 
+    def write_envelope(self, envelope: Envelope, _depth: int) -> None:
+        self.out += bytes((tags.ENVELOPE, envelope.codec))
+        self._binary(tags.UINT8_ARRAY, envelope.data)
+
     def _enter(self, content: Collection[object], depth: int) -> int:
         """Checks what a container costs, and counts what it holds."""
         count = len(content)
@@ -238,5 +242,6 @@ _ENCODERS: Final = _Encoders(
         memoryview: Encoder.write_uint8_array,
         ArrayBuffer: Encoder.write_array_buffer,
         TypedArray: Encoder.write_typed_array,
+        Envelope: Encoder.write_envelope,
     }
 )

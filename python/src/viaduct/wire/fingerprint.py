@@ -39,6 +39,7 @@ class MethodShape:
     """What a fingerprint is made of.
 
     ``name``: the full one, as ``pages.analyze``. ``errors``: names of the declared errors, in any order.
+    ``codecs``: ``compress``, ``sealed``, ``signed``, as far as they are asked for.
     A stream without items of its own has the kind ``call``.
     """
 
@@ -47,6 +48,7 @@ class MethodShape:
     upload: bool = False
     errors: Iterable[str] = ()
     version: int | None = None
+    codecs: Iterable[str] = ()
     schemas: Schemas = Schemas()
 
 
@@ -54,6 +56,7 @@ def fingerprint(shape: MethodShape) -> str:
     """16 hexadecimal digits."""
     errors: list[str] = sorted(shape.errors, key=utf16_order)
     schemas = {key: value for key, value in shape.schemas._asdict().items() if value is not UNDECLARED}
+    codecs: Json = sorted(shape.codecs)
     members: Json = {
         "name": shape.name,
         "kind": shape.kind,
@@ -61,6 +64,7 @@ def fingerprint(shape: MethodShape) -> str:
         "errors": errors,
         "version": shape.version,
         "schemas": schemas,
+        **({"codecs": codecs} if codecs else {}),
     }
     return fnv1a64(canonical_json(members))
 

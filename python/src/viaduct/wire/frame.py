@@ -46,7 +46,6 @@ ANSWER: Final = 0x08
 ONE_WAY: Final = 0x10
 UPLOAD: Final = 0x20
 DICTIONARY: Final = 0x40
-SEALED: Final = 0x80
 FLAGS: Final = {
     "LANE": LANE,
     "MORE": MORE,
@@ -54,7 +53,6 @@ FLAGS: Final = {
     "ONE_WAY": ONE_WAY,
     "UPLOAD": UPLOAD,
     "DICTIONARY": DICTIONARY,
-    "SEALED": SEALED,
 }
 """Bits of a frame's flags by name; the lowest two are its lane."""
 
@@ -63,6 +61,7 @@ HEADER: Final = Struct("<IBBHIIIIIHH")
 U32: Final = Struct("<I")
 
 KIND_AT: Final = 4
+ID_AT: Final = 8
 TIME_LEFT_AT: Final = 16
 """Offsets of the two fields that change while a frame waits."""
 

@@ -1,7 +1,7 @@
 """Map and Set as JavaScript has them: ordered, and with values of any kind as keys.
 
 Numbers, strings, bigints, booleans, ``None`` and ``UNDEFINED`` are the same key when they are equal; of one
-type only, so that ``True`` is not ``1`` and ``BigInt(1)`` is not ``1``, while NaN is NaN. All other values
+type only, so that ``True`` is not ``1`` and ``BigInt(1)`` is not ``1``, while NaN is NaN and −0 is 0. All other values
 are the same key only when they are one object.
 """
 
@@ -29,6 +29,11 @@ def _identity(key: object) -> Hashable:
     return id(key)
 
 
+def _as_key(key: K) -> K:
+    """The key as JavaScript keeps it: −0 is 0."""
+    return cast(K, 0) if isinstance(key, float) and key == 0 else key
+
+
 class Map(MutableMapping[K, V]):
     """A JavaScript Map. Equal to another Map with equal entries in the same order."""
 
@@ -46,7 +51,7 @@ class Map(MutableMapping[K, V]):
         return entry[1]
 
     def __setitem__(self, key: K, value: V) -> None:
-        self._entries[_identity(key)] = (key, value)
+        self._entries[_identity(key)] = (_as_key(key), value)
 
     def __delitem__(self, key: K) -> None:
         del self._entries[_identity(key)]
@@ -86,7 +91,7 @@ class Set(MutableSet[T]):
         return len(self._items)
 
     def add(self, value: T) -> None:
-        self._items.setdefault(_identity(value), value)
+        self._items.setdefault(_identity(value), _as_key(value))
 
     def discard(self, value: T) -> None:
         identity = _identity(value)

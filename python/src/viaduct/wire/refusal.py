@@ -18,11 +18,12 @@ from .keyed import Map, Set
 from .limits import MAX_DEPTH, MAX_REFERENCES
 from .tags import BIGINT_BYTES, MAX_SAFE_INTEGER
 from .text import with_pairs_joined
-from .values import ArrayBuffer, BigInt, Date, ErrorValue, TypedArray, Undefined
+from .values import ArrayBuffer, BigInt, Date, Envelope, ErrorValue, TypedArray, Undefined
 
 _FUNCTIONS: Final = (FunctionType, BuiltinFunctionType, MethodType)
 _ALWAYS_SENDABLE: Final = frozenset(
-    (type(None), Undefined, bool, float, str, Date, bytes, bytearray, memoryview, ArrayBuffer, TypedArray)
+    (type(None), Undefined, bool, float, str, Date)
+    + (bytes, bytearray, memoryview, ArrayBuffer, TypedArray, Envelope)
 )
 
 

@@ -35,6 +35,7 @@ ERROR: Final = 0xF6
 BINARY: Final = 0xF7
 SEGMENT: Final = 0xF8
 REFERENCE: Final = 0xF9
+ENVELOPE: Final = 0xFA
 
 SHORT_TEXT_UNITS: Final = 64
 """Strings below this many Latin-1 units have a one-byte header."""

@@ -105,6 +105,17 @@ class TypedArray:
         return list(_elements(self.kind, count).unpack(self.data))
 
 
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A value that is compressed, signed or sealed.
+
+    ``codec``: which of them, as bits. ``data``: what only the two ends can read.
+    """
+
+    codec: int
+    data: Binary
+
+
 def _elements(kind: str, count: int) -> Struct:
     number = VIEW_TYPES.get(kind)
     if number is None:
