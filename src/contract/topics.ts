@@ -1,20 +1,13 @@
 import type { EventInfo, Publisher, Subscription, SubscriptionOptions, TopicEvent } from '../core/call.ts'
-import { type Method, untyped } from '../core/method.ts'
+import type { Method } from '../core/method.ts'
 import { isNameOrPattern } from '../core/pattern.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
 import type { ContractOf, TopicEntry } from './contract.ts'
 import type { Definition } from './definition.ts'
-import { checked, type Place, unchecked } from './schema.ts'
+import { checked, type Place } from './schema.ts'
 
 /** A topic of a contract, as `pages.opened`. */
 export type Topic<Sent = unknown, Received = Sent> = TopicEntry<Sent, Received> & Method
-
-const NAMED: Definition = { kind: 'topic', data: unchecked() }
-
-/** A topic of no contract: its name is known, and nothing says what its data should be. */
-export function topicNamed(name: string): Topic {
-  return { ...untyped(name), kind: 'topic', '~definition': NAMED }
-}
 
 export interface SubscribeOptions extends SubscriptionOptions {
   /** Check each event's data. Default true: who may publish is not always trusted. */

@@ -1,7 +1,7 @@
 // Wraps Peer.publish and Peer.subscribe: events by name, to functions.
 import { type Listening, listen } from '../../contract/listen.ts'
 import type { Peer } from '../../contract/peer.ts'
-import { topicNamed } from '../../contract/topics.ts'
+import { topicNamed } from '../../contract/topicNamed.ts'
 import { given, readOptions } from '../../policies/options.ts'
 
 export interface IPCEventBusOptions {
