@@ -5,14 +5,16 @@ import { describe, expect, it } from 'vitest'
 
 /** Measured and 3 %: all that an entry exports, bundled and minified. The aim for the first is 12 kB. */
 const BUDGET_BYTES = {
-  'src/browser.ts': 34_600,
+  'src/browser.ts': 35_600,
   'src/browserCallbacks.ts': 3_300,
-  'src/browserHub.ts': 36_700,
+  'src/browserHub.ts': 38_200,
 }
 
-async function bundled(entry: string): Promise<{ text: Uint8Array; inputs: string[] }> {
+const POLICY_BUDGET_BYTES = 4_096
+
+async function bundled(source: string): Promise<{ text: Uint8Array; inputs: string[] }> {
   const { metafile, outputFiles } = await build({
-    entryPoints: [entry],
+    stdin: { contents: source, resolveDir: process.cwd(), sourcefile: 'entry.ts' },
     bundle: true,
     minify: true,
     format: 'esm',
@@ -21,14 +23,17 @@ async function bundled(entry: string): Promise<{ text: Uint8Array; inputs: strin
     write: false,
     logLevel: 'silent',
   })
-  return { text: outputFiles[0]?.contents ?? new Uint8Array(), inputs: Object.keys(metafile.inputs) }
+  return {
+    text: outputFiles[0]?.contents ?? new Uint8Array(),
+    inputs: Object.keys(metafile.inputs).filter((path) => path !== 'entry.ts'),
+  }
 }
 
 describe('the browser entries', () => {
   it.each(Object.entries(BUDGET_BYTES))(
     '%s imports nothing of Node and stays within its budget',
     async (entry, budget) => {
-      const { inputs, text } = await bundled(entry)
+      const { inputs, text } = await bundled(`export * from './${entry}'`)
       expect(inputs.length).toBeGreaterThan(5)
       expect(
         inputs.filter(
@@ -43,7 +48,7 @@ describe('the browser entries', () => {
   )
 
   it('keeps callbacks, and what only a hub makes possible, out of the first', async () => {
-    const { inputs } = await bundled('src/browser.ts')
+    const { inputs } = await bundled("export * from './src/browser.ts'")
     expect(
       inputs.filter((path) =>
         /fanOut|topics|watch|subscription|announcements|publications|callbacks|functions|references/.test(
@@ -52,4 +57,23 @@ describe('the browser entries', () => {
       ),
     ).toEqual([])
   })
+})
+
+describe('the policies in a browser', () => {
+  it('import nothing of Node', async () => {
+    const { inputs } = await bundled("export * from './src/policies/index.ts'")
+    expect(inputs.length).toBeGreaterThan(20)
+    expect(inputs.filter((path) => !/^src\/(wire|core|contract|policies)\//.test(path))).toEqual([])
+  })
+
+  it.each(['acl', 'breaker', 'concurrency', 'dedupe', 'rateLimit', 'retry', 'timeout', 'trace'])(
+    '%s alone is at most 4 KiB',
+    async (name) => {
+      const { text } = await bundled(`export { ${name} } from './src/policies/index.ts'`)
+      const bytes = gzipSync(text, { level: 9 }).length
+      process.stdout.write(`${name}: ${bytes} bytes gzip\n`)
+      expect(bytes).toBeGreaterThan(300)
+      expect(bytes).toBeLessThanOrEqual(POLICY_BUDGET_BYTES)
+    },
+  )
 })

@@ -190,7 +190,7 @@ const REASON_TEXTS: Record<string, Text> = {
   ],
   RATE_LIMITED: [
     'RESOURCE_EXHAUSTED',
-    'The rate that the manifest gives this sender and method is used up.',
+    'The rate that the manifest, or a policy of the callee, gives this sender and method is used up.',
     ['more calls a second than the limit'],
     ['wait for retryAfterMs, or raise the limit in the manifest'],
   ],
@@ -262,6 +262,36 @@ const REASON_TEXTS: Record<string, Text> = {
       'a kept callback stayed unused for longer than its lease',
     ],
     ['await the callback before the handler returns', 'keep it: onChange.keep({ leaseMs: 600_000 })'],
+  ],
+  BREAKER_OPEN: [
+    'UNAVAILABLE',
+    'The caller’s breaker did not make the call, because the method had failed too often in a row.',
+    ['the target is down, too slow or overloaded'],
+    ['wait for retryAfterMs; one call tries then', 'look at what failed before: viaduct who, viaduct tap'],
+  ],
+  OVERLOADED: [
+    'RESOURCE_EXHAUSTED',
+    'As many calls run and wait as the policy `concurrency` lets; the handler did not run.',
+    ['more calls at once than the process is to take', 'handlers that hang'],
+    ['try again later, with the policy retry', 'raise limit or maxWaiting, or start another process'],
+  ],
+  KEY_REUSED: [
+    'INVALID_ARGUMENT',
+    'The idempotency key came with another input before.',
+    ['one key for several calls'],
+    ['make a key for each call, and keep it for its tries alone'],
+  ],
+  BAD_REPLY: [
+    'INTERNAL',
+    'An interceptor answered a stream with one value, or a call with items.',
+    ['an interceptor of your own that does not look at call.method.kind'],
+    ['hand on { items, done } for a stream and { value } for a call'],
+  ],
+  BAD_CALL: [
+    'INTERNAL',
+    'An interceptor handed on a call of the other side.',
+    ['an interceptor of your own that makes a call instead of changing the one it got'],
+    ['hand on a copy of it: next({ ...call, input })'],
   ],
   MOCK_HAS_NO_HANDLER: [
     'UNIMPLEMENTED',
@@ -337,18 +367,6 @@ const REASON_TEXTS: Record<string, Text> = {
     'A contract, its handlers or the way they are used is not as it must be.',
     ['a name that is not allowed, a missing handler, something that is no schema'],
     ['the message names the place'],
-  ],
-  BAD_REPLY: [
-    'INTERNAL',
-    'An interceptor answered a stream with one value, or a call with items.',
-    ['a policy of the program’s own gives the wrong kind of reply'],
-    ['hand on what `next` gives: { value } of a call, { items, done } of a stream'],
-  ],
-  BAD_CALL: [
-    'INTERNAL',
-    'An interceptor handed on a call of the other side.',
-    ['a policy of the program’s own made a call anew instead of copying it'],
-    ['next({ ...call, input }) keeps what it does not change'],
   ],
   CODEC_MISSING: [
     'INVALID_ARGUMENT',

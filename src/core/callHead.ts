@@ -9,13 +9,18 @@ export interface CallMarks {
   readonly idempotencyKey?: string | undefined
 }
 
-const TRACEPARENT = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/
+/** Version ff and ids of zeros alone are none (W3C Trace Context). */
+const TRACEPARENT = /^(?!ff)[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}$/
+
+export function isTraceparent(text: string): boolean {
+  return TRACEPARENT.test(text)
+}
 
 /** @throws ViaductError INVALID_ARGUMENT with the path of the option that is malformed. */
 export function callHead({ traceparent, idempotencyKey }: CallMarks): Uint8Array | undefined {
   let head: Uint8Array | undefined
   if (traceparent !== undefined) {
-    if (!TRACEPARENT.test(traceparent)) {
+    if (!isTraceparent(traceparent)) {
       throw malformed('traceparent', 'has the form 00-<32 hexadecimal digits>-<16>-<2>, in lower case')
     }
     head = textEntry(TAG.TRACE, traceparent)
@@ -36,7 +41,7 @@ export function marksOf(head: Uint8Array): CallMarks {
   const traceparent = boundedTextOf(head, TAG.TRACE, 55)
   const idempotencyKey = boundedTextOf(head, TAG.IDEMPOTENCY, MAX_IDEMPOTENCY_BYTES)
   return {
-    ...(traceparent !== undefined && TRACEPARENT.test(traceparent) ? { traceparent } : {}),
+    ...(traceparent !== undefined && isTraceparent(traceparent) ? { traceparent } : {}),
     ...(idempotencyKey ? { idempotencyKey } : {}),
   }
 }

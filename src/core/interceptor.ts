@@ -92,7 +92,7 @@ export function interceptedHandler(
   const next = compose(interceptors, (call) => {
     if (call.side !== 'callee') throw misplaced(call)
     const answer = handler(call.input, call.context)
-    if (streams && isAsyncIterable(answer)) return watched(answer)
+    if (streams && isAsyncIterable(answer)) return watched(answer, call.context.signal)
     return isThenable(answer) ? answer.then((value) => ({ value })) : { value: answer }
   })
   return (input, context) => {
@@ -180,8 +180,12 @@ function misplaced(call: Call): ViaductError {
   )
 }
 
-/** A handler's items as a reply, whose `done` settles also when they are left early. */
-function watched(items: AsyncIterable<unknown, unknown>): ItemsReply {
+/**
+ * A handler's items as a reply, whose `done` settles also when they are left early.
+ * @param signal of the call: aborted before anybody has iterated, as when an interceptor's generator was never
+ * begun, nobody will.
+ */
+function watched(items: AsyncIterable<unknown, unknown>, signal: AbortSignal): ItemsReply {
   let settle: (output: unknown) => void = () => {}
   let fail: (error: unknown) => void = () => {}
   const done = new Promise<unknown>((resolve, reject) => {
@@ -191,8 +195,14 @@ function watched(items: AsyncIterable<unknown, unknown>): ItemsReply {
   // Not everybody looks at it, and who iterates hears of the failure anyway.
   done.catch(() => {})
   const source = items[Symbol.asyncIterator]()
+  const abandoned = (): void => fail(signal.reason)
+  if (signal.aborted) abandoned()
+  else signal.addEventListener('abort', abandoned, { once: true })
+  let isRead = false
   const iterator: AsyncIterator<unknown, unknown> = {
     async next() {
+      if (!isRead) signal.removeEventListener('abort', abandoned)
+      isRead = true
       try {
         const result = await source.next()
         if (result.done) settle(result.value)

@@ -1,16 +1,19 @@
 import { matches } from './pattern.ts'
 
-/** Calls a second by method: a full name, or a pattern as `ai.*`; the first that matches is used. */
+/**
+ * Calls a second by method: a full name, or a pattern as `ai.*`; the first that matches is used. `'*'` is for all that
+ * no other matches, each method by itself, but for the hub's own. What nothing matches is not limited.
+ */
 export interface RateLimits {
-  readonly limits?: { readonly [method: string]: number }
-  /** Calls a second of every other method, each by itself. Default: not limited. */
-  readonly other?: number
+  readonly [method: string]: number
 }
 
-/** The limits of S1, `seeds/001`, each for one sender and message type. */
+/** The limits of S1, for one sender and message type. */
 export const s1RateLimits: RateLimits = {
-  limits: { ai_analyze: 10, navigation_request: 5, sync_data: 20 },
-  other: 100,
+  ai_analyze: 10,
+  navigation_request: 5,
+  sync_data: 20,
+  '*': 100,
 }
 
 /** Buckets kept; beyond, the one that was made first is forgotten. */
@@ -30,17 +33,18 @@ export class Rates {
   readonly #other: number
   readonly #buckets = new Map<string, Bucket>()
 
-  constructor({ limits = {}, other = Number.POSITIVE_INFINITY }: RateLimits) {
+  constructor({ '*': other = Number.POSITIVE_INFINITY, ...limits }: RateLimits) {
     this.#limits = Object.entries(limits)
     this.#other = other
   }
 
   /** Calls a second of a method; `Infinity` when it is not limited. */
   of(method: string): number {
-    return this.#ruleOf(method)?.[1] ?? this.#other
+    // A peer says what it serves, and that it is ready, by methods of the hub's: the rest is not meant for them.
+    return this.#ruleOf(method)?.[1] ?? (method.startsWith('$') ? Number.POSITIVE_INFINITY : this.#other)
   }
 
-  /** Whether a limit names the method, or a pattern that it fits. */
+  /** Whether a limit names the method, or a pattern that it fits; `'*'` names none. */
   names(method: string): boolean {
     return this.#ruleOf(method) !== undefined
   }

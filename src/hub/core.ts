@@ -281,7 +281,8 @@ export class HubCore {
       drained: () => this.topics.drained(port),
       closed: (reason) => this.#leave(port, reason),
     })
-    const port: Port = new Port(this.#numbers++, link, info, limits, this.#budget)
+    const rates = this.manifest.rates(info.id, info.type)
+    const port: Port = new Port(this.#numbers++, link, info, limits, this.#budget, rates)
     return port
   }
 

@@ -1,6 +1,6 @@
 import { MAX_SLOTS } from '../core/exchange.ts'
 import { isNameOrPattern, isPattern, matches, overlap } from '../core/pattern.ts'
-import { Rates } from '../core/rates.ts'
+import { type RateLimits, Rates } from '../core/rates.ts'
 import { ViaductError } from '../wire/errors.ts'
 import {
   MAX_EXCHANGES,
@@ -29,8 +29,8 @@ export interface PeerRules {
   readonly publish?: readonly string[]
   readonly subscribe?: readonly string[]
   readonly limits?: Partial<PortLimits>
-  /** Calls a second of each method, by name or pattern: `{ 'ai.analyze': 10, '*': 100 }`. Default: any. */
-  readonly rates?: Readonly<Record<string, number>>
+  /** Calls a second of each method, by name or pattern: `{ 'ai.analyze': 10, '*': 100 }`. Default: any number. */
+  readonly rates?: RateLimits
   /** The name is the id of a process that joins by itself: its key is written to the runtime folder. */
   readonly join?: boolean
 }
@@ -85,10 +85,14 @@ const READERS = new Set([
 const WATCHERS: ReadonlySet<Zone> = new Set(['hub', 'trusted', 'local'])
 
 const LIMIT_KEYS = new Set(['messageBytes', 'exchanges', 'queueBytes', 'queueMessages'])
+/** Ids whose rates are remembered when they leave. */
+const MAX_KNOWN_RATES = 10_000
 const RULE_KEYS = new Set(['zone', 'call', 'publish', 'subscribe', 'limits', 'rates', 'join'])
 
 export class Manifest {
   readonly #rules: ReadonlyMap<string, PeerRules>
+  /** By id: whoever leaves and comes again goes on with what was left. */
+  readonly #rates = new Map<string, Rates>()
   /** No manifest was given: supervised children of the trusted and semi-trusted zones may do everything. */
   readonly open: boolean
 
@@ -126,16 +130,21 @@ export class Manifest {
     }
   }
 
-  /** How many calls a second a peer may make; undefined: any. Rules of the id come before those of the type. */
+  /** How many calls a second a peer may make; undefined: any number. Rules of the id come before those of the type. */
   rates(id: string, type: string): Rates | undefined {
-    const limits = {
-      ...this.#rules.get(id)?.rates,
-      ...this.#rules.get(type)?.rates,
-      ...this.#rules.get(id)?.rates,
+    const [own, shared] = [this.#rules.get(id)?.rates, this.#rules.get(type)?.rates]
+    if (!own && !shared) return undefined
+    let rates = this.#rates.get(id)
+    if (!rates) {
+      // Named twice: the first gives the order of the names, the last the numbers.
+      rates = new Rates({ ...own, ...shared, ...own })
+      this.#rates.set(id, rates)
+      for (const oldest of this.#rates.keys()) {
+        if (this.#rates.size <= MAX_KNOWN_RATES) break
+        this.#rates.delete(oldest)
+      }
     }
-    const { '*': other, ...named } = limits
-    if (Object.keys(limits).length === 0) return undefined
-    return new Rates({ limits: named, ...(other === undefined ? {} : { other }) })
+    return rates
   }
 
   /** Whether `subject` may call `method` on a target; `target` is an id, a type, or both. */
@@ -240,10 +249,13 @@ export function manifest(rules: Rules): Rules {
         )
       }
     }
+    if (rule.rates !== undefined && !isRecord(rule.rates))
+      invalid(`${name}.rates`, 'calls a second by method')
     for (const [method, perSecond] of Object.entries(rule.rates ?? {})) {
       if (!isNameOrPattern(method))
         invalid(`${name}.rates.${method}`, 'a name as "pages.analyze", "pages.*" or "*"')
-      if (!(perSecond > 0)) invalid(`${name}.rates.${method}`, 'calls a second, a number over 0')
+      if (typeof perSecond !== 'number' || !(perSecond > 0))
+        invalid(`${name}.rates.${method}`, 'calls a second, a number over 0')
     }
     for (const key of ['call', 'publish', 'subscribe'] as const) {
       const list: readonly unknown[] | undefined = rule[key]
@@ -258,6 +270,10 @@ export function manifest(rules: Rules): Rules {
     }
   }
   return rules
+}
+
+function isRecord(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function invalid(path: string, text: string): never {

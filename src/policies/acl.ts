@@ -1,6 +1,6 @@
 import type { PeerInfo } from '../core/call.ts'
 import type { Interceptor, Next } from '../core/interceptor.ts'
-import { matches } from '../core/pattern.ts'
+import { isNameOrPattern, matches } from '../core/pattern.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { badOption } from './options.ts'
 
@@ -13,13 +13,15 @@ export interface AclRules {
 }
 
 /**
- * Says at the callee who may call what, beside the hub's manifest: by what is asked, or where there is no hub. Who may
- * not gets PERMISSION_DENIED, not sent.
+ * Says at the callee who may call what, beside the hub's manifest: by what is asked, or where there is no hub. A call
+ * that may not pass does not run and gets PERMISSION_DENIED. A function sees the input before it is checked.
  */
 export function acl(rules: AclRules): Interceptor {
+  if (typeof rules !== 'object' || rules === null) throw badOption('acl', '*', 'give who may by method')
   const lines = Object.entries(rules)
   for (const [name, allowed] of lines) {
     const isList = Array.isArray(allowed) && allowed.every((one) => typeof one === 'string')
+    if (!isNameOrPattern(name)) throw badOption('acl', name, 'give a method, or a pattern as "pages.*"')
     if (isList || typeof allowed === 'function') continue
     throw badOption('acl', name, 'give a list of ids and types of peers, or a function')
   }

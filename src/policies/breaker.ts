@@ -1,7 +1,8 @@
-import { type Clock, systemClock } from '../core/clock.ts'
-import type { Interceptor, Next } from '../core/interceptor.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Call, Interceptor, Next } from '../core/interceptor.ts'
+import { targetKey } from '../core/route.ts'
 import { type Code, isViaductError, ViaductError } from '../wire/errors.ts'
-import { count, given, positive, readOptions } from './options.ts'
+import { count, positive, readOptions, time } from './options.ts'
 
 export interface BreakerOptions {
   /** Failures in a row that open it; default 5. */
@@ -13,95 +14,110 @@ export interface BreakerOptions {
 
 type State = 'closed' | 'open' | 'half-open'
 
-/** What tells of the target's health; what a handler throws, or a caller did wrong, does not. */
+/** What tells of the target's health; what a handler throws, or a caller did wrong, says that it is well. */
 const FAILURES: ReadonlySet<Code> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED'])
-/** Methods that are told apart; further ones share one breaker. */
-const MAX_METHODS = 1_000
+/** What says nothing of it: the caller's own doing. */
+const OWN_FAULTS: ReadonlySet<string> = new Set(['CANCELLED', 'RATE_LIMITED', 'MESSAGE_TOO_LARGE'])
+/** Targets and methods that are told apart; further ones share one breaker. */
+const MAX_BREAKERS = 1_000
 
 interface Breaker {
   state: State
   failures: number
-  openedAt: number
+  /** When it opened, or when the last call went to try. */
+  since: number
+  /** One more with each change of state: what began before it tells nothing any more. */
+  epoch: number
 }
 
 /**
- * Stops calling what keeps failing: after `threshold` failures in a row of a method, its calls fail at once with
- * UNAVAILABLE / BREAKER_OPEN, not sent, and `retryAfterMs`. After `halfOpenAfterMs` one call goes through and
- * decides. Each method has a breaker of its own, each instance of this policy knows one target.
+ * Stops calling what keeps failing: after `threshold` failures in a row of a method of a target, its calls fail at once
+ * with UNAVAILABLE / BREAKER_OPEN, not sent, and `retryAfterMs`. After `halfOpenAfterMs` one call goes through and
+ * decides; if it takes as long again, another one may try. For callers; one-way calls are left alone.
  */
 export function breaker(options?: BreakerOptions | true): Interceptor {
   const { threshold, halfOpenAfterMs, clock } = readOptions('breaker', options, {
     threshold: count(5),
     halfOpenAfterMs: positive(5_000),
-    clock: given<Clock>(systemClock, 'a clock'),
+    clock: time(),
   })
   const breakers = new Map<string, Breaker>()
   let opened = 0
   let refused = 0
 
-  function of(method: string): Breaker {
-    const name = breakers.has(method) || breakers.size < MAX_METHODS ? method : '*'
+  function of(call: Call): Breaker {
+    const target = call.side === 'caller' ? targetKey(call.target) : ''
+    const wanted = target === '' ? call.method.name : `${call.method.name} on ${target}`
+    const name = breakers.has(wanted) || breakers.size < MAX_BREAKERS ? wanted : 'others'
     let found = breakers.get(name)
     if (!found) {
-      found = { state: 'closed', failures: 0, openedAt: 0 }
+      found = { state: 'closed', failures: 0, since: 0, epoch: 0 }
       breakers.set(name, found)
     }
     return found
   }
 
+  function turn(one: Breaker, state: State): void {
+    one.state = state
+    one.since = clock.now()
+    one.epoch++
+  }
+
   function enter(one: Breaker, method: string): void {
     if (one.state === 'closed') return
-    const leftMs = one.openedAt + halfOpenAfterMs - clock.now()
-    if (one.state === 'open' && leftMs <= 0) {
-      one.state = 'half-open'
-      return
-    }
+    const leftMs = one.since + halfOpenAfterMs - clock.now()
+    if (leftMs <= 0) return turn(one, 'half-open')
     refused++
     throw new ViaductError(
       'UNAVAILABLE',
       `${method}: not called, since it failed ${one.failures} times in a row`,
-      {
-        reason: 'BREAKER_OPEN',
-        fate: 'not-sent',
-        retryAfterMs: Math.max(1, Math.ceil(leftMs)),
-      },
+      { reason: 'BREAKER_OPEN', fate: 'not-sent', retryAfterMs: Math.ceil(leftMs) },
     )
   }
 
-  function failed(one: Breaker, error: unknown): void {
-    if (!isViaductError(error) || !FAILURES.has(error.code)) return succeeded(one)
+  function failed(one: Breaker, epoch: number, error: unknown): void {
+    if (one.epoch !== epoch) return
+    if (!isViaductError(error) || !(FAILURES.has(error.code) || OWN_FAULTS.has(error.reason))) {
+      return succeeded(one, epoch)
+    }
+    if (OWN_FAULTS.has(error.reason)) {
+      // The call that went to try came to no verdict: the next one may.
+      if (one.state === 'half-open') one.since = Number.NEGATIVE_INFINITY
+      return
+    }
     one.failures++
-    if (one.state !== 'half-open' && one.failures < threshold) return
-    if (one.state !== 'open') opened++
-    one.state = 'open'
-    one.openedAt = clock.now()
+    if (one.state === 'closed' && one.failures < threshold) return
+    opened++
+    turn(one, 'open')
   }
 
-  function succeeded(one: Breaker): void {
-    one.state = 'closed'
+  function succeeded(one: Breaker, epoch: number): void {
+    if (one.epoch !== epoch) return
     one.failures = 0
+    if (one.state !== 'closed') turn(one, 'closed')
+  }
+
+  async function watch(call: Call, next: Next) {
+    const one = of(call)
+    enter(one, call.method.name)
+    const { epoch } = one
+    try {
+      const reply = await next(call)
+      if ('items' in reply) {
+        reply.done.then(
+          () => succeeded(one, epoch),
+          (error) => failed(one, epoch, error),
+        )
+      } else succeeded(one, epoch)
+      return reply
+    } catch (error) {
+      failed(one, epoch, error)
+      throw error
+    }
   }
 
   const policy = (next: Next): Next => {
-    return async (call) => {
-      if (call.side === 'caller' && call.oneWay) return next(call)
-      const one = of(call.method.name)
-      enter(one, call.method.name)
-      try {
-        const reply = await next(call)
-        if (!('items' in reply)) succeeded(one)
-        else {
-          reply.done.then(
-            () => succeeded(one),
-            (error) => failed(one, error),
-          )
-        }
-        return reply
-      } catch (error) {
-        failed(one, error)
-        throw error
-      }
-    }
+    return (call) => (call.side === 'callee' || call.oneWay ? next(call) : watch(call, next))
   }
   const stats = (): Record<string, number | string> => {
     const states = [...breakers]

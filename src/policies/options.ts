@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from '../core/clock.ts'
 import { ViaductError } from '../wire/errors.ts'
 
 /** What one option of a policy may be, and what it is when it is not given. */
@@ -21,7 +22,10 @@ export function readOptions<R extends Rules>(
   rules: R,
 ): Read<R>
 export function readOptions(policy: string, given: object | true | undefined, rules: Rules): object {
-  const source = given === true || given === undefined ? {} : given
+  const source: unknown = given === true || given === undefined ? {} : given
+  if (typeof source !== 'object' || source === null) {
+    throw bad(policy, `${shown(source)} will not do: give an object of options, or true for its defaults`)
+  }
   for (const name of Object.keys(source)) {
     if (Object.hasOwn(rules, name)) continue
     throw badOption(policy, name, `there is no such option; there are ${Object.keys(rules).join(', ')}`)
@@ -38,7 +42,10 @@ export function readOptions(policy: string, given: object | true | undefined, ru
 }
 
 export function badOption(policy: string, name: string, text: string): ViaductError {
-  const path = `${policy}.${name}`
+  return bad(`${policy}.${name}`, text)
+}
+
+function bad(path: string, text: string): ViaductError {
   return new ViaductError('INVALID_ARGUMENT', `${path}: ${text}`, { reason: 'BAD_OPTION', path })
 }
 
@@ -63,6 +70,21 @@ export function share(fallback: number): Rule<number> {
 
 export function flag(fallback: boolean): Rule<boolean> {
   return { fallback, expects: 'true or false', accepts: (value) => typeof value === 'boolean' }
+}
+
+/** A function; what it takes and gives is as its type says. */
+export function callback<T>(fallback: T): Rule<T> {
+  return { fallback, expects: 'a function', accepts: (value): value is T & {} => typeof value === 'function' }
+}
+
+/** Time; by default the system's. */
+export function time(): Rule<Clock> {
+  return { fallback: systemClock, expects: 'a clock: now, after and afterTurn', accepts: isClock }
+}
+
+function isClock(value: unknown): value is Clock {
+  if (typeof value !== 'object' || value === null) return false
+  return ['now', 'after', 'afterTurn'].every((name) => typeof Reflect.get(value, name) === 'function')
 }
 
 /** A function, or an object: as its type says; that it is there is all that is checked. */

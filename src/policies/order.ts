@@ -11,7 +11,7 @@ import { type MetricsPolicyOptions, metrics } from './metrics.ts'
 import { badOption } from './options.ts'
 import { type RateLimitOptions, rateLimit } from './rateLimit.ts'
 import { type RetryOptions, retry } from './retry.ts'
-import { type TimeoutOptions, timeout } from './timeout.ts'
+import { type TimeoutOptions, timeout, timeoutNamed } from './timeout.ts'
 import { type TraceOptions, trace } from './trace.ts'
 
 /** Options of a policy, or one that was made before, to be shared or asked. */
@@ -68,7 +68,7 @@ export const CALLER_ORDER = [
   'codec',
 ] as const satisfies readonly (keyof CallerPolicies)[]
 
-/** `validate` stands behind `use`: what is before it sees what came, what is behind it what the schemas gave. */
+/** `validate` is always there: what is before it sees what came, what is behind it what the schemas gave. */
 export const CALLEE_ORDER = [
   'codec',
   'batch',
@@ -78,10 +78,11 @@ export const CALLEE_ORDER = [
   'acl',
   'rateLimit',
   'use',
+  'validate',
   'dedupe',
   'concurrency',
   'cache',
-] as const satisfies readonly (keyof CalleePolicies)[]
+] as const satisfies readonly (keyof CalleePolicies | 'validate')[]
 
 /**
  * Policies for `client(…, { policies })`, in their order.
@@ -99,9 +100,9 @@ export function callerPolicies(policies: CallerPolicies): Interceptor[] {
     ...made(policies.batch, batch),
     ...made(policies.retry, retry),
     ...made(policies.breaker, breaker),
-    ...made(policies.tryTimeout, timeout),
-    ...(policies.use ?? []),
-    ...asGiven(policies.codec),
+    ...made(policies.tryTimeout, (options) => timeoutNamed('tryTimeout', options)),
+    ...own('callerPolicies', policies.use),
+    ...asGiven('callerPolicies', 'codec', policies.codec),
   ]
 }
 
@@ -110,16 +111,20 @@ export function callerPolicies(policies: CallerPolicies): Interceptor[] {
  * @throws ViaductError INVALID_ARGUMENT / BAD_OPTION with the path of what is wrong.
  */
 export function calleePolicies(policies: CalleePolicies): Interceptor[] {
-  checkNames('calleePolicies', policies, CALLEE_ORDER)
+  checkNames(
+    'calleePolicies',
+    policies,
+    CALLEE_ORDER.filter((name) => name !== 'validate'),
+  )
   return [
-    ...asGiven(policies.codec),
+    ...asGiven('calleePolicies', 'codec', policies.codec),
     ...made(policies.batch, batch),
     ...made(policies.trace, trace),
     ...made(policies.log, log),
     ...made(policies.metrics, metrics),
     ...made(policies.acl, acl),
     ...made(policies.rateLimit, rateLimit),
-    ...(policies.use ?? []),
+    ...own('calleePolicies', policies.use),
     validate,
     ...made(policies.dedupe, dedupe),
     ...made(policies.concurrency, concurrency),
@@ -135,8 +140,16 @@ function made<Options>(
   return [isInterceptor(options) ? options : policy(options)]
 }
 
-function asGiven(policy: Interceptor | undefined): readonly Interceptor[] {
-  return policy ? [policy] : []
+function asGiven(composer: string, name: string, policy: Interceptor | undefined): readonly Interceptor[] {
+  if (policy === undefined) return []
+  if (typeof policy !== 'function')
+    throw badOption(composer, name, 'give an interceptor, which is a function')
+  return [policy]
+}
+
+function own(composer: string, policies: readonly Interceptor[] = []): readonly Interceptor[] {
+  if (!Array.isArray(policies)) throw badOption(composer, 'use', 'give a list of interceptors')
+  return policies.flatMap((policy, index) => asGiven(composer, `use[${index}]`, policy))
 }
 
 function isInterceptor<Options>(given: Given<Options>): given is Interceptor {

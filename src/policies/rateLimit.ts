@@ -1,27 +1,28 @@
-import { type Clock, systemClock } from '../core/clock.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Interceptor, Next } from '../core/interceptor.ts'
 import { isNameOrPattern } from '../core/pattern.ts'
 import { type RateLimits, Rates } from '../core/rates.ts'
 import { ViaductError } from '../wire/errors.ts'
-import { badOption, given, positive, readOptions } from './options.ts'
+import { badOption, given, readOptions, time } from './options.ts'
 
-export interface RateLimitOptions extends RateLimits {
+export interface RateLimitOptions {
+  /** Calls a second of each sender by method, as {@link s1RateLimits}. */
+  readonly limits: RateLimits
   readonly clock?: Clock
 }
 
 /**
  * Bounds the calls a second of each sender and method at the callee, by a token bucket that holds a second's worth.
- * What is over it gets RESOURCE_EXHAUSTED / RATE_LIMITED, not sent, with `retryAfterMs`. A hub does the same before
- * the callee is reached, by its option `rates`.
+ * What is over it does not run and gets RESOURCE_EXHAUSTED / RATE_LIMITED with `retryAfterMs`. A hub does the same
+ * before the callee is reached, by `rates` of its manifest.
  */
 export function rateLimit(options: RateLimitOptions): Interceptor {
-  const { limits, other, clock } = readOptions('rateLimit', options, {
-    limits: given<NonNullable<RateLimits['limits']>>({}, 'calls a second by method'),
-    other: positive(Number.POSITIVE_INFINITY),
-    clock: given<Clock>(systemClock, 'a clock'),
+  const { limits, clock } = readOptions('rateLimit', options, {
+    limits: given<RateLimits>({}, 'calls a second by method'),
+    clock: time(),
   })
   checkLimits('rateLimit', limits)
-  const rates = new Rates({ limits, other })
+  const rates = new Rates(limits)
   let refused = 0
   const policy = (next: Next): Next => {
     return (call) => {
@@ -42,6 +43,7 @@ export function rateLimit(options: RateLimitOptions): Interceptor {
 
 /** @throws ViaductError INVALID_ARGUMENT / BAD_OPTION */
 export function checkLimits(policy: string, limits: object): void {
+  if (Object.keys(limits).length === 0) throw badOption(policy, 'limits', 'give calls a second by method')
   for (const [name, perSecond] of Object.entries(limits)) {
     const path = `limits.${name}`
     if (!isNameOrPattern(name)) throw badOption(policy, path, 'give a method, or a pattern as "pages.*"')

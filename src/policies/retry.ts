@@ -1,8 +1,8 @@
-import { type Clock, systemClock } from '../core/clock.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Interceptor, Next, OutgoingCall, Reply } from '../core/interceptor.ts'
 import { type Code, isViaductError, ViaductError } from '../wire/errors.ts'
 import { CALL_TIMEOUT_MS } from '../wire/limits.ts'
-import { count, given, positive, readOptions, share } from './options.ts'
+import { callback, count, positive, readOptions, share, time } from './options.ts'
 
 export interface RetryOptions {
   /** Further tries after the first; default 3. */
@@ -30,16 +30,22 @@ const RETRYABLE: ReadonlySet<Code> = new Set([
   'DEADLINE_EXCEEDED',
 ])
 
+/** The longest that a timer can wait. */
+const MAX_DELAY_MS = 2 ** 31 - 1
+
 /** Whether a call that failed so may be made again: it is worth it, and it cannot run twice or may. */
 export function isRetryable(error: unknown, idempotent: boolean): error is ViaductError {
   if (!isViaductError(error) || !RETRYABLE.has(error.code)) return false
+  // Another try would be as long.
+  if (error.reason === 'MESSAGE_TOO_LARGE') return false
   return error.fate === 'not-sent' || idempotent
 }
 
 /**
  * Makes a call again that failed and may be made again: it never reached its handler, or its method is idempotent.
- * The call's `timeoutMs` bounds all tries together; a wait that would pass it is not begun, and the last error is
- * thrown. `retryAfterMs` of an error is the least that is waited. Streams and one-way calls are left alone.
+ * The call's `timeoutMs` and `totalTimeoutMs` bound all tries together; a wait that would pass them is not begun, and
+ * the last error is thrown. What an error says in `retryAfterMs` is waited as well. Streams, calls with an upload
+ * and one-way calls are left alone: what was read of an upload cannot be read again.
  */
 export function retry(options?: RetryOptions | true): Interceptor {
   const { maxRetries, initialDelayMs, maxDelayMs, backoffMultiplier, budget, reserve, clock, random } =
@@ -50,8 +56,8 @@ export function retry(options?: RetryOptions | true): Interceptor {
       backoffMultiplier: positive(2, 1),
       budget: share(0.2),
       reserve: count(10, 0),
-      clock: given<Clock>(systemClock, 'a clock'),
-      random: given<() => number>(Math.random, 'a function'),
+      clock: time(),
+      random: callback<() => number>(Math.random),
     })
   const counts = { calls: 0, retries: 0, recovered: 0, exhausted: 0 }
   const window = { endsAt: 0, calls: 0, retries: 0 }
@@ -76,29 +82,36 @@ export function retry(options?: RetryOptions | true): Interceptor {
   }
 
   async function tries(call: OutgoingCall, next: Next): Promise<Reply> {
-    const { timeoutMs = CALL_TIMEOUT_MS, signal } = call.options
-    const deadline = timeoutMs === 0 ? Number.POSITIVE_INFINITY : clock.now() + timeoutMs
+    const { timeoutMs = CALL_TIMEOUT_MS, totalTimeoutMs = Number.POSITIVE_INFINITY, signal } = call.options
+    const deadline =
+      clock.now() + Math.min(timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs, totalTimeoutMs)
+    let now = call
     for (let tried = 0; ; tried++) {
-      const leftMs = deadline - clock.now()
-      const options =
-        leftMs === Number.POSITIVE_INFINITY ? call.options : { ...call.options, timeoutMs: leftMs }
       try {
-        const reply = await next(tried === 0 ? call : { ...call, options })
+        const reply = await next(now)
         if (tried > 0) counts.recovered++
         return reply
       } catch (error) {
         if (tried >= maxRetries || signal?.aborted || !isRetryable(error, call.method.idempotent)) throw error
         const longest = Math.min(maxDelayMs, initialDelayMs * backoffMultiplier ** tried)
-        const delayMs = Math.max(error.retryAfterMs ?? 0, random() * longest)
-        if (clock.now() + delayMs >= deadline || !mayRetry()) throw error
+        // On top of what the far side asks for, lest all whom it told the same come at once.
+        const delayMs = Math.max(0, error.retryAfterMs ?? 0) + random() * longest
+        const isInTime = delayMs <= MAX_DELAY_MS && clock.now() + delayMs < deadline
+        if (!isInTime || !mayRetry()) throw error
         await wait(clock, delayMs, signal)
+        const leftMs = deadline - clock.now()
+        if (leftMs <= 0) throw error
+        if (leftMs !== Number.POSITIVE_INFINITY)
+          now = { ...call, options: { ...call.options, timeoutMs: leftMs } }
       }
     }
   }
 
   const policy = (next: Next): Next => {
     return (call) => {
-      if (call.side === 'callee' || call.oneWay || call.method.kind === 'stream') return next(call)
+      if (call.side === 'callee' || call.oneWay || call.options.upload || call.method.kind === 'stream') {
+        return next(call)
+      }
       turn()
       window.calls++
       counts.calls++

@@ -1,12 +1,12 @@
-import { type Clock, systemClock } from '../core/clock.ts'
+import type { Clock } from '../core/clock.ts'
 import { isThenable } from '../core/guards.ts'
 import type { Interceptor, Next, Reply } from '../core/interceptor.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { CALL_TIMEOUT_MS } from '../wire/limits.ts'
-import { given, positive, readOptions } from './options.ts'
+import { positive, readOptions, time } from './options.ts'
 
 export interface TimeoutOptions {
-  /** Milliseconds; a call that asks for less gets less. Default CALL_TIMEOUT_MS. */
+  /** Milliseconds; a call that asks for less by its own `timeoutMs` gets less. Default CALL_TIMEOUT_MS. */
   readonly timeoutMs?: number
   readonly clock?: Clock
 }
@@ -16,16 +16,21 @@ export interface TimeoutOptions {
  * bound as its deadline; a policy that holds it back longer is not waited for. Streams are bounded in their opening.
  */
 export function timeout(options?: TimeoutOptions | true): Interceptor {
-  const { timeoutMs, clock } = readOptions('timeout', options, {
+  return timeoutNamed('timeout', options)
+}
+
+/** The same by another name, where there are two. */
+export function timeoutNamed(name: string, options?: TimeoutOptions | true): Interceptor {
+  const { timeoutMs, clock } = readOptions(name, options, {
     timeoutMs: positive(CALL_TIMEOUT_MS),
-    clock: given<Clock>(systemClock, 'a clock'),
+    clock: time(),
   })
   let passed = 0
   const policy = (next: Next): Next => {
     return (call) => {
       if (call.side === 'callee' || call.oneWay) return next(call)
-      const asked = call.options.timeoutMs ?? CALL_TIMEOUT_MS
-      const ms = asked === 0 ? timeoutMs : Math.min(asked, timeoutMs)
+      // A call that asks for nothing, or for no bound, gets this one.
+      const ms = Math.min(call.options.timeoutMs || timeoutMs, timeoutMs)
       const reply = next({ ...call, options: { ...call.options, timeoutMs: ms } })
       if (call.method.kind === 'stream' || !isThenable(reply)) return reply
       return new Promise<Reply>((resolve, reject) => {
@@ -41,5 +46,5 @@ export function timeout(options?: TimeoutOptions | true): Interceptor {
       })
     }
   }
-  return Object.assign(policy, { policy: 'timeout', stats: () => ({ passed }) })
+  return Object.assign(policy, { policy: name, stats: () => ({ passed }) })
 }

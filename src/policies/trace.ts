@@ -1,15 +1,19 @@
-import { ContextView, type Interceptor, type Next } from '../core/interceptor.ts'
-import { given, readOptions } from './options.ts'
+import { isTraceparent } from '../core/callHead.ts'
+import { type Call, ContextView, type Interceptor, type Next, type Reply } from '../core/interceptor.ts'
+import { callback, readOptions } from './options.ts'
 
 export interface TraceOptions {
   /**
    * The trace context that a call is made in, when its options name none: that of the request being served, as an
-   * AsyncLocalStorage keeps it. Default: none, and the call begins a trace.
+   * AsyncLocalStorage keeps it. Default: none, and the call begins a trace; so it does when this is malformed.
    */
   readonly current?: () => string | undefined
-  /** Runs a handler in a trace context, so that `current` gives it there. Default: just runs it. */
+  /**
+   * Runs a handler in a trace context, so that `current` gives it there. Default: just runs it. The body of a stream's
+   * generator runs later, outside of it: there the handler hands on `call.traceparent`.
+   */
   readonly run?: <T>(traceparent: string, handler: () => T) => T
-  /** Told of each span when it ends, to be exported. */
+  /** Told of each span when it ends, to be exported. What it throws ends nothing. */
   readonly onSpan?: (span: Span) => void
   /** Whether a trace that begins here is sampled; default: always. */
   readonly sample?: () => boolean
@@ -33,19 +37,17 @@ export interface Span {
 
 /**
  * Carries the W3C trace context from caller to callee: a call belongs to the trace it was made in, and each side is a
- * span of it. Handlers see theirs as `call.traceparent`, to hand on by the option of that name.
+ * span of it. Handlers see theirs as `call.traceparent`, to hand on by the option of that name. One-way calls carry
+ * none.
  */
 export function trace(options?: TraceOptions | true): Interceptor {
   const { current, run, onSpan, sample, random, wallClock } = readOptions('trace', options, {
-    current: given<() => string | undefined>(() => undefined, 'a function'),
-    run: given<NonNullable<TraceOptions['run']>>((_, handler) => handler(), 'a function'),
-    onSpan: given<TraceOptions['onSpan']>(undefined, 'a function'),
-    sample: given<() => boolean>(() => true, 'a function'),
-    random: given<NonNullable<TraceOptions['random']>>(
-      (bytes) => void crypto.getRandomValues(bytes),
-      'a function',
-    ),
-    wallClock: given<() => number>(Date.now, 'a function'),
+    current: callback<() => string | undefined>(() => undefined),
+    run: callback<NonNullable<TraceOptions['run']>>((_, handler) => handler()),
+    onSpan: callback<TraceOptions['onSpan']>(undefined),
+    sample: callback<() => boolean>(() => true),
+    random: callback<NonNullable<TraceOptions['random']>>((bytes) => void crypto.getRandomValues(bytes)),
+    wallClock: callback<() => number>(Date.now),
   })
 
   function hex(bytes: number): string {
@@ -56,32 +58,53 @@ export function trace(options?: TraceOptions | true): Interceptor {
     return text
   }
 
+  function told(span: Span): void {
+    try {
+      onSpan?.(span)
+    } catch {
+      // Whoever exports spans ends no call.
+    }
+  }
+
+  async function traced(call: Call, next: Next): Promise<Reply> {
+    const isCaller = call.side === 'caller'
+    const parent = isCaller ? (call.options.traceparent ?? inherited()) : call.context.traceparent
+    const [, traceId = hex(16), parentSpanId, flags = sample() ? '01' : '00'] = parent?.split('-') ?? []
+    const spanId = hex(8)
+    const traceparent = `00-${traceId}-${spanId}-${flags}`
+    const startTime = wallClock()
+    const ended = (error?: unknown): void => {
+      const kind = isCaller ? 'client' : 'server'
+      const endTime = wallClock()
+      told({ name: call.method.name, kind, traceId, spanId, parentSpanId, startTime, endTime, error })
+    }
+    try {
+      const reply = isCaller
+        ? await next({ ...call, options: { ...call.options, traceparent } })
+        : await run(traceparent, () =>
+            next({ ...call, context: new ContextView(call.context, { traceparent }) }),
+          )
+      if ('items' in reply) reply.done.then(() => ended(), ended)
+      else ended()
+      return reply
+    } catch (error) {
+      ended(error)
+      throw error
+    }
+  }
+
+  function inherited(): string | undefined {
+    const traceparent = current()
+    return traceparent !== undefined && isTraceparent(traceparent) ? traceparent : undefined
+  }
+
   const policy = (next: Next): Next => {
-    return async (call) => {
-      const isCaller = call.side === 'caller'
-      const parent = isCaller ? (call.options.traceparent ?? current()) : call.context.traceparent
-      const [, traceId = hex(16), parentSpanId, flags = sample() ? '01' : '00'] = parent?.split('-') ?? []
-      const spanId = hex(8)
-      const traceparent = `00-${traceId}-${spanId}-${flags}`
-      const startTime = wallClock()
-      const ended = (error: unknown): void => {
-        const kind = isCaller ? 'client' : 'server'
-        const endTime = wallClock()
-        onSpan?.({ name: call.method.name, kind, traceId, spanId, parentSpanId, startTime, endTime, error })
-      }
-      try {
-        const reply = isCaller
-          ? await next({ ...call, options: { ...call.options, traceparent } })
-          : await run(traceparent, () =>
-              next({ ...call, context: new ContextView(call.context, { traceparent }) }),
-            )
-        if ('items' in reply) reply.done.then(() => ended(undefined), ended)
-        else ended(undefined)
-        return reply
-      } catch (error) {
-        ended(error)
-        throw error
-      }
+    return (call) => {
+      // Nothing travels beside a one-way call.
+      if (call.side === 'caller' && call.oneWay) return next(call)
+      // What is malformed is refused where the call is written, with the option's name.
+      const own = call.side === 'caller' ? call.options.traceparent : undefined
+      return own === undefined || isTraceparent(own) ? traced(call, next) : next(call)
     }
   }
   return Object.assign(policy, { policy: 'trace' })

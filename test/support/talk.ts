@@ -290,6 +290,10 @@ export class TalkPlayer {
         fail(`started ${next.method} with ${JSON.stringify(next.input)}`)
       if (step.from !== undefined && next.answered.call.peer.id !== step.from)
         fail(`its source is ${next.answered.call.peer.id}`)
+      for (const mark of ['traceparent', 'idempotencyKey'] as const) {
+        const came = next.answered.call[mark] ?? null
+        if (step[mark] !== undefined && step[mark] !== came) fail(`its ${mark} is ${came}`)
+      }
       const label = textOf(step.as)
       this.#answered.set(label, next.answered)
       next.answered.call.signal.addEventListener('abort', () =>

@@ -1,22 +1,22 @@
 // Wraps Rates: token buckets, with S1's limits unless others are given.
-import { type Clock, systemClock } from '../../core/clock.ts'
+import type { Clock } from '../../core/clock.ts'
 import { type RateLimits, Rates, s1RateLimits } from '../../core/rates.ts'
-import { given, readOptions } from '../../policies/options.ts'
+import { readOptions, time } from '../../policies/options.ts'
 import { checkLimits } from '../../policies/rateLimit.ts'
 import { isSeedName, spellingsOf } from './spellings.ts'
 
 /** S1's limit of a message that has none of its own. */
-const OTHER = 100
+const s1Others: RateLimits = { '*': 100 }
 
 export class IPCRateLimiter {
   readonly #rates: Rates
   readonly #clock: Clock
 
-  /** @param limits messages a second by name; `other` is 100 unless it is given, as in S1. */
+  /** @param limits messages a second by name; `'*'`, of all others, is 100 unless it is given, as in S1. */
   constructor(limits: RateLimits = s1RateLimits, options?: { readonly clock?: Clock }) {
-    const { clock } = readOptions('IPCRateLimiter', options, { clock: given<Clock>(systemClock, 'a clock') })
-    checkLimits('IPCRateLimiter', limits.limits ?? {})
-    this.#rates = new Rates({ other: OTHER, ...limits })
+    const { clock } = readOptions('IPCRateLimiter', options, { clock: time() })
+    checkLimits('IPCRateLimiter', limits)
+    this.#rates = new Rates({ ...s1Others, ...limits })
     this.#clock = clock
   }
 

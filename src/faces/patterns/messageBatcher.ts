@@ -1,7 +1,7 @@
 // Wraps Gatherer: messages that wait for one another, ten of them or 16 ms.
-import { type Clock, systemClock } from '../../core/clock.ts'
+import type { Clock } from '../../core/clock.ts'
 import { Gatherer } from '../../policies/gatherer.ts'
-import { count, given, positive, readOptions } from '../../policies/options.ts'
+import { count, positive, readOptions, time } from '../../policies/options.ts'
 import { ProcessMessage } from './processMessage.ts'
 
 export interface MessageBatcherOptions {
@@ -22,7 +22,7 @@ export class MessageBatcher {
     const { batchSize, flushMs, clock } = readOptions('MessageBatcher', options, {
       batchSize: count(10),
       flushMs: positive(16),
-      clock: given<Clock>(systemClock, 'a clock'),
+      clock: time(),
     })
     const run = async (messages: readonly ProcessMessage[]) => {
       const lines = messages.map((message) => [message.getName(), message.getArgumentList().values])

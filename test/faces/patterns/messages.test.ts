@@ -409,13 +409,13 @@ describe('IPCRateLimiter', () => {
     const limiter = new IPCRateLimiter(undefined, { clock: new VirtualClock() })
     expect(passed(limiter, 1, ...times(20, 'ai_analyze'), ...times(20, 'ai_analyze_content'))).toBe(10)
     expect(passed(limiter, 1, ...Array.from({ length: 1_000 }, (_, n) => `invented_${n}`))).toBe(100)
-    const own = new IPCRateLimiter({ limits: { data_sync: 2 } }, { clock: new VirtualClock() })
+    const own = new IPCRateLimiter({ data_sync: 2 }, { clock: new VirtualClock() })
     expect(passed(own, 1, ...times(9, 'sync_data'), ...times(9, 'data_sync'))).toBe(2)
     expect(passed(own, 1, ...times(500, 'anything'))).toBe(100)
   })
 
   it('refuses limits that cannot be', () => {
-    expect(thrown(() => new IPCRateLimiter({ limits: { ai_analyze: 0 } }))).toMatchObject({
+    expect(thrown(() => new IPCRateLimiter({ ai_analyze: 0 }))).toMatchObject({
       reason: 'BAD_OPTION',
       path: 'IPCRateLimiter.limits.ai_analyze',
     })
