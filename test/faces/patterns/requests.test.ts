@@ -1,7 +1,15 @@
 /** Requests and streams in virtual time, and what a page needs of the patterns. */
 import { build } from 'esbuild'
 import { describe, expect, it } from 'vitest'
-import { IPCEventBus, IPCRequestHandler, IPCStreamHandler } from '../../../src/faces/patterns/index.ts'
+import {
+  type AttachOptions,
+  IPCEventBus,
+  IPCRequestHandler,
+  IPCStreamHandler,
+  MessageCompressor,
+  MessageRouter,
+  MessageValidator,
+} from '../../../src/faces/patterns/index.ts'
 import { connectPeers } from '../../../src/index.ts'
 import { memoryHub, VirtualClock } from '../../../src/testing/index.ts'
 
@@ -94,6 +102,25 @@ describe('IPCStreamHandler', () => {
 })
 
 describe('IPCEventBus', () => {
+  it('calls no handler after it was stopped, whatever has come by then', async () => {
+    const hub = memoryHub()
+    const bus = new IPCEventBus(hub.peer('main'), { onError: (error) => expect.unreachable(String(error)) })
+    const seen: unknown[] = []
+    const stop = bus.subscribe('tab_created', (data) => {
+      seen.push(data)
+      stop()
+    })
+    const all: unknown[] = []
+    await stop.ready
+    const last = new Promise<void>((resolve) => {
+      bus.subscribe('tab_created', (data) => all.push(data) === 3 && resolve())
+    })
+    for (const n of [1, 2, 3]) bus.publish('tab_created', n)
+    await last
+    expect([seen, all]).toEqual([[1], [1, 2, 3]])
+    hub.close()
+  })
+
   it('tells of a subscription that may not be, and refuses what is no name', async () => {
     const hub = memoryHub({ manifest: { main: {} } })
     const told: unknown[] = []
@@ -105,6 +132,30 @@ describe('IPCEventBus', () => {
     const long = 'x'.repeat(300)
     expect(() => bus.publish(long, 1)).toThrow(expect.objectContaining({ reason: 'BAD_METHOD' }))
     hub.close()
+  })
+})
+
+describe('MessageRouter', () => {
+  it('takes no batches and nothing compressed unless somebody looks into them', async () => {
+    const router = new MessageRouter()
+    router.registerHandler('navigate', () => {})
+    const batch = [[['navigate', []]]]
+    const outcome = async (options: AttachOptions, name: string, input: unknown) => {
+      const [near, far] = connectPeers()
+      router.attach(far, options)
+      const answer = await near
+        .call(name, input)
+        .catch((error: unknown) => Reflect.get(Object(error), 'reason'))
+      near.close()
+      return answer
+    }
+    const compressor = new MessageCompressor()
+    expect(await outcome({ compressor }, 'navigation_request', [])).toBe(true)
+    expect(await outcome({ compressor }, 'message_batch', batch)).toBe('METHOD_NOT_FOUND')
+    expect(await outcome({ compressor }, 'compressed_message', [])).toBe('METHOD_NOT_FOUND')
+    const validator = new MessageValidator({})
+    expect(await outcome({ validator }, 'message_batch', batch)).toBe('PERMISSION_DENIED')
+    expect(await outcome({ validator }, 'compressed_message', [])).toBe('METHOD_NOT_FOUND')
   })
 })
 
