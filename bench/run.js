@@ -10,13 +10,24 @@ import { summarise } from './lib/statistics.js'
 import { table } from './lib/table.js'
 import { WORKLOADS, workloadsNamed } from './lib/workloads.js'
 
-/** `run.js [--quick] [--json FILE] [--only NAME,NAME] [W1 W2 …]`; see README.md beside this file. */
+/** `run.js [--quick] [--json FILE] [--only NAME,NAME] [W1 W2 …]`, `run.js claims [--quick] [--json]`; see README.md beside this file. */
 
 /** @typedef {import('./lib/contender.js').Contender} Contender */
 
 const CONTENDERS = new URL('./contenders/', import.meta.url)
 const RESULTS = fileURLToPath(new URL('./results/', import.meta.url))
-const USAGE = 'usage: npm run bench -- [--quick] [--json FILE] [--only NAME,NAME] [W1 W2 W3 W4 W5 W7 …]'
+const USAGE =
+  'usage: npm run bench -- [--quick] [--json FILE] [--only NAME,NAME] [W1 W2 W3 W4 W5 W7 …] | claims [--quick] [--json]'
+
+if (process.argv[2] === 'claims') {
+  const { values } = parseArgs({
+    args: process.argv.slice(3),
+    options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
+  })
+  const { measureClaims } = await import('./claims.js')
+  await measureClaims(values)
+  process.exit(0)
+}
 
 const { ids, only, settings, jsonFile } = readArguments()
 /** Everything measured, by workload and contender. @type {Record<string, Map<string, import('./lib/measure.js').Figures[]>>} */

@@ -293,6 +293,42 @@ const REASON_TEXTS: Record<string, Text> = {
     ['an interceptor of your own that makes a call instead of changing the one it got'],
     ['hand on a copy of it: next({ ...call, input })'],
   ],
+  ENVELOPE_UNKNOWN: [
+    'UNIMPLEMENTED',
+    'A value came in an envelope that nobody opens at this end.',
+    ['the other end has a policy or codec that this end has not: batch(), codecs()'],
+    ['give serve() and client() the same policies'],
+  ],
+  BATCH_TOO_LARGE: [
+    'INVALID_ARGUMENT',
+    'A batch holds more calls than its callee takes.',
+    ['batch() was given another maxSize at the caller than at the callee'],
+    ['give both ends the same maxSize'],
+  ],
+  BATCH_FULL: [
+    'RESOURCE_EXHAUSTED',
+    'The answer of one call of a batch has no room beside those of the others.',
+    ['answers of many bytes'],
+    ['call such a method without batch(), or stream its answer'],
+  ],
+  BATCH_LENGTH: [
+    'INTERNAL',
+    'A function for many gave another number of outputs than there were inputs.',
+    ['the function of batched() leaves out what it did not find'],
+    ['give one output for each input, in order; an Error for one that failed'],
+  ],
+  NOT_TOLD: [
+    'UNAVAILABLE',
+    'A cache has forgotten here, but could not tell those of other processes.',
+    ['the outbox is full, or there is no link to the hub'],
+    ['invalidate again when the link is back'],
+  ],
+  NOT_TAKEN: [
+    'RESOURCE_EXHAUSTED',
+    'A one-way message was not sent: the link had no room for it. Stands in entries of log().',
+    ['more is sent than the far end reads'],
+    ['wait for peer.drained() when notify() gives false'],
+  ],
   MOCK_HAS_NO_HANDLER: [
     'UNIMPLEMENTED',
     'A mock of the test kit was called, and the test gave it no answer for this method.',
@@ -501,7 +537,7 @@ const REASON_TEXTS: Record<string, Text> = {
     'INVALID_ARGUMENT',
     'A peer’s report of its policies is not of the form that the hub takes.',
     ['a policy counts with something else than numbers and short texts', 'there are over 256 policies'],
-    ['the path names the entry; see $hub.report in PROTOCOL.md'],
+    ['the path names the entry; see docs/reference/hub-figures.md'],
   ],
   QUEUE_CLOSED: [
     'UNAVAILABLE',

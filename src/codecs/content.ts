@@ -1,16 +1,15 @@
 import type { Method } from '../core/method.ts'
 import { named } from '../core/named.ts'
-import { BodyEncoder, type BodyLimits, decodeBody } from '../wire/body.ts'
+import type { BodyLimits } from '../wire/body.ts'
 import { CODEC, type Envelope } from '../wire/envelope.ts'
 import { ViaductError } from '../wire/errors.ts'
-import { padded } from '../wire/frame.ts'
 import {
   MAX_DEPTH,
   TRUSTED_MAX_KEYS,
   TRUSTED_MESSAGE_BYTES,
   UNTRUSTED_MESSAGE_BYTES,
 } from '../wire/limits.ts'
-import { concat } from './bytes.ts'
+import { pack, unpack } from '../wire/packed.ts'
 import type { CompressionPrimitives } from './primitives.ts'
 
 /** Contents below this many bytes are not compressed. */
@@ -19,57 +18,24 @@ export const COMPRESS_BYTES = 1024
 const WORTH = 0.9
 const BOUNDS: BodyLimits = { maxDepth: MAX_DEPTH, maxKeys: TRUSTED_MAX_KEYS }
 
-const encoder = new BodyEncoder()
-
 /** What an envelope carries inside: `bits` says whether it is compressed. */
 export interface Content {
   readonly bits: number
   readonly bytes: Uint8Array
 }
 
-/**
- * A value as bytes of its own: how many segments there are (u32), their lengths, the segments, the body, each
- * padded to 8 but the last. Functions are refused with their path.
- */
+/** A value as a content. Functions are refused with their path. */
 export function contentOf(value: unknown, method: Method, part: string, ours: boolean): Uint8Array {
   try {
-    const body = encoder.encode(value)
-    const { segments } = encoder
-    const table = new Uint8Array(padded(4 + 4 * segments.length))
-    const view = new DataView(table.buffer)
-    view.setUint32(0, segments.length, true)
-    segments.forEach((segment, index) => {
-      view.setUint32(4 + 4 * index, segment.length, true)
-    })
-    return concat(table, ...segments.map(aligned), body)
+    return pack(value)
   } catch (error) {
     throw named(error, method, part, ours)
   }
 }
 
-function aligned(segment: Uint8Array): Uint8Array {
-  if (segment.length % 8 === 0) return segment
-  const whole = new Uint8Array(padded(segment.length))
-  whole.set(segment)
-  return whole
-}
-
 /** The value in a content. @throws ViaductError INVALID_ARGUMENT / MALFORMED_BODY */
 export function readContent(content: Uint8Array, bounds: BodyLimits = BOUNDS): unknown {
-  const view = new DataView(content.buffer, content.byteOffset, content.length)
-  const count = content.length < 4 ? 0 : view.getUint32(0, true)
-  let at = padded(4 + 4 * Math.min(count, content.length))
-  if (at > content.length) throw malformed('an envelope’s table is longer than its content')
-  const segments: Uint8Array[] = []
-  for (let index = 0; index < count; index++) {
-    const length = view.getUint32(4 + 4 * index, true)
-    if (at + padded(length) > content.length) {
-      throw malformed('an envelope’s segments are longer than its content')
-    }
-    segments.push(content.subarray(at, at + length))
-    at += padded(length)
-  }
-  return decodeBody(content, at, content.length, bounds, undefined, segments)
+  return unpack(content, bounds)
 }
 
 /** Compresses what is worth it, and inflates no further than it may. */

@@ -1,7 +1,7 @@
 import { errorFrom, sendError } from '../core/errorValue.ts'
 import type { Method } from '../core/method.ts'
 import { named } from '../core/named.ts'
-import { Envelope } from '../wire/envelope.ts'
+import { CODEC, Envelope } from '../wire/envelope.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
 import { type Compression, type Content, contentOf, readContent } from './content.ts'
 import { fault, unprotectedError } from './faults.ts'
@@ -26,7 +26,8 @@ export class Values {
 
   /** A value that may have come compressed. */
   async inflated(method: Method, part: Part, given: unknown): Promise<unknown> {
-    if (!(given instanceof Envelope)) return given
+    // A batch is taken apart by its own policy.
+    if (!(given instanceof Envelope) || given.codec === CODEC.BATCH) return given
     const bits = given.codec
     if (bits > 1) throw fault('TAMPERED', `${method.name}: ${part}`)
     return this.value(method, part, { bits, bytes: given.bytes }, given)

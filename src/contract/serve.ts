@@ -2,6 +2,7 @@ import type { CallContext, Handler, Server, Serving } from '../core/call.ts'
 import { isAsyncIterable, isThenable } from '../core/guards.ts'
 import { ContextView, type Interceptor, interceptedHandler, type Next } from '../core/interceptor.ts'
 import { handleAll } from '../core/serving.ts'
+import { Envelope } from '../wire/envelope.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { checkCodecs, closes } from './codecs.ts'
 import {
@@ -106,7 +107,20 @@ function contractHandler(method: ContractMethod, run: Run, options: ServeOptions
     inner,
   )
   const checking = options.validate === false ? handler : checkedHandler(method, handler)
-  return interceptedHandler(method, checking, outer)
+  const opened: Handler = (input, context) => {
+    if (input instanceof Envelope) throw unopened(method)
+    return checking(input, context)
+  }
+  return interceptedHandler(method, opened, outer)
+}
+
+/** What a policy of the caller's put together, and none of ours takes apart. */
+function unopened({ name }: ContractMethod): ViaductError {
+  return new ViaductError(
+    'UNIMPLEMENTED',
+    `${name}: its input came in an envelope that nobody opens here: give serve() the policies of client(), as batch()`,
+    { reason: 'ENVELOPE_UNKNOWN', fate: 'not-sent' },
+  )
 }
 
 function checkedHandler(method: ContractMethod, handler: Handler): Handler {

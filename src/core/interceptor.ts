@@ -290,7 +290,7 @@ export class ContextView implements CallContext {
     return this.#changed.traceparent ?? this.#context.traceparent
   }
   get idempotencyKey(): string | undefined {
-    return this.#context.idempotencyKey
+    return this.#changed.idempotencyKey ?? this.#context.idempotencyKey
   }
   get upload(): AsyncIterable<unknown> {
     return this.#changed.upload ?? this.#context.upload
@@ -303,6 +303,7 @@ export class ContextView implements CallContext {
 
 export interface ContextChanges {
   readonly traceparent?: string | undefined
+  readonly idempotencyKey?: string | undefined
   readonly upload?: AsyncIterable<unknown>
   readonly progress?: (value: unknown) => void
 }

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../core/clock.ts'
-import { Gatherer, type Settled } from './gatherer.ts'
+import type { PolicyStats } from '../core/interceptor.ts'
+import { GatherCounts, Gatherer, type Settled } from './gatherer.ts'
 import { count, given, positive, readOptions } from './options.ts'
 
 export interface BatchedOptions {
@@ -8,6 +9,11 @@ export interface BatchedOptions {
   /** Longest that an input waits for others while a run is under way; default 16 ms. A lone one does not wait. */
   readonly maxDelayMs?: number
   readonly clock?: Clock
+}
+
+export interface Batched<In, Out> {
+  (input: In): Promise<Out>
+  readonly stats: () => PolicyStats
 }
 
 /**
@@ -21,7 +27,7 @@ export interface BatchedOptions {
 export function batched<In, Out>(
   many: (inputs: readonly In[]) => Promise<readonly (Out | Error)[]>,
   options?: BatchedOptions,
-): (input: In) => Promise<Out> {
+): Batched<In, Out> {
   const gather = readOptions('batched', options, {
     maxSize: count(100),
     maxDelayMs: positive(16),
@@ -31,6 +37,7 @@ export function batched<In, Out>(
     const outputs = await many(inputs)
     return outputs.map((value) => (value instanceof Error ? { error: value } : { value }))
   }
-  const gatherer = new Gatherer<In, Out>(run, gather)
-  return (input) => gatherer.add(input)
+  const counts = new GatherCounts()
+  const gatherer = new Gatherer<In, Out>(run, gather, counts)
+  return Object.assign((input: In) => gatherer.add(input), { stats: () => counts.stats() })
 }

@@ -1,31 +1,13 @@
 import { type Clock, systemClock } from '../core/clock.ts'
-import type { Call, Interceptor, Next, PolicyStats, Reply, ValueReply } from '../core/interceptor.ts'
+import type { Call, Interceptor, Next, PolicyStats, Reply } from '../core/interceptor.ts'
 import { isNameOrPattern, matches } from '../core/pattern.ts'
 import { targetKey } from '../core/route.ts'
-import { isViaductError } from '../wire/errors.ts'
-import { MAX_DEPTH, TRUSTED_MAX_KEYS } from '../wire/limits.ts'
-import { pack, unpack } from '../wire/packed.ts'
-import { orAborted, signalOf } from './abort.ts'
+import { isViaductError, ViaductError } from '../wire/errors.ts'
+import { pack } from '../wire/packed.ts'
+import { signalOf } from './abort.ts'
+import { CacheLayers, type CacheStore, readAnswer } from './cacheLayers.ts'
 import { badOption, count, flag, given, positive, readOptions } from './options.ts'
-
-/** What is kept of an answer. */
-export interface CacheEntry {
-  readonly bytes: Uint8Array
-  readonly tags: readonly string[]
-  /** Milliseconds since 1970. */
-  readonly expiresAt: number
-}
-
-/**
- * Where answers are kept; `memoryStore` and `diskStore` of `viaduct` are two. It bounds itself, and may forget at any
- * time. A store that throws is one that does not have it: the call goes on.
- */
-export interface CacheStore {
-  get(key: string): CacheEntry | undefined | Promise<CacheEntry | undefined>
-  set(key: string, entry: CacheEntry): void | Promise<void>
-  /** Forgets all entries that have one of the tags; without tags all. */
-  invalidate(tags?: readonly string[]): void | Promise<void>
-}
+import { patienceMs, waited } from './waited.ts'
 
 export interface CacheOptions {
   /** Methods whose answers are kept, by name or pattern: `['pages.analyze']`. Nothing else ever is. */
@@ -40,6 +22,8 @@ export interface CacheOptions {
   readonly shared?: boolean
   /** Longest input that is a key, in bytes; calls with longer ones are not kept. Default 4,096. */
   readonly maxKeyBytes?: number
+  /** Keeps apart what has one store and different answers: caches of several hubs, or of several links. */
+  readonly scope?: string
   /** Tells other processes what was forgotten here, and hears it of them; see `invalidateWith`. */
   readonly others?: CacheOthers
   readonly clock?: Clock
@@ -48,19 +32,34 @@ export interface CacheOptions {
 }
 
 export interface CacheOthers {
-  tell(tags: readonly string[] | undefined): void
-  listen(heard: (tags: readonly string[] | undefined) => void): void
+  /** False when it could not be told. */
+  tell(tags: readonly string[] | undefined): boolean
+  /** @param deaf called when nothing will be heard any more. */
+  listen(heard: (tags: readonly string[] | undefined) => void, deaf: () => void): void
 }
 
 export interface Cache extends Interceptor {
   readonly policy: 'cache'
   readonly stats: () => PolicyStats
-  /** Forgets here, and tells the others. Answers that are on their way are not kept. */
+  /**
+   * Forgets here, and tells the others. Answers that are on their way are not kept.
+   * @throws ViaductError UNAVAILABLE / NOT_TOLD: forgotten here, the others do not know · what a store throws that
+   * could not forget; it is not read any more until it could.
+   */
   invalidate(tags?: readonly string[]): Promise<void>
 }
 
-/** Our own bytes: whatever could be sent can be read again. */
-const BOUNDS = { maxDepth: MAX_DEPTH, maxKeys: TRUSTED_MAX_KEYS }
+/** A call that is under way, and others that wait for it. */
+interface Leader {
+  readonly call: Call
+  readonly answer: Promise<Answer>
+}
+
+interface Answer {
+  readonly reply: Reply
+  /** Of its value, before anybody could change it; none of what cannot be packed. */
+  readonly bytes?: Uint8Array | undefined
+}
 
 /**
  * Answers a call from what the same call gave before, and makes like calls that are under way at once one call. Kept
@@ -75,102 +74,110 @@ export function cache(options: CacheOptions): Cache {
     tags: given<CacheOptions['tags']>(undefined, 'a function'),
     shared: flag(false),
     maxKeyBytes: count(4_096),
+    scope: text(''),
     others: given<CacheOthers | undefined>(undefined, 'an object with tell and listen'),
     clock: given<Clock>(systemClock, 'a clock'),
     wallClock: given<() => number>(Date.now, 'a function'),
   })
-  const { methods, stores } = read
+  const { methods, stores, others, clock } = read
   if (methods.length === 0 || !methods.every((name) => typeof name === 'string' && isNameOrPattern(name))) {
     throw badOption('cache', 'methods', 'give the methods to keep, as ["pages.analyze"]')
   }
   if (stores.length === 0) throw badOption('cache', 'stores', 'give at least one, as [memoryStore()]')
-  const underWay = new Map<string, { readonly call: Call; readonly reply: Promise<Reply> }>()
+  const layers = new CacheLayers(stores, read.ttlMs, read.wallClock)
+  const underWay = new Map<string, Leader>()
   const counts = { hits: 0, misses: 0, shared: 0, invalidations: 0 }
-  /** Grows with each invalidation: what was asked before it is not kept. */
-  let generation = 0
+  let isDeaf = false
 
-  async function find(key: string): Promise<ValueReply | undefined> {
-    for (const [index, store] of stores.entries()) {
-      const entry = await quietly(() => store.get(key))
-      if (!entry || entry.expiresAt <= read.wallClock()) continue
-      const found = await quietly(() => ({ value: unpack(entry.bytes.slice(), BOUNDS) }))
-      if (!found) continue
-      for (const before of stores.slice(0, index)) await quietly(() => before.set(key, entry))
-      return found
-    }
-    return undefined
-  }
-
-  /** What the call under way gives, for another that is like it. */
-  async function follow(leader: Call, reply: Promise<Reply>, call: Call, again: Next): Promise<Reply> {
-    counts.shared++
-    const signal = signalOf(call)
-    try {
-      const settled = await orAborted(reply, signal, call.method.name)
-      // Each has its own: what one does to its answer is not seen by another.
-      return 'items' in settled ? settled : { value: unpack(pack(settled.value), BOUNDS) }
-    } catch (error) {
-      // That it was given up by who made it is no answer for others.
-      const gaveUp =
-        signalOf(leader)?.aborted || (isViaductError(error) && error.code === 'DEADLINE_EXCEEDED')
-      if (signal?.aborted || !gaveUp) throw error
-      counts.shared--
-      return again(call)
-    }
-  }
-
-  async function first(key: string, call: Call, next: Next): Promise<Reply> {
-    const asked = generation
-    const found = await find(key)
+  async function lead(key: string, call: Call, next: Next): Promise<Answer> {
+    const { asked } = layers
+    const found = isDeaf ? undefined : await layers.find(key, asked)
     if (found) {
       counts.hits++
-      return found
+      return { reply: { value: found.value }, bytes: found.bytes }
     }
     counts.misses++
     const reply = await next(call)
-    if ('items' in reply || generation !== asked) return reply
-    await quietly(() => keep(key, call, reply))
-    return reply
+    if ('items' in reply) return { reply }
+    const bytes = packed(reply.value)
+    if (bytes && !isDeaf) {
+      const tags = tagsOf(call, reply.value)
+      if (tags) layers.keep(key, bytes, tags, asked)
+    }
+    return { reply, bytes }
   }
 
-  async function keep(key: string, call: Call, { value }: ValueReply): Promise<void> {
-    const tags = [call.method.name, ...(read.tags?.(call, value) ?? [])]
-    const entry = { bytes: pack(value), tags, expiresAt: read.wallClock() + read.ttlMs }
-    for (const store of stores) await quietly(() => store.set(key, entry))
+  function tagsOf(call: Call, value: unknown): readonly string[] | undefined {
+    try {
+      return [call.method.name, ...(read.tags?.(call, value) ?? [])]
+    } catch {
+      // What nobody could make forget is not kept.
+      return undefined
+    }
+  }
+
+  /** What the call under way gives, for another that is like it. */
+  async function follow(leader: Leader, call: Call, ask: Next, next: Next): Promise<Reply> {
+    const began = clock.now()
+    const ms = patienceMs(call)
+    try {
+      const { reply, bytes } = await waited(leader.answer, call, ms, clock)
+      if (!bytes) return 'items' in reply ? reply : next(call)
+      counts.shared++
+      return { value: readAnswer(bytes) }
+    } catch (error) {
+      const leftMs = ms - (clock.now() - began)
+      // That it was given up by who made it is no answer for others.
+      const gaveUp =
+        signalOf(leader.call)?.aborted || (isViaductError(error) && error.code === 'DEADLINE_EXCEEDED')
+      if (!gaveUp || signalOf(call)?.aborted || leftMs <= 0) throw error
+      return ask(within(call, leftMs))
+    }
   }
 
   async function forget(tags?: readonly string[]): Promise<void> {
-    generation++
     counts.invalidations++
     underWay.clear()
-    for (const store of stores) await store.invalidate(tags)
+    await layers.forget(tags)
   }
 
-  read.others?.listen((tags) => void quietly(() => forget(tags)))
+  others?.listen(
+    (tags) => void forget(tags).catch(() => {}),
+    () => {
+      isDeaf = true
+      forget().catch(() => {})
+    },
+  )
 
   const policy = (next: Next): Next => {
     const ask: Next = (call) => {
       const key = methods.some((rule) => matches(rule, call.method.name)) ? keyOf(call, read) : undefined
       if (key === undefined) return next(call)
       const running = underWay.get(key)
-      if (running) return follow(running.call, running.reply, call, ask)
-      const entry = { call, reply: first(key, call, next) }
-      underWay.set(key, entry)
+      if (running) return follow(running, call, ask, next)
+      const leader = { call, answer: lead(key, call, next) }
+      underWay.set(key, leader)
       const ended = (): void => {
-        if (underWay.get(key) === entry) underWay.delete(key)
+        if (underWay.get(key) === leader) underWay.delete(key)
       }
-      entry.reply.then(ended, ended)
-      return entry.reply
+      leader.answer.then(ended, ended)
+      return leader.answer.then(({ reply }) => reply)
     }
     return ask
   }
   const stats = (): PolicyStats => {
     const asked = counts.hits + counts.shared + counts.misses
-    return { ...counts, hitRate: asked === 0 ? 0 : (counts.hits + counts.shared) / asked }
+    const hitRate = asked === 0 ? 0 : (counts.hits + counts.shared) / asked
+    return { ...counts, hitRate, storeFailures: layers.failures, deaf: isDeaf ? 1 : 0 }
   }
   const invalidate = async (tags?: readonly string[]): Promise<void> => {
+    const told = others?.tell(tags) ?? true
     await forget(tags)
-    read.others?.tell(tags)
+    if (!told) {
+      throw new ViaductError('UNAVAILABLE', 'cache: forgotten here, but the others could not be told', {
+        reason: 'NOT_TOLD',
+      })
+    }
   }
   return Object.assign(policy, { policy: 'cache' as const, stats, invalidate })
 }
@@ -178,22 +185,35 @@ export function cache(options: CacheOptions): Cache {
 /** One key for like calls; undefined for what is not kept. */
 function keyOf(
   call: Call,
-  { shared, maxKeyBytes }: { shared: boolean; maxKeyBytes: number },
+  { shared, maxKeyBytes, scope }: { shared: boolean; maxKeyBytes: number; scope: string },
 ): string | undefined {
   if (call.method.kind !== 'call' || call.method.upload) return undefined
   if (call.side === 'caller' && (call.oneWay || call.options.onProgress)) return undefined
-  const bytes = pack(call.input)
-  if (bytes.length > maxKeyBytes) return undefined
-  const whose = call.side === 'caller' ? targetKey(call.target) : shared ? '' : call.context.peer.id
-  let text = `${call.method.name}\n${call.method.fingerprint}\n${whose}\n`
+  const whose = call.side === 'caller' ? targetKey(call.target) : shared ? true : call.context.peer.id
+  // Without a hub nobody says who asks.
+  if (call.side === 'callee' && whose === '') return undefined
+  const bytes = packed(call.input)
+  if (!bytes || bytes.length > maxKeyBytes) return undefined
+  let text = `${JSON.stringify([scope, call.side, call.method.name, call.method.fingerprint, whose])}\n`
   for (const byte of bytes) text += String.fromCharCode(byte)
   return text
 }
 
-async function quietly<T>(run: () => T | Promise<T>): Promise<T | undefined> {
+/** Undefined for what cannot be sent; who sends it says why. */
+function packed(value: unknown): Uint8Array | undefined {
   try {
-    return await run()
+    return pack(value)
   } catch {
     return undefined
   }
+}
+
+function within(call: Call, leftMs: number): Call {
+  if (call.side === 'callee' || leftMs === Number.POSITIVE_INFINITY) return call
+  return { ...call, options: { ...call.options, timeoutMs: leftMs } }
+}
+
+function text(fallback: string) {
+  const accepts = (value: unknown): value is string => typeof value === 'string'
+  return { fallback, expects: 'a text', accepts }
 }

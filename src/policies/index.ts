@@ -17,16 +17,10 @@ export type { IPCMetrics } from '../core/ipcMetrics.ts'
 export { type RateLimits, s1RateLimits } from '../core/rates.ts'
 export { type AclRules, type Allowed, acl } from './acl.ts'
 export { type BatchOptions, batch } from './batch.ts'
-export { type BatchedOptions, batched } from './batched.ts'
+export { type Batched, type BatchedOptions, batched } from './batched.ts'
 export { type BreakerOptions, breaker } from './breaker.ts'
-export {
-  type Cache,
-  type CacheEntry,
-  type CacheOptions,
-  type CacheOthers,
-  type CacheStore,
-  cache,
-} from './cache.ts'
+export { type Cache, type CacheOptions, type CacheOthers, cache } from './cache.ts'
+export type { CacheEntry, CacheStore } from './cacheLayers.ts'
 export { type ConcurrencyOptions, concurrency } from './concurrency.ts'
 export { type DedupeOptions, dedupe } from './dedupe.ts'
 export { cacheTopics, invalidateWith } from './invalidation.ts'

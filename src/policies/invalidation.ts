@@ -19,11 +19,15 @@ const MAX_TAGS = 1_000
 /**
  * Joins a cache with those of other processes: what one forgets, all forget. Who may have missed something, because it
  * was away or too slow, forgets everything. Between telling and hearing others may still answer from what they have.
+ * Without a hub, or a rule of its manifest that lets it hear, a cache keeps nothing.
  */
-export function invalidateWith(peer: Pick<Peer, 'publish' | 'subscribe' | 'id'>): CacheOthers {
+export function invalidateWith(peer: Pick<Peer, 'publish' | 'subscribe'>): CacheOthers {
   return {
-    tell: (tags) => void peer.publish(cacheTopics.invalidated, tags === undefined ? {} : { tags }),
-    listen: (heard) => {
+    tell(tags) {
+      const event = tags === undefined || tags.length > MAX_TAGS ? {} : { tags }
+      return peer.publish(cacheTopics.invalidated, event)
+    },
+    listen(heard, deaf) {
       const all = (): void => heard(undefined)
       const events = peer.subscribe(cacheTopics.invalidated, { onGap: all })
       const read = async (): Promise<void> => {
@@ -35,8 +39,7 @@ export function invalidateWith(peer: Pick<Peer, 'publish' | 'subscribe' | 'id'>)
           else heard(tagsOf(event))
         }
       }
-      // Without a hub that has it there are no others to be heard.
-      read().then(all, all)
+      read().then(deaf, deaf)
     },
   }
 }

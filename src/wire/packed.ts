@@ -2,6 +2,9 @@ import { BodyEncoder, type BodyLimits, decodeBody } from './body.ts'
 import { ViaductError } from './errors.ts'
 import { padded, readU32, writeU32 } from './frame.ts'
 
+/** Keeps nothing from one value to the next but its scratch. */
+const encoder = new BodyEncoder()
+
 /**
  * A value as bytes of its own, self-describing: `u32 segments, u32 length of each`, padded to 8, the segments, each
  * padded to 8, the body (PROTOCOL.md, section 6). What is kept or wrapped by somebody who is not a link.
@@ -9,7 +12,6 @@ import { padded, readU32, writeU32 } from './frame.ts'
  * @throws ViaductError INVALID_ARGUMENT / UNSENDABLE with the path of what cannot be sent.
  */
 export function pack(value: unknown): Uint8Array {
-  const encoder = new BodyEncoder()
   const body = encoder.encode(value)
   const { segments } = encoder
   const table = padded(4 + 4 * segments.length)
@@ -33,6 +35,7 @@ export function pack(value: unknown): Uint8Array {
 export function unpack(packed: Uint8Array, limits: BodyLimits): unknown {
   if (packed.length < 8) throw malformed()
   const count = readU32(packed, 0)
+  if (count > packed.length / 4) throw malformed()
   let at = padded(4 + 4 * count)
   if (at > packed.length) throw malformed()
   const segments: Uint8Array[] = []

@@ -1,7 +1,8 @@
 // Wraps Gatherer: messages that wait for one another, ten of them or 16 ms.
 import type { Clock } from '../../core/clock.ts'
-import { Gatherer } from '../../policies/gatherer.ts'
+import { GatherCounts, Gatherer } from '../../policies/gatherer.ts'
 import { count, positive, readOptions, time } from '../../policies/options.ts'
+import { UNTRUSTED_MESSAGE_BYTES } from '../../wire/limits.ts'
 import { ProcessMessage } from './processMessage.ts'
 
 export interface MessageBatcherOptions {
@@ -13,6 +14,8 @@ export interface MessageBatcherOptions {
 }
 
 const BATCH = 'message_batch'
+/** So that a batch is no larger than what every peer may send. */
+const BATCH_BYTES = 0.9 * UNTRUSTED_MESSAGE_BYTES
 
 export class MessageBatcher {
   readonly #gatherer: Gatherer<ProcessMessage, void>
@@ -29,12 +32,13 @@ export class MessageBatcher {
       await send(ProcessMessage.from(BATCH, [lines]))
       return messages.map(() => ({ value: undefined }))
     }
-    this.#gatherer = new Gatherer(run, { maxSize: batchSize, maxDelayMs: flushMs, clock, patient: true })
+    const gather = { maxSize: batchSize, maxDelayMs: flushMs, clock, patient: true }
+    this.#gatherer = new Gatherer(run, gather, new GatherCounts(), BATCH_BYTES)
   }
 
   /** Settles when its batch was sent; rejects with what `send` threw. Who does not look at it misses nothing else. */
   queueMessage(message: ProcessMessage): Promise<void> {
-    const sent = this.#gatherer.add(message)
+    const sent = this.#gatherer.add(message, message.getSize())
     sent.catch(() => {})
     return sent
   }

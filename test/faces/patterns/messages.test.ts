@@ -293,6 +293,14 @@ describe('MessageBatcher', () => {
     expect(batches).toHaveLength(2)
   })
 
+  it('leaves before it is larger than what every peer may send', async () => {
+    const { batches, batcher } = rig()
+    for (const name of ['a', 'b', 'c'])
+      void batcher.queueMessage(ProcessMessage.from(name, [new Uint8Array(400_000)]))
+    await batcher.flush()
+    expect(batches).toEqual([['a', 'b'], ['c']])
+  })
+
   it('tells who asks that a batch was not sent, and crashes nobody', async () => {
     const batcher = new MessageBatcher(() => Promise.reject(new Error('no link')), { batchSize: 2 })
     const first = batcher.queueMessage(ProcessMessage.create('a'))
