@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { keyring } from '../../../src/codecs/index.ts'
 import { SecureIPCChannel } from '../../../src/faces/patterns/index.ts'
 import { Hub, nodePrimitives as primitives } from '../../../src/index.ts'
@@ -30,7 +30,10 @@ describe('SecureIPCChannel', { timeout: 30_000 }, () => {
 
   it('sends what only the target opens, and who sent it is known', async () => {
     const channel = new SecureIPCChannel(hub.peer, keyring({ primitives, peer: hub.peer }), { target })
+    const seal = vi.spyOn(primitives.crypto, 'seal')
     expect(await channel.sendSecureMessage('login', data)).toBe('login taken')
+    expect(seal).toHaveBeenCalled()
+    seal.mockRestore()
     expect(await taken()).toEqual([['login', data, 'main']])
   })
 
