@@ -106,7 +106,8 @@ function accepted(result: unknown, place: Place, index: number | undefined): unk
   throw schemaError(place, index, new TypeError('it answered with neither a value nor issues'))
 }
 
-function refusal(issues: readonly unknown[], place: Place, index: number | undefined): ViaductError {
+/** The error that a schema's issues stand for. */
+export function refusal(issues: readonly unknown[], place: Place, index: number | undefined): ViaductError {
   const first: unknown = issues[0]
   const issue = isObject(first) ? first : {}
   const message = 'message' in issue ? String(issue.message) : 'does not fit the schema'

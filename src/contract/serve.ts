@@ -1,7 +1,7 @@
 import type { CallContext, Handler, Server, Serving } from '../core/call.ts'
 import { isAsyncIterable, isThenable } from '../core/guards.ts'
 import { ContextView, type Interceptor, interceptedHandler, type Next } from '../core/interceptor.ts'
-import { servingAll } from '../core/serving.ts'
+import { handleAll } from '../core/serving.ts'
 import { Envelope } from '../wire/envelope.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { checkCodecs, closes } from './codecs.ts'
@@ -67,16 +67,10 @@ export function serve(
 ): Serving {
   const served = handlersOf(contract, handlers, options.partial ?? false)
   checkCodecs(served.keys(), options.policies ?? [], 'first')
-  const all: Serving[] = []
-  try {
-    for (const [method, handler] of served) {
-      all.push(server.handle(method, closes(method, contractHandler(method, handler, options))))
-    }
-  } catch (error) {
-    for (const one of all) one()
-    throw error
-  }
-  return servingAll(all)
+  return handleAll(
+    server,
+    [...served].map(([method, run]) => [method, closes(method, contractHandler(method, run, options))]),
+  )
 }
 
 type Run = (input: unknown, call: HandlerCall) => unknown

@@ -40,9 +40,17 @@ export class Rates {
 
   /** Calls a second of a method; `Infinity` when it is not limited. */
   of(method: string): number {
-    const rule = this.#limits.find(([name]) => matches(name, method))
     // A peer says what it serves, and that it is ready, by methods of the hub's: the rest is not meant for them.
-    return rule?.[1] ?? (method.startsWith('$') ? Number.POSITIVE_INFINITY : this.#other)
+    return this.#ruleOf(method)?.[1] ?? (method.startsWith('$') ? Number.POSITIVE_INFINITY : this.#other)
+  }
+
+  /** Whether a limit names the method, or a pattern that it fits; `'*'` names none. */
+  names(method: string): boolean {
+    return this.#ruleOf(method) !== undefined
+  }
+
+  #ruleOf(method: string) {
+    return this.#limits.find(([rule]) => matches(rule, method))
   }
 
   /**

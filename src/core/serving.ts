@@ -1,5 +1,6 @@
 import { CALL_TIMEOUT_MS } from '../wire/limits.ts'
-import type { Serving } from './call.ts'
+import type { Handler, Server, Serving } from './call.ts'
+import type { Method } from './method.ts'
 
 /** @param end withdraws, the first time, and settles when nothing runs, after `graceMs` at the latest. */
 export function serving(end: (graceMs: number) => Promise<void>): Serving {
@@ -8,6 +9,18 @@ export function serving(end: (graceMs: number) => Promise<void>): Serving {
 }
 
 /** Several that are withdrawn together. */
-export function servingAll(all: readonly Serving[]): Serving {
+function servingAll(all: readonly Serving[]): Serving {
   return serving((graceMs) => Promise.all(all.map((one) => one.withdraw({ graceMs }))).then(() => {}))
+}
+
+/** Serves all of them, or none when one cannot be served. */
+export function handleAll(server: Server, served: Iterable<readonly [Method, Handler]>): Serving {
+  const all: Serving[] = []
+  try {
+    for (const [method, handler] of served) all.push(server.handle(method, handler))
+  } catch (error) {
+    for (const one of all) one()
+    throw error
+  }
+  return servingAll(all)
 }

@@ -15,6 +15,8 @@ export interface GatherOptions {
   readonly maxSize: number
   readonly maxDelayMs: number
   readonly clock: Clock
+  /** Also a lone one waits for others, `maxDelayMs` at most. Default false. */
+  readonly patient?: boolean
 }
 
 /** What one gatherer or several have done. */
@@ -79,26 +81,27 @@ export class Gatherer<In, Out> {
   }
 
   add(input: In, bytes = 0): Promise<Out> {
-    if (this.#bytes + bytes > this.#maxBytes) this.#flush()
+    if (this.#bytes + bytes > this.#maxBytes) void this.flush()
     return new Promise((resolve, reject) => {
       this.#waiting.push({ input, resolve, reject })
       this.#bytes += bytes
-      const { clock, maxDelayMs, maxSize } = this.#options
-      if (this.#underWay === 0 || this.#waiting.length >= maxSize) this.#flush()
-      else this.#cancelDelay ??= clock.after(maxDelayMs, () => this.#flush())
+      const { clock, maxDelayMs, maxSize, patient } = this.#options
+      if ((this.#underWay === 0 && !patient) || this.#waiting.length >= maxSize) void this.flush()
+      else this.#cancelDelay ??= clock.after(maxDelayMs, () => void this.flush())
     })
   }
 
-  #flush(): void {
+  /** Runs what waits now; settles when it has come back, and never rejects. */
+  flush(): Promise<void> {
     this.#cancelDelay?.()
     this.#cancelDelay = undefined
     const gathered = this.#waiting
-    if (gathered.length === 0) return
+    if (gathered.length === 0) return Promise.resolve()
     this.#waiting = []
     this.#bytes = 0
     this.#underWay++
     this.#counts.began(gathered.length)
-    void this.#settle(gathered)
+    return this.#settle(gathered)
   }
 
   async #settle(gathered: readonly Waiting<In, Out>[]): Promise<void> {
@@ -122,7 +125,7 @@ export class Gatherer<In, Out> {
     } finally {
       this.#counts.ended(this.#options.clock.now() - began, failed)
       this.#underWay--
-      if (this.#underWay === 0) this.#flush()
+      if (this.#underWay === 0 && !this.#options.patient) void this.flush()
     }
   }
 }

@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '../core/clock.ts'
 import { isThenable } from '../core/guards.ts'
 import type { Call, Interceptor, Next, PolicyStats, Reply } from '../core/interceptor.ts'
+import { Ring } from '../core/ring.ts'
 import { targetKey } from '../core/route.ts'
 import { isViaductError } from '../wire/errors.ts'
 import { badOption, count, flag, given, readOptions } from './options.ts'
@@ -63,17 +64,14 @@ export function log(options?: LogOptions | true): Log {
     throw badOption('log', 'redact', 'give paths that begin with input or output, as ["input.password"]')
   }
   const shown = redactor(redact)
-  /** A ring: the next entry replaces the oldest. */
-  const ring: LogEntry[] = []
-  let at = 0
+  const ring = new Ring<LogEntry>(maxEntries)
   let calls = 0
   let failures = 0
 
   function add(entry: LogEntry): void {
     calls++
     if (entry.code !== 'OK') failures++
-    ring[at] = entry
-    at = (at + 1) % maxEntries
+    ring.add(entry)
     try {
       const written: unknown = write?.(entry)
       if (isThenable(written)) Promise.resolve(written).catch(() => {})
@@ -127,11 +125,8 @@ export function log(options?: LogOptions | true): Log {
   return Object.assign(policy, {
     policy: 'log' as const,
     stats: () => ({ calls, failures }),
-    entries: () => [...ring.slice(at), ...ring.slice(0, at)],
-    clear: () => {
-      ring.length = 0
-      at = 0
-    },
+    entries: () => ring.all(),
+    clear: () => ring.clear(),
   })
 }
 

@@ -41,7 +41,8 @@ export function rateLimit(options: RateLimitOptions): Interceptor {
   return Object.assign(policy, { policy: 'rateLimit', stats: () => ({ refused }) })
 }
 
-function checkLimits(policy: string, limits: object): void {
+/** @throws ViaductError INVALID_ARGUMENT / BAD_OPTION */
+export function checkLimits(policy: string, limits: object): void {
   if (Object.keys(limits).length === 0) throw badOption(policy, 'limits', 'give calls a second by method')
   for (const [name, perSecond] of Object.entries(limits)) {
     const path = `limits.${name}`

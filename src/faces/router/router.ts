@@ -4,10 +4,10 @@ import { randomUUID } from 'node:crypto'
 import { threadId } from 'node:worker_threads'
 import { broadcast, callAll, type PeerIdentity } from '../../contract/fanOut.ts'
 import type { Peer } from '../../contract/peer.ts'
-import type { CallContext, Caller, Serving, Target } from '../../core/call.ts'
+import type { Handler as Answerer, CallContext, Caller, Serving, Target } from '../../core/call.ts'
 import { ContextView, type Interceptor, interceptedCaller } from '../../core/interceptor.ts'
 import { type Method, untyped } from '../../core/method.ts'
-import { servingAll } from '../../core/serving.ts'
+import { handleAll } from '../../core/serving.ts'
 import { Hub, type ListenOptions } from '../../host/hub.ts'
 import { type JoinOptions, join } from '../../host/join.ts'
 import type { MetricsReport } from '../../hub/metrics.ts'
@@ -80,30 +80,28 @@ export class IPCRouter<H extends Hub | undefined = Hub | undefined> implements I
     handler: Handler<Args>,
     options: HandlerOptions = {},
   ): Serving {
-    readMethod(method, 'method')
+    return handleAll(this.peer, [this.#served(method, handler, options)])
+  }
+
+  #served<Args extends unknown[]>(method: string, handler: Handler<Args>, options: HandlerOptions) {
     const { idempotent = false } = options
-    return this.peer.handle({ ...untyped(method), idempotent }, (input, call) =>
+    readMethod(method, 'method')
+    const answer: Answerer = (input, call) =>
       // Which arguments a method takes is between its two ends: S0 has no schemas.
-      this.#answer(method, handler as Handler<unknown[]>, input, call),
-    )
+      this.#answer(method, handler as Handler<unknown[]>, input, call)
+    return [{ ...untyped(method), idempotent }, answer] as const
   }
 
   /** Serves `namespace.name` for each; all or, when one cannot be served, none. Throws as {@link registerHandler}. */
   registerNamespace(
     namespace: string,
     handlers: Readonly<Record<string, Handler>>,
-    options?: HandlerOptions,
+    options: HandlerOptions = {},
   ): Serving {
-    const all: Serving[] = []
-    try {
-      for (const [name, handler] of Object.entries(handlers)) {
-        all.push(this.registerHandler(`${namespace}.${name}`, handler, options))
-      }
-    } catch (error) {
-      for (const withdraw of all) withdraw()
-      throw error
-    }
-    return servingAll(all)
+    const served = Object.entries(handlers).map(([name, handler]) =>
+      this.#served(`${namespace}.${name}`, handler, options),
+    )
+    return handleAll(this.peer, served)
   }
 
   /** Resolves to a response whatever becomes of the message; never rejects. */
