@@ -61,7 +61,6 @@ export { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from './core/linkCo
 export type { Lane, Method, Overflow } from './core/method.ts'
 export type { Callback, KeepOptions } from './core/references.ts'
 export type { Transport, TransportEvents } from './core/transport.ts'
-export { type DiskStoreOptions, diskStore, type MemoryStoreOptions, memoryStore } from './host/cacheStores.ts'
 export { nodePrimitives } from './host/crypto.ts'
 export type { HangEvidence, StackFrame } from './host/evidence.ts'
 export { type ChildChange, Hub, type ListenOptions } from './host/hub.ts'

@@ -105,6 +105,13 @@ describe('architecture', () => {
     }
   })
 
+  it('the entry of Node loads no package: what it holds in memory slows large messages', () => {
+    const loaded = reached('index.ts')
+    expect(loaded).toContain('host/hub.ts')
+    const packages = [...loaded].filter((name) => !name.endsWith('.ts') && !name.startsWith('node:'))
+    expect(packages).toEqual([])
+  })
+
   it('no two files import one another', () => {
     const circles = files.filter((file) => reached(file).has(file))
     expect(circles).toEqual([])

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { client, contract, join, memoryStore, method, stream, unchecked } from 'viaduct'
+import { client, contract, join, method, stream, unchecked } from 'viaduct'
+import { memoryStore } from 'viaduct/cache-stores'
 import { batch, cache, calleePolicies } from 'viaduct/policies'
 import { forgetPeak, peakBytes, residentBytes } from './usage.js'
 

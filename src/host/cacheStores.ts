@@ -1,3 +1,4 @@
+/** Where the answers of a `cache` are kept in Node: an entry of its own, so that who needs none loads none. */
 import { mkdir } from 'node:fs/promises'
 import cacache from 'cacache'
 import { LRUCache } from 'lru-cache'

@@ -10,7 +10,7 @@ export interface CacheEntry {
 }
 
 /**
- * Where answers are kept; `memoryStore` and `diskStore` of `viaduct` are two. It bounds itself, and may forget at any
+ * Where answers are kept; `memoryStore` and `diskStore` of `viaduct/cache-stores` are two. It bounds itself, and may forget at any
  * time. A store that throws is one that does not have it: the call goes on.
  */
 export interface CacheStore {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { untyped } from '../../src/core/method.ts'
+import { memoryStore } from '../../src/host/cacheStores.ts'
 import {
   type ContractOf,
   contract,
   type Handlers,
   type Interceptor,
   manifest,
-  memoryStore,
   method,
   type Reply,
   stream,
