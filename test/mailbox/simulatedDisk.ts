@@ -207,6 +207,11 @@ function* contents(inode: Inode): Generator<Buffer> {
     if (next === undefined || 'length' in next) continue
     const half = next.bytes.subarray(0, next.bytes.length >> 1)
     yield applied(before, [{ at: next.at, bytes: half }])
+    // The length came, and only the head of the content.
+    yield applied(before, [
+      { at: next.at, bytes: new Uint8Array(next.bytes.length) },
+      { at: next.at, bytes: half },
+    ])
     yield applied(before, [{ at: next.at, bytes: new Uint8Array(next.bytes.length) }])
     // The tail came and the head did not.
     yield applied(before, [{ at: next.at + half.length, bytes: next.bytes.subarray(half.length) }])
