@@ -1,0 +1,245 @@
+import { join } from 'node:path'
+import { errnoOf, messageOf } from '../host/errno.ts'
+import { ViaductError } from '../wire/errors.ts'
+import type { Files, OpenFile } from './files.ts'
+import { readRecord, recordBytes, writeRecord } from './record.ts'
+
+/** What survives what, once an append has settled. */
+export type Durability = 'power-loss' | 'process-crash'
+
+export interface AppendLogOptions {
+  readonly files: Files
+  /** A folder of this log's own. */
+  readonly folder: string
+  readonly durability?: Durability
+  /** A file is begun anew beyond this; default 64 MiB. */
+  readonly segmentBytes?: number
+  /** Longest payload; default 10 MiB. */
+  readonly maxPayloadBytes?: number
+}
+
+/** Where a record stands. Positions of one log are in the order of its appends. */
+export interface Position {
+  readonly segment: number
+  readonly offset: number
+}
+
+export interface LogRecord extends Position {
+  readonly payload: Uint8Array
+}
+
+interface Waiting {
+  readonly payload: Uint8Array
+  resolve(at: Position): void
+  reject(error: unknown): void
+}
+
+const SEGMENT_BYTES = 64 * 1024 * 1024
+const MAX_PAYLOAD_BYTES = 10 * 1024 * 1024
+/** Bytes that are written together at most: a larger commit would only make all of them wait. */
+const COMMIT_BYTES = 4 * 1024 * 1024
+const NAME = /^(\d{10})\.log$/
+
+/**
+ * An append-only log in segments. Appends that come while one commit is under way make up the next: one write and one
+ * sync for all of them, however many there are (group commit). One process writes a log; many may read it.
+ */
+export class AppendLog {
+  readonly #files: Files
+  readonly #folder: string
+  readonly #syncs: boolean
+  readonly #segmentBytes: number
+  readonly #maxPayloadBytes: number
+  readonly #segments: number[]
+  #file: OpenFile | undefined
+  #end = 0
+  #waiting: Waiting[] = []
+  #running: Promise<void> | undefined
+  #closed = false
+
+  private constructor(options: AppendLogOptions, segments: number[]) {
+    this.#files = options.files
+    this.#folder = options.folder
+    this.#syncs = (options.durability ?? 'power-loss') === 'power-loss'
+    this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES
+    this.#maxPayloadBytes = options.maxPayloadBytes ?? MAX_PAYLOAD_BYTES
+    this.#segments = segments
+  }
+
+  /** Opens a log, or makes it. What a crash left half written at its end is not there. */
+  static async open(options: AppendLogOptions): Promise<AppendLog> {
+    const { files, folder } = options
+    await files.makeFolder(folder)
+    const log = new AppendLog(options, await segmentsOf(files, folder))
+    return log
+  }
+
+  /** Segments from the oldest to the newest. */
+  get segments(): readonly number[] {
+    return this.#segments
+  }
+
+  /**
+   * Appends a payload, which the log owns until this settles. Settles when it is on stable storage; appends settle in
+   * their order.
+   *
+   * @throws ViaductError INVALID_ARGUMENT / MESSAGE_TOO_LARGE · RESOURCE_EXHAUSTED / DISK_FULL · UNAVAILABLE /
+   * DISK_FAILED, with the system's word: it is not stored, or may be and comes up again after a crash
+   */
+  append(payload: Uint8Array): Promise<Position> {
+    if (payload.length === 0 || payload.length > this.#maxPayloadBytes) {
+      return Promise.reject(
+        new ViaductError(
+          'INVALID_ARGUMENT',
+          `${payload.length} bytes: a record has 1 to ${this.#maxPayloadBytes}`,
+          {
+            reason: 'MESSAGE_TOO_LARGE',
+            fate: 'not-sent',
+          },
+        ),
+      )
+    }
+    if (this.#closed) {
+      return Promise.reject(
+        new ViaductError('UNAVAILABLE', 'the log is closed', { reason: 'CLOSED', fate: 'not-sent' }),
+      )
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ payload, resolve, reject })
+      this.#running ??= this.#commit()
+    })
+  }
+
+  async #commit(): Promise<void> {
+    // What is appended in this turn goes together.
+    await Promise.resolve()
+    while (this.#waiting.length > 0) {
+      const group = this.#group()
+      try {
+        const file = await this.#fileFor(group.bytes)
+        const segment = this.#segments.at(-1) ?? 0
+        const buffer = Buffer.alloc(group.bytes)
+        const positions: Position[] = []
+        let at = 0
+        for (const { payload } of group.members) {
+          writeRecord(buffer, at, payload)
+          positions.push({ segment, offset: this.#end + at })
+          at += recordBytes(payload.length)
+        }
+        await file.write(buffer, this.#end)
+        if (this.#syncs) await file.sync()
+        this.#end += at
+        for (const [index, { resolve }] of group.members.entries()) {
+          const position = positions[index]
+          if (position) resolve(position)
+        }
+      } catch (error) {
+        const failure = failed(this.#folder, error)
+        for (const { reject } of group.members) reject(failure)
+        await this.#abandon()
+      }
+    }
+    this.#running = undefined
+  }
+
+  #group(): { readonly members: Waiting[]; readonly bytes: number } {
+    let bytes = 0
+    let count = 0
+    for (const { payload } of this.#waiting) {
+      const more = recordBytes(payload.length)
+      if (count > 0 && bytes + more > COMMIT_BYTES) break
+      bytes += more
+      count++
+    }
+    return { members: this.#waiting.splice(0, count), bytes }
+  }
+
+  /** The file that takes so many bytes more; a new one where the last is full or not ours. */
+  async #fileFor(bytes: number): Promise<OpenFile> {
+    if (this.#file && this.#end + bytes <= this.#segmentBytes) return this.#file
+    await this.#file?.close()
+    this.#file = undefined
+    const number = (this.#segments.at(-1) ?? 0) + 1
+    const file = await this.#files.create(this.#path(number))
+    this.#segments.push(number)
+    this.#file = file
+    this.#end = 0
+    if (this.#syncs) await this.#files.syncFolder(this.#folder)
+    return file
+  }
+
+  /**
+   * After a failure nobody knows what of the last write is on the disk: what failed is cut off where that can be
+   * done, and the next append begins a new file.
+   */
+  async #abandon(): Promise<void> {
+    const file = this.#file
+    this.#file = undefined
+    if (!file) return
+    await file.truncate(this.#end).catch(() => {})
+    await file.close().catch(() => {})
+  }
+
+  /** All records of a segment, in order, up to the first that is not whole. */
+  async read(segment: number): Promise<LogRecord[]> {
+    const file = await this.#files.open(this.#path(segment))
+    try {
+      const bytes = Buffer.alloc(await file.size())
+      const whole = bytes.subarray(0, await file.read(bytes, 0))
+      const records: LogRecord[] = []
+      for (let offset = 0; ; ) {
+        const payload = readRecord(whole, offset, this.#maxPayloadBytes)
+        if (!payload) return records
+        records.push({ segment, offset, payload })
+        offset += recordBytes(payload.length)
+      }
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** Forgets a segment; not the one that is written. */
+  async remove(segment: number): Promise<void> {
+    const index = this.#segments.indexOf(segment)
+    if (index < 0 || (this.#file && index === this.#segments.length - 1)) return
+    await this.#files.remove(this.#path(segment))
+    this.#segments.splice(index, 1)
+  }
+
+  /** Settles when all that was appended has. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#running
+    await this.#file?.close()
+    this.#file = undefined
+  }
+
+  #path(segment: number): string {
+    return join(this.#folder, `${String(segment).padStart(10, '0')}.log`)
+  }
+}
+
+async function segmentsOf(files: Files, folder: string): Promise<number[]> {
+  const names = await files.list(folder)
+  return names.flatMap((name) => Number(NAME.exec(name)?.[1] ?? [])).sort((one, other) => one - other)
+}
+
+function failed(folder: string, error: unknown): ViaductError {
+  const errno = errnoOf(error)
+  if (errno === 'ENOSPC' || errno === 'EDQUOT' || errno === 'EFBIG') {
+    return new ViaductError(
+      'RESOURCE_EXHAUSTED',
+      `${folder}: the disk is full (${errno}): nothing was stored`,
+      {
+        reason: 'DISK_FULL',
+        fate: 'unknown',
+        cause: error,
+      },
+    )
+  }
+  return new ViaductError('UNAVAILABLE', `${folder}: it cannot be written: ${messageOf(error)}`, {
+    reason: 'DISK_FAILED',
+    fate: 'unknown',
+    cause: error,
+  })
+}

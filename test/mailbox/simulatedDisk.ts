@@ -1,0 +1,224 @@
+/**
+ * A disk that can lose power: it knows what was synced and what was not, so that every state that a crash may leave
+ * can be tried. Follows POSIX: a file's content is safe after its sync, a name after the sync of its folder.
+ */
+import { dirname } from 'node:path'
+import type { Files, OpenFile } from '../../src/mailbox/files.ts'
+
+type Write = { readonly at: number; readonly bytes: Uint8Array } | { readonly length: number }
+
+class Inode {
+  durable: Buffer = Buffer.alloc(0)
+  pending: Write[] = []
+
+  get content(): Buffer {
+    return applied(this.durable, this.pending)
+  }
+}
+
+type NameChange = { readonly name: string; readonly inode: Inode | undefined }
+
+class Folder {
+  durable = new Map<string, Inode>()
+  pending: NameChange[] = []
+
+  get names(): Map<string, Inode> {
+    return named(this.durable, this.pending)
+  }
+}
+
+function applied(base: Buffer, writes: readonly Write[]): Buffer {
+  let content = base
+  for (const write of writes) {
+    if ('length' in write) {
+      const shorter = Buffer.alloc(write.length)
+      content.copy(shorter)
+      content = shorter
+      continue
+    }
+    const longer = Buffer.alloc(Math.max(content.length, write.at + write.bytes.length))
+    content.copy(longer)
+    longer.set(write.bytes, write.at)
+    content = longer
+  }
+  return content
+}
+
+function named(base: ReadonlyMap<string, Inode>, changes: readonly NameChange[]): Map<string, Inode> {
+  const names = new Map(base)
+  for (const { name, inode } of changes) {
+    if (inode) names.set(name, inode)
+    else names.delete(name)
+  }
+  return names
+}
+
+export class SimulatedDisk implements Files {
+  readonly #folders = new Map<string, Folder>()
+  /** Called before each operation, with its name; may throw what the system would. */
+  before: (operation: string, path: string) => void = () => {}
+  /** Called after each operation: here a crash may come. */
+  after: () => void = () => {}
+  operations = 0
+
+  async #step<T>(operation: string, path: string, act: () => T): Promise<T> {
+    this.before(operation, path)
+    // Others run between two operations, as they do between two system calls.
+    await Promise.resolve()
+    const result = act()
+    this.operations++
+    this.after()
+    return result
+  }
+
+  #folder(path: string): Folder {
+    const folder = this.#folders.get(path)
+    if (!folder) throw errno('ENOENT', path)
+    return folder
+  }
+
+  #find(path: string): Inode {
+    const inode = this.#folder(dirname(path)).names.get(path.slice(dirname(path).length + 1))
+    if (!inode) throw errno('ENOENT', path)
+    return inode
+  }
+
+  #name(path: string, inode: Inode | undefined): void {
+    this.#folder(dirname(path)).pending.push({ name: path.slice(dirname(path).length + 1), inode })
+  }
+
+  create(path: string): Promise<OpenFile> {
+    return this.#step('create', path, () => {
+      const folder = this.#folder(dirname(path))
+      if (folder.names.has(path.slice(dirname(path).length + 1))) throw errno('EEXIST', path)
+      const inode = new Inode()
+      this.#name(path, inode)
+      return this.#opened(path, inode)
+    })
+  }
+
+  open(path: string): Promise<OpenFile> {
+    return this.#step('open', path, () => this.#opened(path, this.#find(path)))
+  }
+
+  #opened(path: string, inode: Inode): OpenFile {
+    return {
+      write: (bytes, at) =>
+        this.#step('write', path, () => void inode.pending.push({ at, bytes: Uint8Array.from(bytes) })),
+      read: (into, position) =>
+        this.#step('read', path, () => inode.content.copy(into, 0, position, position + into.length)),
+      sync: () =>
+        this.#step('sync', path, () => {
+          inode.durable = inode.content
+          inode.pending = []
+        }),
+      truncate: (length) => this.#step('truncate', path, () => void inode.pending.push({ length })),
+      size: () => this.#step('size', path, () => inode.content.length),
+      close: () => this.#step('close', path, () => {}),
+    }
+  }
+
+  list(folder: string): Promise<string[]> {
+    return this.#step('list', folder, () => [...this.#folder(folder).names.keys()])
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.#step('rename', from, () => {
+      const inode = this.#find(from)
+      this.#name(to, inode)
+      this.#name(from, undefined)
+    })
+  }
+
+  remove(path: string): Promise<void> {
+    return this.#step('remove', path, () => {
+      this.#find(path)
+      this.#name(path, undefined)
+    })
+  }
+
+  makeFolder(path: string): Promise<void> {
+    return this.#step('makeFolder', path, () => {
+      if (!this.#folders.has(path)) this.#folders.set(path, new Folder())
+    })
+  }
+
+  syncFolder(path: string): Promise<void> {
+    return this.#step('syncFolder', path, () => {
+      const folder = this.#folder(path)
+      folder.durable = folder.names
+      folder.pending = []
+    })
+  }
+
+  /**
+   * Every disk that may be found after power was lost now: of each file the writes that were not synced are there up
+   * to one of them, that one whole, cut in its middle, or only its length; of each folder the changes up to one of
+   * them. Each varies by itself while the others lost all or nothing.
+   */
+  *crashes(): Generator<SimulatedDisk> {
+    const inodes = new Set([...this.#folders.values()].flatMap((folder) => [...folder.names.values()]))
+    for (const rest of ['lost', 'kept'] as const) {
+      yield this.#crashed(rest, new Map(), new Map())
+      for (const inode of inodes) {
+        for (const content of contents(inode))
+          yield this.#crashed(rest, new Map([[inode, content]]), new Map())
+      }
+      for (const [path, folder] of this.#folders) {
+        for (let kept = 0; kept <= folder.pending.length; kept++) {
+          const names = named(folder.durable, folder.pending.slice(0, kept))
+          yield this.#crashed(rest, new Map(), new Map([[path, names]]))
+        }
+      }
+    }
+  }
+
+  #crashed(
+    rest: 'lost' | 'kept',
+    contentOf: ReadonlyMap<Inode, Buffer>,
+    namesOf: ReadonlyMap<string, ReadonlyMap<string, Inode>>,
+  ): SimulatedDisk {
+    const disk = new SimulatedDisk()
+    const copies = new Map<Inode, Inode>()
+    const copy = (inode: Inode): Inode => {
+      let copied = copies.get(inode)
+      if (!copied) {
+        copied = new Inode()
+        copied.durable = contentOf.get(inode) ?? (rest === 'kept' ? inode.content : inode.durable)
+        copies.set(inode, copied)
+      }
+      return copied
+    }
+    for (const [path, folder] of this.#folders) {
+      const made = new Folder()
+      const names = namesOf.get(path) ?? (rest === 'kept' ? folder.names : folder.durable)
+      made.durable = new Map([...names].map(([name, inode]) => [name, copy(inode)]))
+      disk.#folders.set(path, made)
+    }
+    return disk
+  }
+}
+
+function* contents(inode: Inode): Generator<Buffer> {
+  for (let kept = 0; kept < inode.pending.length; kept++) {
+    const before = applied(inode.durable, inode.pending.slice(0, kept))
+    yield before
+    const next = inode.pending[kept]
+    if (next === undefined || 'length' in next) continue
+    const half = next.bytes.subarray(0, next.bytes.length >> 1)
+    yield applied(before, [{ at: next.at, bytes: half }])
+    // The length came, and only the head of the content.
+    yield applied(before, [
+      { at: next.at, bytes: new Uint8Array(next.bytes.length) },
+      { at: next.at, bytes: half },
+    ])
+    yield applied(before, [{ at: next.at, bytes: new Uint8Array(next.bytes.length) }])
+    // The tail came and the head did not.
+    yield applied(before, [{ at: next.at + half.length, bytes: next.bytes.subarray(half.length) }])
+  }
+  yield inode.content
+}
+
+export function errno(code: string, path: string): Error {
+  return Object.assign(new Error(`${code}: ${path}`), { code })
+}
