@@ -329,6 +329,24 @@ const REASON_TEXTS: Record<string, Text> = {
     ['more is sent than the far end reads'],
     ['wait for peer.drained() when notify() gives false'],
   ],
+  DISK_FULL: [
+    'RESOURCE_EXHAUSTED',
+    'A record could not be stored: the disk, or what this user may take of it, is full.',
+    ['no space, or a quota'],
+    ['make room; what failed may be stored once more, with the same id'],
+  ],
+  DISK_FAILED: [
+    'UNAVAILABLE',
+    'A record could not be stored: the system refused to write it.',
+    ['the folder was removed or may not be written', 'the disk fails'],
+    ['the cause has the system’s own word; what failed may be stored once more, with the same id'],
+  ],
+  CLOSED: [
+    'UNAVAILABLE',
+    'The log was closed; the record is not in it.',
+    ['close() was called before'],
+    ['store first, then close'],
+  ],
   MOCK_HAS_NO_HANDLER: [
     'UNIMPLEMENTED',
     'A mock of the test kit was called, and the test gave it no answer for this method.',
