@@ -1,7 +1,7 @@
 import { ContextView, type IncomingCall, isItems, type Next, type Reply } from '../core/interceptor.ts'
 import { Envelope } from '../wire/envelope.ts'
+import { hex } from '../wire/hex.ts'
 import { accept, isAgreement } from './agreement.ts'
-import { hex } from './bytes.ts'
 import type { CodecParts } from './codecs.ts'
 import { contentOf } from './content.ts'
 import { fault } from './faults.ts'

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../core/clock.ts'
 import { ViaductError } from '../wire/errors.ts'
+import { fieldOf } from '../wire/fieldOf.ts'
 import { equal, fromBase64, toBase64 } from './bytes.ts'
 import type { Primitives, SigningPair } from './primitives.ts'
 
@@ -185,8 +186,7 @@ export function keyring(options: KeyringOptions): Keyring {
 }
 
 function readKeys(answer: unknown): { key: Uint8Array; forMs: number }[] {
-  const list: unknown =
-    typeof answer === 'object' && answer !== null && 'keys' in answer ? answer.keys : undefined
+  const list = fieldOf(answer, 'keys')
   if (!Array.isArray(list)) return []
   return list.slice(0, MAX_KEYS_OF_ID).flatMap((line: unknown) => {
     if (typeof line !== 'object' || line === null || !('key' in line)) return []

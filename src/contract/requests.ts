@@ -1,5 +1,6 @@
 import type { Caller, CallOptions } from '../core/call.ts'
 import type { Method } from '../core/method.ts'
+import { hex } from '../wire/hex.ts'
 
 /** The answer of a request, and the id by which it may be given from elsewhere. */
 export type SentRequest = Promise<unknown> & { readonly requestId: string }
@@ -39,7 +40,5 @@ export class Requests {
 }
 
 function newId(): string {
-  return [...crypto.getRandomValues(new Uint8Array(16))]
-    .map((byte) => byte.toString(16).padStart(2, '0'))
-    .join('')
+  return hex(crypto.getRandomValues(new Uint8Array(16)))
 }

@@ -480,8 +480,7 @@ function strayText(bytes: Uint8Array): string {
 const STRAY_BYTES = 80
 
 function specOf(input: unknown): ChildSpec {
-  const spec: unknown =
-    typeof input === 'object' && input !== null && 'spec' in input ? input.spec : undefined
+  const spec = fieldOf(input, 'spec')
   if (!isSpec(spec)) {
     throw new ViaductError('INVALID_ARGUMENT', 'input.spec: { type, run: [command, …args] }', {
       path: 'input.spec',

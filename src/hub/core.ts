@@ -6,6 +6,7 @@ import { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from '../core/linkC
 import type { PeerCore } from '../core/peer.ts'
 import type { Transport } from '../core/transport.ts'
 import { positive, type Rule, readOptions } from '../policies/options.ts'
+import { hex } from '../wire/hex.ts'
 import { ADMISSION_TIMEOUT_MS, CALL_TIMEOUT_MS, HUB_BODY_BYTES } from '../wire/limits.ts'
 import { LINK_BODY_LIMITS } from '../wire/linkBody.ts'
 import { type AlertOptions, Alerts, alertLine } from './alerts.ts'
@@ -398,8 +399,4 @@ export class HubCore {
     this.switch.stop()
     this.metrics.stop()
   }
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -1,4 +1,5 @@
 import { ViaductError } from '../wire/errors.ts'
+import { fieldOf } from '../wire/fieldOf.ts'
 import type { HubCore } from './core.ts'
 import type { Port } from './port.ts'
 
@@ -26,8 +27,7 @@ export class PeerKeys {
 
   /** The keys of a peer, from its own link: they replace what it told before. */
   tell(port: Port, input: unknown): void {
-    const list: unknown =
-      typeof input === 'object' && input !== null && 'keys' in input ? input.keys : undefined
+    const list = fieldOf(input, 'keys')
     if (!Array.isArray(list) || list.length > MAX_KEYS)
       throw invalid('input.keys', `a list of up to ${MAX_KEYS}`)
     const now = this.#hub.clock.now()

@@ -1,5 +1,6 @@
 import type { PolicyStats } from '../core/interceptor.ts'
 import { ViaductError } from '../wire/errors.ts'
+import { fieldOf } from '../wire/fieldOf.ts'
 import type { Port } from './port.ts'
 
 /** What one policy of a peer has counted since it was made. */
@@ -85,8 +86,7 @@ function retriesIn(reports: readonly PolicyReport[]): Map<string | undefined, nu
 }
 
 function readReports(input: unknown): PolicyReport[] {
-  const list: unknown =
-    typeof input === 'object' && input !== null && 'policies' in input ? input.policies : undefined
+  const list = fieldOf(input, 'policies')
   if (!Array.isArray(list) || list.length > MAX_POLICIES) {
     throw bad('policies', `a list of at most ${MAX_POLICIES}: { policy, name?, method?, stats }`)
   }

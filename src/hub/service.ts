@@ -366,7 +366,7 @@ function listOf(input: unknown): unknown[] {
 type Asked = { readonly id: string } | { readonly type: string } | { readonly filter: Filter }
 
 function routeQuestion(input: unknown): { target: Asked; methods: string[] } {
-  const asked = typeof input === 'object' && input !== null && 'target' in input ? input.target : undefined
+  const asked = fieldOf(input, 'target')
   const methods = listOf(input).filter(isName)
   if (typeof asked === 'object' && asked !== null) {
     if ('id' in asked && typeof asked.id === 'string') return { target: { id: asked.id }, methods }

@@ -2,6 +2,7 @@ import { fnv1a64 } from '../contract/fingerprint.ts'
 import type { Clock } from '../core/clock.ts'
 import type { IncomingCall, Interceptor, Next, Reply } from '../core/interceptor.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
+import { hex } from '../wire/hex.ts'
 import { callback, count, positive, readOptions, time } from './options.ts'
 
 export interface DedupeOptions {
@@ -95,9 +96,7 @@ export function dedupe(options?: DedupeOptions | true): Interceptor {
 }
 
 function randomKey(): string {
-  let key = ''
-  for (const byte of crypto.getRandomValues(new Uint8Array(16))) key += byte.toString(16).padStart(2, '0')
-  return key
+  return hex(crypto.getRandomValues(new Uint8Array(16)))
 }
 
 /** @param ended told when it is over, and whether it came to nothing that could be answered again. */

@@ -1,6 +1,7 @@
 import { contract, topic } from '../contract/contract.ts'
 import type { Peer } from '../contract/peer.ts'
 import { unchecked } from '../contract/schema.ts'
+import { fieldOf } from '../wire/fieldOf.ts'
 import type { CacheOthers } from './cache.ts'
 
 interface Invalidated {
@@ -46,7 +47,7 @@ export function invalidateWith(peer: Pick<Peer, 'publish' | 'subscribe'>): Cache
 
 /** Whatever is not a list of tags forgets everything: too much is safe. */
 function tagsOf(event: unknown): readonly string[] | undefined {
-  const tags: unknown = typeof event === 'object' && event !== null ? Reflect.get(event, 'tags') : undefined
+  const tags = fieldOf(event, 'tags')
   if (!Array.isArray(tags) || tags.length > MAX_TAGS) return undefined
   return tags.every((tag) => typeof tag === 'string') ? tags : undefined
 }

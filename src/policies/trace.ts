@@ -1,5 +1,6 @@
 import { isTraceparent } from '../core/callHead.ts'
 import { type Call, ContextView, type Interceptor, type Next, type Reply } from '../core/interceptor.ts'
+import { hex } from '../wire/hex.ts'
 import { callback, readOptions } from './options.ts'
 
 export interface TraceOptions {
@@ -50,12 +51,10 @@ export function trace(options?: TraceOptions | true): Interceptor {
     wallClock: callback<() => number>(Date.now),
   })
 
-  function hex(bytes: number): string {
+  function newId(bytes: number): string {
     const drawn = new Uint8Array(bytes)
     random(drawn)
-    let text = ''
-    for (const byte of drawn) text += byte.toString(16).padStart(2, '0')
-    return text
+    return hex(drawn)
   }
 
   function told(span: Span): void {
@@ -69,8 +68,8 @@ export function trace(options?: TraceOptions | true): Interceptor {
   async function traced(call: Call, next: Next): Promise<Reply> {
     const isCaller = call.side === 'caller'
     const parent = isCaller ? (call.options.traceparent ?? inherited()) : call.context.traceparent
-    const [, traceId = hex(16), parentSpanId, flags = sample() ? '01' : '00'] = parent?.split('-') ?? []
-    const spanId = hex(8)
+    const [, traceId = newId(16), parentSpanId, flags = sample() ? '01' : '00'] = parent?.split('-') ?? []
+    const spanId = newId(8)
     const traceparent = `00-${traceId}-${spanId}-${flags}`
     const startTime = wallClock()
     const ended = (error?: unknown): void => {
