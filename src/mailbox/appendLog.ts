@@ -184,7 +184,7 @@ export class AppendLog {
   async read(segment: number): Promise<LogRecord[]> {
     const file = await this.#files.open(this.#path(segment))
     try {
-      const bytes = Buffer.alloc(await file.size())
+      const bytes = Buffer.alloc((await file.status()).size)
       const whole = bytes.subarray(0, await file.read(bytes, 0))
       const records: LogRecord[] = []
       for (let offset = 0; ; ) {

@@ -1,5 +1,5 @@
-import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
+import { constants, type Stats, watch, writeSync } from 'node:fs'
+import { type FileHandle, lstat, mkdir, open, readdir, rename, unlink, utimes } from 'node:fs/promises'
 
 /** An open file; whoever opened it closes it. */
 export interface OpenFile {
@@ -10,8 +10,22 @@ export interface OpenFile {
   /** Content and length are on stable storage when it settles. */
   sync(): Promise<void>
   truncate(length: number): Promise<void>
-  size(): Promise<number>
+  status(): Promise<FileStatus>
+  /** As `write`, before it returns: for a few bytes that must be with the system before the next line runs. */
+  writeNow(bytes: Uint8Array, position: number): void
   close(): Promise<void>
+}
+
+export interface FileStatus {
+  readonly kind: 'file' | 'folder' | 'other'
+  readonly size: number
+  readonly modifiedMs: number
+  /** Names that it has. */
+  readonly links: number
+  /** The user that owns it. */
+  readonly owner: number
+  /** Device and inode: another file by the same name has another identity. */
+  readonly identity: string
 }
 
 /**
@@ -21,24 +35,34 @@ export interface OpenFile {
 export interface Files {
   /** A new file; fails with EEXIST where one is. */
   create(path: string): Promise<OpenFile>
-  /** One that is there, to read and write; never through a symbolic link. */
+  /** One that is there, to read and write; never through a symbolic link, and without waiting for anybody. */
   open(path: string): Promise<OpenFile>
+  /** The same, to read only. */
+  openToRead(path: string): Promise<OpenFile>
+  /** What is there by this name, not what a symbolic link leads to. */
+  status(path: string): Promise<FileStatus>
   list(folder: string): Promise<string[]>
   rename(from: string, to: string): Promise<void>
   remove(path: string): Promise<void>
   makeFolder(path: string): Promise<void>
   /** Names that were made, renamed or removed in it are on stable storage when it settles. */
   syncFolder(path: string): Promise<void>
+  /** Sets the times of a file to now, so that who watches it hears of it. */
+  touch(path: string): Promise<void>
+  /** Calls `hint` when something in a folder may have changed; often, late, or never. Throws nothing. */
+  watch(folder: string, hint: () => void): () => void
 }
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants
 const PRIVATE_FILE = 0o600
 const PRIVATE_FOLDER = 0o700
 
 export const nodeFiles: Files = {
   create: async (path) =>
     new NodeFile(await open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, PRIVATE_FILE)),
-  open: async (path) => new NodeFile(await open(path, O_RDWR | O_NOFOLLOW)),
+  open: async (path) => new NodeFile(await open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK)),
+  openToRead: async (path) => new NodeFile(await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)),
+  status: async (path) => statusOf(await lstat(path)),
   list: (folder) => readdir(folder),
   rename,
   remove: unlink,
@@ -51,6 +75,30 @@ export const nodeFiles: Files = {
       await handle.close()
     }
   },
+  async touch(path) {
+    const now = new Date()
+    await utimes(path, now, now)
+  },
+  watch(folder, hint) {
+    try {
+      const watcher = watch(folder, { persistent: false }, hint)
+      watcher.on('error', () => watcher.close())
+      return () => watcher.close()
+    } catch {
+      return () => {}
+    }
+  },
+}
+
+function statusOf(stats: Stats): FileStatus {
+  return {
+    kind: stats.isFile() ? 'file' : stats.isDirectory() ? 'folder' : 'other',
+    size: stats.size,
+    modifiedMs: stats.mtimeMs,
+    links: stats.nlink,
+    owner: stats.uid,
+    identity: `${stats.dev}:${stats.ino}`,
+  }
 }
 
 class NodeFile implements OpenFile {
@@ -85,8 +133,14 @@ class NodeFile implements OpenFile {
     return this.#handle.truncate(length)
   }
 
-  async size(): Promise<number> {
-    return (await this.#handle.stat()).size
+  async status(): Promise<FileStatus> {
+    return statusOf(await this.#handle.stat())
+  }
+
+  writeNow(bytes: Uint8Array, position: number): void {
+    for (let done = 0; done < bytes.length; ) {
+      done += writeSync(this.#handle.fd, bytes, done, bytes.length - done, position + done)
+    }
   }
 
   close(): Promise<void> {

@@ -3,11 +3,15 @@
  * can be tried. Follows POSIX: a file's content is safe after its sync, a name after the sync of its folder.
  */
 import { dirname } from 'node:path'
-import type { Files, OpenFile } from '../../src/mailbox/files.ts'
+import type { FileStatus, Files, OpenFile } from '../../src/mailbox/files.ts'
 
 type Write = { readonly at: number; readonly bytes: Uint8Array } | { readonly length: number }
 
+let inodes = 0
+
 class Inode {
+  readonly number = ++inodes
+  modifiedMs = 0
   durable: Buffer = Buffer.alloc(0)
   pending: Write[] = []
 
@@ -19,6 +23,7 @@ class Inode {
 type NameChange = { readonly name: string; readonly inode: Inode | undefined }
 
 class Folder {
+  readonly number = ++inodes
   durable = new Map<string, Inode>()
   pending: NameChange[] = []
 
@@ -60,11 +65,19 @@ export class SimulatedDisk implements Files {
   /** Called after each operation: here a crash may come. */
   after: () => void = () => {}
   operations = 0
+  /** What `modifiedMs` and `owner` say. */
+  nowMs: () => number = () => 0
+  owner = 0
+  readonly #watchers = new Map<string, Set<() => void>>()
 
   async #step<T>(operation: string, path: string, act: () => T): Promise<T> {
     this.before(operation, path)
     // Others run between two operations, as they do between two system calls.
     await Promise.resolve()
+    return this.#done(act)
+  }
+
+  #done<T>(act: () => T): T {
     const result = act()
     this.operations++
     this.after()
@@ -84,7 +97,39 @@ export class SimulatedDisk implements Files {
   }
 
   #name(path: string, inode: Inode | undefined): void {
-    this.#folder(dirname(path)).pending.push({ name: path.slice(dirname(path).length + 1), inode })
+    const folder = dirname(path)
+    this.#folder(folder).pending.push({ name: path.slice(folder.length + 1), inode })
+    this.#changed(folder)
+  }
+
+  #changed(folder: string): void {
+    for (const hint of this.#watchers.get(folder) ?? []) queueMicrotask(hint)
+  }
+
+  watch(folder: string, hint: () => void): () => void {
+    const hints = this.#watchers.get(folder) ?? new Set()
+    this.#watchers.set(folder, hints.add(hint))
+    return () => void hints.delete(hint)
+  }
+
+  touch(path: string): Promise<void> {
+    return this.#step('touch', path, () => {
+      this.#find(path).modifiedMs = this.nowMs()
+      this.#changed(dirname(path))
+    })
+  }
+
+  status(path: string): Promise<FileStatus> {
+    return this.#step('status', path, () => {
+      const folder = this.#folders.get(path)
+      if (folder) return this.#statusOf('folder', folder.number, 0, 0)
+      const inode = this.#find(path)
+      return this.#statusOf('file', inode.number, inode.content.length, inode.modifiedMs)
+    })
+  }
+
+  #statusOf(kind: FileStatus['kind'], number: number, size: number, modifiedMs: number): FileStatus {
+    return { kind, size, modifiedMs, links: 1, owner: this.owner, identity: `${number}` }
   }
 
   create(path: string): Promise<OpenFile> {
@@ -92,9 +137,14 @@ export class SimulatedDisk implements Files {
       const folder = this.#folder(dirname(path))
       if (folder.names.has(path.slice(dirname(path).length + 1))) throw errno('EEXIST', path)
       const inode = new Inode()
+      inode.modifiedMs = this.nowMs()
       this.#name(path, inode)
       return this.#opened(path, inode)
     })
+  }
+
+  openToRead(path: string): Promise<OpenFile> {
+    return this.open(path)
   }
 
   open(path: string): Promise<OpenFile> {
@@ -102,9 +152,17 @@ export class SimulatedDisk implements Files {
   }
 
   #opened(path: string, inode: Inode): OpenFile {
+    const written = (bytes: Uint8Array, at: number): void => {
+      inode.pending.push({ at, bytes: Uint8Array.from(bytes) })
+      inode.modifiedMs = this.nowMs()
+      this.#changed(dirname(path))
+    }
     return {
-      write: (bytes, at) =>
-        this.#step('write', path, () => void inode.pending.push({ at, bytes: Uint8Array.from(bytes) })),
+      write: (bytes, at) => this.#step('write', path, () => written(bytes, at)),
+      writeNow: (bytes, at) => {
+        this.before('write', path)
+        this.#done(() => written(bytes, at))
+      },
       read: (into, position) =>
         this.#step('read', path, () => inode.content.copy(into, 0, position, position + into.length)),
       sync: () =>
@@ -113,7 +171,10 @@ export class SimulatedDisk implements Files {
           inode.pending = []
         }),
       truncate: (length) => this.#step('truncate', path, () => void inode.pending.push({ length })),
-      size: () => this.#step('size', path, () => inode.content.length),
+      status: () =>
+        this.#step('status', path, () =>
+          this.#statusOf('file', inode.number, inode.content.length, inode.modifiedMs),
+        ),
       close: () => this.#step('close', path, () => {}),
     }
   }
