@@ -27,13 +27,13 @@ const ROOT = 'data/ipc'
 export function readEnhancedOptions(options: EnhancedIPCOptions = {}) {
   const { heartbeat, concurrency, root = ROOT, log = stderrLog, ...rest } = options
   const mailbox = { ...rest, root, log, store: 'folder' } as const
-  const { maxRetries, retryDelayMs } = readMailboxOptions({ ...mailbox, group: 'any' })
+  const { maxRetries, retryDelayMs, ackTimeoutMs } = readMailboxOptions({ ...mailbox, group: 'any' })
   const receive = { maxRetries, retryDelayMs, ...(concurrency === undefined ? {} : { concurrency }) }
   readReceiveOptions(receive)
   if (heartbeat && !(Array.isArray(heartbeat.groups) && (heartbeat.everyMs ?? 1) > 0)) {
     throw badOption('enhanced', 'heartbeat', 'give groups, and milliseconds over 0 as everyMs')
   }
-  return { root, log, mailbox, receive, heartbeat }
+  return { root, log, mailbox, receive, heartbeat, ackTimeoutMs }
 }
 
 export type EnhancedSettings = ReturnType<typeof readEnhancedOptions>

@@ -228,20 +228,29 @@ export class EnhancedSystem implements IPCSystem {
       const receiver = await mailbox.receive((message) => this.#handle(message), receive)
       this.#received.add(group)
       this.#told.delete(group)
-      receiver.ready.catch(() => {})
-      log('info', 'IPC watcher setup for group', { group, standby: !receiver.active })
+      if (!receiver.active) log('warn', 'IPC group is received by another process; standing by', { group })
     } catch (error) {
       const why = messageOf(error)
-      if (this.#told.get(group) !== why)
+      if (!this.#stopping && this.#told.get(group) !== why)
         log('error', 'IPC group cannot be received', { root, group, error: why })
       this.#told.set(group, why)
     }
   }
 
   async #handle(message: MailMessage): Promise<void> {
-    this.#liveness.note(message)
-    for (const handler of this.#handlers.get(message.type) ?? []) await handler(message)
-    await this.#callback?.(message.groupFolder, message)
+    const { id, type, groupFolder: group, requiresAck } = message
+    const since = new Date().toISOString()
+    const { ackTimeoutMs, log } = this.#settings
+    const slow = () =>
+      log('warn', 'IPC message is still being processed', { group, id, type, since, pid: process.pid })
+    const cancel = requiresAck ? hostClock.after(ackTimeoutMs, slow) : () => {}
+    try {
+      this.#liveness.note(message)
+      for (const handler of this.#handlers.get(type) ?? []) await handler(message)
+      await this.#callback?.(group, message)
+    } finally {
+      cancel()
+    }
   }
 
   async #beat(group: string, status: string): Promise<void> {
