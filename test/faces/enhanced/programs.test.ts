@@ -169,8 +169,6 @@ describe('heartbeats', () => {
       const system = startEnhancedIPC(async (group, { type }) => console.log(type))
       process.stdin.on('data', () => console.log(JSON.stringify(system.alive())))`)
     const alive = stage.start(`import { startEnhancedIPC } from 'viaduct/mailbox'
-      startEnhancedIPC(async () => {}, { root: 'data/ipc2' }).stop()
-      const { getIPCSystem } = await import('viaduct/mailbox')
       startEnhancedIPC(async () => {}, { heartbeat: { groups: ['monitor'], everyMs: 50, status: () => 'busy' } })`)
     await reader.until(({ out }) =>
       out.filter((line) => line === 'heartbeat').length >= 3 ? true : undefined,
@@ -192,11 +190,6 @@ describe('durability', () => {
   it.each(['power-loss', 'process-crash'])(
     '%s: what was sent survives kill -9 of its sender',
     async (durability) => {
-      const sender = stage.start(`import { startEnhancedIPC } from 'viaduct/mailbox'
-      import { rmSync } from 'node:fs'
-      const sent = startEnhancedIPC(async () => {}, { durability: '${durability}', root: 'data/ipc' })
-      void sent.stop()`)
-      await sender.ended
       const killed = stage.start(`import { Mailbox } from 'viaduct/mailbox'
       const mailbox = await Mailbox.open({ root: 'data/ipc', group: 'main', store: 'folder', durability: '${durability}' })
       console.log(await mailbox.send('mine', { n: 1 }))
@@ -244,19 +237,13 @@ describe('the log', () => {
   })
 
   it('ACK timeout, Retrying IPC message: by default, as warnings', async () => {
-    const program = stage.start(`import { getIPCSystem, startEnhancedIPC } from 'viaduct/mailbox'
-      const elsewhere = startEnhancedIPC(async () => {}, { root: 'none', ackTimeoutMs: 50, retryDelayMs: 50, maxRetries: 2 })
-      await elsewhere.ready
-      elsewhere.on('error', ({ code, reason }, id) => console.log('error', code, reason, id))
-      const { mkdirSync, writeFileSync } = await import('node:fs')
-      const { Mailbox, stderrLog } = await import('viaduct/mailbox')
+    const program = stage.start(`import { Mailbox, stderrLog } from 'viaduct/mailbox'
       const mailbox = await Mailbox.open({ root: 'data/ipc', group: 'main', store: 'folder', log: stderrLog,
         ackTimeoutMs: 50, retryDelayMs: 50, maxRetries: 2 })
       mailbox.on('error', ({ code, reason }, id) => console.log('error', code, reason, id))
       const id = await mailbox.send('mine', 1, { requiresAck: true })
       await mailbox.waitForAck(id).catch(({ reason }) => console.log('wait', reason, id))
-      await mailbox.close()
-      await elsewhere.stop()`)
+      await mailbox.close()`)
     expect(await program.ended, program.err.join('\n')).toBe(0)
     const id = program.out[0]?.split(' ').pop()
     expect(new Set(program.out)).toEqual(

@@ -1,6 +1,6 @@
 /** Programs of a test, each a process of its own, with the package as it was built. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ROOT } from '../../docs/pages.ts'
@@ -105,6 +105,8 @@ export class Stage {
     mkdirSync(cache, { recursive: true })
     this.#code = mkdtempSync(join(cache, 's2-'))
     this.cwd = mkdtempSync(join(tmpdir(), 's2-'))
+    // For programs of another user.
+    for (const path of [this.#code, this.cwd]) chmodSync(path, 0o755)
   }
 
   /** A program of the package's. */

@@ -20,7 +20,7 @@ const SHOWN = {
 const UUID = /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/
 
 /** Never called: it compiles. */
-export function compiled(ipc: IPCSystem): void {
+function compiled(ipc: IPCSystem): void {
   interface IPCCustomMessage extends IPCMessage {
     type: 'custom'
     payload: { customField: string }
@@ -55,6 +55,12 @@ describe('IPCMessageType', () => {
       ...{ TASK: 'task', COMMAND: 'command', RESPONSE: 'response' },
       ...{ ERROR: 'error', HEARTBEAT: 'heartbeat' },
     })
+  })
+})
+
+describe('the types', () => {
+  it('type messages and payloads by type, and admit others', () => {
+    expect(compiled).toBeTypeOf('function')
   })
 })
 
