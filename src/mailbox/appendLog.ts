@@ -136,7 +136,7 @@ export class AppendLog {
           if (position) resolve(position)
         }
       } catch (error) {
-        const failure = failed(this.#folder, error)
+        const failure = diskFailure(this.#folder, error)
         for (const { reject } of group.members) reject(failure)
         await this.#abandon()
       }
@@ -245,10 +245,12 @@ function totalBytes(payloads: readonly Uint8Array[]): number {
 
 async function segmentsOf(files: Files, folder: string): Promise<number[]> {
   const names = await files.list(folder)
-  return names.flatMap((name) => Number(NAME.exec(name)?.[1] ?? [])).sort((one, other) => one - other)
+  const numbers = names.flatMap((name) => NAME.exec(name)?.[1] ?? []).map(Number)
+  return numbers.sort((one, other) => one - other)
 }
 
-function failed(folder: string, error: unknown): ViaductError {
+/** What a failed operation in a folder is to whoever asked for it. */
+export function diskFailure(folder: string, error: unknown): ViaductError {
   if (error instanceof ViaductError) return error
   const errno = errnoOf(error)
   if (errno === 'ENOSPC' || errno === 'EDQUOT' || errno === 'EFBIG') {
