@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { errnoOf, messageOf } from '../host/errno.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
-import { failed } from './appendLog.ts'
+import { diskFailure } from './appendLog.ts'
 import {
   type Death,
   faulty,
@@ -131,7 +131,7 @@ export class DeadLetters {
     try {
       return await adding
     } catch (error) {
-      throw failed(this.#folder, error)
+      throw diskFailure(this.#folder, error)
     } finally {
       if (this.#adding.get(id) === adding) this.#adding.delete(id)
     }
@@ -335,7 +335,7 @@ export class DeadLetters {
     const before = olderThanMs === undefined ? Number.POSITIVE_INFINITY : this.#nowMs() - olderThanMs
     const files = await this.#files.list(this.#folder).catch((error: unknown) => {
       if (errnoOf(error) === 'ENOENT') return []
-      throw failed(this.#folder, error)
+      throw diskFailure(this.#folder, error)
     })
     const names: LetterName[] = []
     for (const file of files) {
