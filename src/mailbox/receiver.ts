@@ -296,12 +296,13 @@ export class Receiver {
     if (known !== 'open') {
       this.#duplicates++
       inbox.release(arrival)
-      this.#settle(arrival, known === 'done')
+      const settle = (): void => this.#settle(arrival, known === 'done')
+      if (journal.isRecorded(arrival)) settle()
+      else this.#insist(() => journal[known](arrival), settle)
       return
     }
     const under = this.#tracked.get(arrival.id)
     if (under) {
-      this.#duplicates++
       inbox.release(arrival)
       under.twins = under.twins ?? []
       under.twins.push(arrival)
