@@ -50,7 +50,7 @@ class Rig {
         return { journal, inbox: this.inbox, deadLetters: { add }, close: () => journal.close() }
       },
     })
-    await receiver.begin()
+    receiver.begin()
     await this.settle()
     return receiver
   }
