@@ -59,6 +59,7 @@ export interface IPCSystem {
 
 const ALIVE_MS = 30_000
 const BEAT_MS = 10_000
+const STANDBY_MS = 1_000
 
 export class EnhancedSystem implements IPCSystem {
   readonly #handlers = new Map<string, ((data: IPCMessage) => unknown)[]>()
@@ -228,7 +229,8 @@ export class EnhancedSystem implements IPCSystem {
       const receiver = await mailbox.receive((message) => this.#handle(message), receive)
       this.#received.add(group)
       this.#told.delete(group)
-      if (!receiver.active) log('warn', 'IPC group is received by another process; standing by', { group })
+      if (!(await isActive(receiver)))
+        log('warn', 'IPC group is received by another process; standing by', { group })
     } catch (error) {
       const why = messageOf(error)
       if (!this.#stopping && this.#told.get(group) !== why)
@@ -256,6 +258,19 @@ export class EnhancedSystem implements IPCSystem {
   async #beat(group: string, status: string): Promise<void> {
     await this.waitForAck(await this.send(group, 'heartbeat', { processId: process.pid, status }, true))
   }
+}
+
+/** Whether it is, after a while in which it would be if nobody else were. */
+function isActive({ ready }: Receiver): Promise<boolean> {
+  return new Promise((resolve) => {
+    const cancel = hostClock.after(STANDBY_MS, () => resolve(false))
+    // Why it cannot, if it cannot, it tells itself.
+    const settled = (): void => {
+      cancel()
+      resolve(true)
+    }
+    ready.then(settled, settled)
+  })
 }
 
 function started(why: string): ViaductError {
