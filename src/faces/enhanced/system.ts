@@ -1,7 +1,13 @@
 import { hostClock } from '../../host/clock.ts'
 import { messageOf } from '../../host/errno.ts'
 import { nodeFiles } from '../../mailbox/files.ts'
-import { Mailbox, type MailboxEvents, type MailMessage, type WaitForAckOptions } from '../../mailbox/index.ts'
+import {
+  Mailbox,
+  type MailboxEvents,
+  type MailMessage,
+  type Receiver,
+  type WaitForAckOptions,
+} from '../../mailbox/index.ts'
 import { isViaductError, ViaductError } from '../../wire/errors.ts'
 import { Groups } from './groups.ts'
 import { beating } from './heartbeats.ts'
