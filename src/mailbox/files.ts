@@ -68,14 +68,14 @@ export interface Files {
   rename(from: string, to: string): Promise<void>
   remove(path: string): Promise<void>
   makeFolder(path: string): Promise<void>
+  /** An empty one. */
+  removeFolder(path: string): Promise<void>
   /** Names that were made, renamed or removed in it are on stable storage when it settles. */
   syncFolder(path: string): Promise<void>
   /** Sets the times of a file to now, so that who watches it hears of it. */
   touch(path: string): Promise<void>
   /** Calls `hint` when something in a folder may have changed; often, late, or never. Throws nothing. */
   watch(folder: string, hint: () => void): () => void
-  /** Removes a folder that is empty. */
-  removeFolder(path: string): Promise<void>
 
   // What follows is done before it returns. For small files that nobody syncs this is two to three times as fast as
   // by a thread; the caller sees to it that others have their turn.
@@ -113,6 +113,7 @@ export const nodeFiles: Files = {
   rename,
   remove: unlink,
   makeFolder: async (path) => void (await mkdir(path, { recursive: true, mode: PRIVATE_FOLDER })),
+  removeFolder: rmdir,
   async syncFolder(path) {
     const handle = await open(path)
     try {
@@ -134,7 +135,6 @@ export const nodeFiles: Files = {
       return () => {}
     }
   },
-  removeFolder: rmdir,
   createNow(path, bytes) {
     const fd = openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, PRIVATE_FILE)
     try {

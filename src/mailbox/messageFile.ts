@@ -18,7 +18,7 @@ const MAX_TYPE_CHARS = 128
 const ID = /^(?!\.)[A-Za-z0-9._-]{1,128}$/
 const SENDER = /^[A-Za-z0-9._-]{1,128}$/
 /** What Date.parse reads differently from place to place is not taken. */
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)$/
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)$/
 /** Keys of the message itself; those of the payload have their own limit. */
 const HEAD_KEYS = 64
 const NO_JSON = 'it is no JSON object, or not all of it is there'
@@ -123,7 +123,8 @@ class Reader {
 
   read(payload: Uint8Array | undefined): ReadFile | FileFault {
     const isName = (text: string) => ID.test(text)
-    const sender = this.#text('sender', (text) => SENDER.test(text), 'a name of 1 to 128 of A-Z a-z 0-9 . _ -') ?? ''
+    const sender =
+      this.#text('sender', (text) => SENDER.test(text), 'a name of 1 to 128 of A-Z a-z 0-9 . _ -') ?? ''
     const sequence = this.#count('sequence') ?? 0
     this.#text('groupFolder', () => true, 'a text')
     const head: MessageHead = {
@@ -147,51 +148,47 @@ class Reader {
 
   #body(payload: Uint8Array | undefined): Body | undefined {
     if (payload) return { format: 'json', bytes: payload }
-    if (this.#get('format') === undefined) return undefined
+    if (fieldOf(this.#object, 'format') === undefined) return undefined
     const base64 = this.#text('body', (text) => BASE64.test(text), 'base64')
-    if (this.#get('format') !== 'body') this.#wrong('format', '`body`, or no such field')
+    if (fieldOf(this.#object, 'format') !== 'body') this.#wrong('format', '`body`, or no such field')
     return base64 === undefined ? undefined : { format: 'body', bytes: Buffer.from(base64, 'base64') }
   }
 
-  #get(key: string): unknown {
-    return Object.hasOwn(this.#object, key) ? fieldOf(this.#object, key) : undefined
-  }
-
   #wrong(key: string, expected: string): undefined {
-    const found = this.#get(key)
+    const found = fieldOf(this.#object, key)
     const kind = found === null ? 'null' : Array.isArray(found) ? 'an array' : typeof found
     const said = found === undefined ? 'nothing' : typeof found === 'string' ? 'another text' : kind
     this.#fault ??= malformed(key, `expected ${expected}, found ${said}`)
   }
 
   #text(key: string, admits: (text: string) => boolean, expected: string): string | undefined {
-    const value = this.#get(key)
+    const value = fieldOf(this.#object, key)
     if (value === undefined) return undefined
     return typeof value === 'string' && admits(value) ? value : this.#wrong(key, expected)
   }
 
   #flag(key: string): boolean {
-    const value = this.#get(key)
+    const value = fieldOf(this.#object, key)
     if (value !== undefined && typeof value !== 'boolean') this.#wrong(key, 'true or false')
     return value === true
   }
 
   #count(key: string): number | undefined {
-    const value = this.#get(key)
+    const value = fieldOf(this.#object, key)
     if (value === undefined) return undefined
     if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
     return this.#wrong(key, 'a whole number from 0 on')
   }
 
   #time(key: string): number | undefined {
-    const value = this.#get(key)
+    const value = fieldOf(this.#object, key)
     if (value === undefined) return undefined
     const ms = typeof value === 'string' && TIME.test(value) ? Date.parse(value) : Number.NaN
     return Number.isNaN(ms) ? this.#wrong(key, 'a time as 2024-01-01T00:00:00.000Z') : ms
   }
 
   #priority(): Priority {
-    const value = this.#get('priority')
+    const value = fieldOf(this.#object, 'priority')
     const known = PRIORITIES.find((one) => one === value)
     if (value !== undefined && known === undefined) this.#wrong('priority', `one of ${PRIORITIES.join(', ')}`)
     return known ?? 'normal'
