@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Files } from './files.ts'
 
 /** Where things lie in one mailbox of the folder store. */
@@ -28,6 +28,12 @@ export class FolderLayout {
     }
   }
 
+  /** The names of its own folders are on stable storage when it settles. */
+  async sync(files: Files): Promise<void> {
+    for (const folder of [this.senders, this.journal, this.root, dirname(this.root)])
+      await files.syncFolder(folder)
+  }
+
   message(id: string): string {
     return join(this.messages, `${id}.json`)
   }
@@ -46,7 +52,7 @@ export class FolderLayout {
   }
 }
 
-/** The process whose unfinished file that is. */
+/** The process whose unfinished file that is: names of processes have no dots. */
 export function ownerOf(unfinished: string): string {
-  return unfinished.slice(0, unfinished.lastIndexOf('.'))
+  return unfinished.split('.', 1)[0] ?? ''
 }
