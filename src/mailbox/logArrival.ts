@@ -79,7 +79,8 @@ export class LogArrival implements Arrival, MessageFields {
 /** Bytes that were read, for as long as there is room and somebody needs them. */
 export class HeldChunk {
   bytes: Buffer | undefined
-  users = 0
+  /** Messages that may need it, and whoever takes messages from it. */
+  users = 1
 
   constructor(chunk: Chunk) {
     this.bytes = chunk.bytes
@@ -114,6 +115,11 @@ export class HeldBytes {
     const chunk = arrival.held
     if (!chunk) return
     arrival.held = undefined
+    this.leave(chunk)
+  }
+
+  /** One user less. */
+  leave(chunk: HeldChunk): void {
     if (--chunk.users === 0) this.#drop(chunk)
   }
 

@@ -123,17 +123,19 @@ export class LogSource {
     const [held, state] = [this.#heldChunk, this.#state]
     if (start === undefined || end === undefined || !held || !state) return undefined
     this.#index += 2
-    if (this.#index >= payloads.length) this.#chunk = undefined
     state.bytes += recordBytes(end - start)
+    const isLast = this.#index >= payloads.length
+    if (isLast) this.#chunk = undefined
     if (end - start === 1 && bytes[start] === END_RECORD[0]) {
       this.finish()
+      if (isLast) this.#held.leave(held)
       return this.take()
     }
+    if (!isLast) held.users++
     const arrival = new LogArrival(state, offset + start - RECORD_HEAD, held, start, end - start)
     const problem = readMessage(bytes, start, end, arrival) ?? this.#wrongSender(arrival)
     if (problem === undefined) arrival.bodyStart -= start
     else this.#makeFault(arrival, problem)
-    held.users++
     addUnsettled(arrival)
     return arrival
   }
