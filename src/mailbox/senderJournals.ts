@@ -83,6 +83,8 @@ export class SenderJournals {
   async #look(name: string): Promise<boolean> {
     const { files, layout } = this.#options
     const hasEnded = this.#hasEnded(name)
+    // Nothing is over yet of one that lives and writes its first segment.
+    if (!hasEnded && (await files.list(layout.sender(name))).length <= 1) return false
     const progress = this.#progress.get(name) ?? { recovered: false, open: undefined }
     this.#progress.set(name, progress)
     const journal = await AppendLog.open({
