@@ -48,7 +48,7 @@ export class Mailbox {
   static async open(options: MailboxOptions): Promise<Mailbox> {
     const settings = readMailboxOptions(options)
     const site = await openSite(settings)
-    const sender = new Sender(await site.outbox(), settings)
+    const sender = new Sender(await site.outbox(), settings, () => site.receiverPid())
     await sender.lookUp()
     return new Mailbox(settings, site, sender)
   }
@@ -59,6 +59,11 @@ export class Mailbox {
 
   get store(): StoreKind {
     return this.#settings.store
+  }
+
+  /** The process that receives, to be shown: it may be another one by then. Undefined: none is known to. */
+  get receiverPid(): number | undefined {
+    return this.#site.receiverPid()
   }
 
   /** What was given up. */

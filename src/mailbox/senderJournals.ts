@@ -60,7 +60,7 @@ export class SenderJournals {
   /** @param all every sender, not only some of them in turn. @returns whether files were made */
   async pass(all: boolean): Promise<boolean> {
     const { files, layout, log } = this.#options
-    const names = (await files.list(layout.senders)).filter(isProcessName)
+    const names = [...files.namesNow(layout.senders)].filter(isProcessName)
     for (const name of this.#progress.keys()) if (!names.includes(name)) this.#progress.delete(name)
     const count = all ? names.length : Math.min(names.length, SENDERS_AT_ONCE)
     let made = false
@@ -84,7 +84,7 @@ export class SenderJournals {
     const { files, layout } = this.#options
     const hasEnded = this.#hasEnded(name)
     // Nothing is over yet of one that lives and writes its first segment.
-    if (!hasEnded && (await files.list(layout.sender(name))).length <= 1) return false
+    if (!hasEnded && [...files.namesNow(layout.sender(name))].length <= 1) return false
     const progress = this.#progress.get(name) ?? { recovered: false, open: undefined }
     this.#progress.set(name, progress)
     const journal = await AppendLog.open({

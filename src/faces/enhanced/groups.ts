@@ -81,8 +81,8 @@ export class Groups {
     }
     const groups: string[] = []
     const ignored = new Set<string>()
-    for (const name of await files.list(root)) {
-      const isGroup = GROUP.test(name) && (await this.#isFolder(join(root, name)))
+    for (const name of files.namesNow(root)) {
+      const isGroup = GROUP.test(name) && this.#isFolder(join(root, name))
       if (isGroup) groups.push(name)
       else ignored.add(name)
     }
@@ -95,9 +95,9 @@ export class Groups {
     if (!this.#stopped) await onGroups(groups)
   }
 
-  async #isFolder(path: string): Promise<boolean> {
+  #isFolder(path: string): boolean {
     try {
-      return (await this.#options.files.status(path)).kind === 'folder'
+      return this.#options.files.statusNow(path).kind === 'folder'
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return false
       throw error

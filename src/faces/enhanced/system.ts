@@ -235,8 +235,10 @@ export class EnhancedSystem implements IPCSystem {
       const receiver = await mailbox.receive((message) => this.#handle(message), receive)
       this.#received.add(group)
       this.#told.delete(group)
-      if (!(await isActive(receiver)))
-        log('warn', 'IPC group is received by another process; standing by', { group })
+      const standsBy = !(await isActive(receiver))
+      const other = standsBy ? mailbox.receiverPid : undefined
+      if (other !== undefined)
+        log('warn', 'IPC group is received by another process; standing by', { group, receiver: other })
     } catch (error) {
       const why = messageOf(error)
       if (!this.#stopping && this.#told.get(group) !== why)

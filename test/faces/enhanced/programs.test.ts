@@ -236,14 +236,17 @@ describe('the log', () => {
     expect([...new Set(program.log.map((line) => line.level))]).toEqual(levels)
   })
 
-  it('ACK timeout, Retrying IPC message: by default, as warnings', async () => {
-    const program = stage.start(`import { Mailbox, stderrLog } from 'viaduct/mailbox'
+  it('ACK timeout by default, Retrying IPC message from info on', async () => {
+    const program = stage.start(
+      `import { Mailbox, stderrLog } from 'viaduct/mailbox'
       const mailbox = await Mailbox.open({ root: 'data/ipc', group: 'main', store: 'folder', log: stderrLog,
         ackTimeoutMs: 50, retryDelayMs: 50, maxRetries: 2 })
       mailbox.on('error', ({ code, reason }, id) => console.log('error', code, reason, id))
       const id = await mailbox.send('mine', 1, { requiresAck: true })
       await mailbox.waitForAck(id).catch(({ reason }) => console.log('wait', reason, id))
-      await mailbox.close()`)
+      await mailbox.close()`,
+      { env: { LOG_LEVEL: 'info' } },
+    )
     expect(await program.ended, program.err.join('\n')).toBe(0)
     const id = program.out[0]?.split(' ').pop()
     expect(new Set(program.out)).toEqual(
