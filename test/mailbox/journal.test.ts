@@ -199,6 +199,17 @@ describe("the receiver's journal", () => {
     }
   })
 
+  it('leaves no start in a slot of what it has forgotten', async () => {
+    const disk = new SimulatedDisk()
+    const journal = await opened(disk, SMALL)
+    for (let start = 1; start <= 4; start++) journal.start('x')
+    await journal.dead(byId('x'))
+    for (let sequence = 1; sequence <= 30; sequence++) await journal.done(entry(sequence))
+    const next = await opened(disk, SMALL)
+    expect(next.known(byId('x', 1))).toBe('open')
+    expect([...next.suspects, next.starts('x')]).toEqual([0])
+  })
+
   it('writes what ends together as one record, in as few writes as commits', async () => {
     const disk = new SimulatedDisk()
     const journal = await opened(disk)
