@@ -638,7 +638,7 @@ const REASON_TEXTS: Record<string, Text> = {
   ],
   LOCK_UNREADABLE: [
     'FAILED_PRECONDITION',
-    'Something that no hub wrote lies in the place of the hub’s lock.',
+    'Something foreign lies in the place of a lock: that of a hub, or of a mailbox’s receiver.',
     ['a program or a person put it there'],
     ['look at it, then remove it; the message has the path'],
   ],
