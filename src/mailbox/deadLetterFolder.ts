@@ -1,7 +1,7 @@
 /** The folder `errors/` and its files: each is written whole or not at all, and read as if anybody had made it. */
 import { join } from 'node:path'
 import { errnoOf, messageOf } from '../host/errno.ts'
-import { failed } from './appendLog.ts'
+import { diskFailure } from './appendLog.ts'
 import {
   faulty,
   type Letter,
@@ -38,7 +38,7 @@ export class DeadLetterFolder {
     const wanted = ids && new Set(ids)
     const files = await this.#files.list(this.path).catch((error: unknown) => {
       if (errnoOf(error) === 'ENOENT') return []
-      throw failed(this.path, error)
+      throw diskFailure(this.path, error)
     })
     const names: LetterName[] = []
     for (const file of files) {

@@ -1,7 +1,7 @@
 /** `errors/` of a mailbox: what was given up, kept until somebody stores it again or removes it. */
 import { messageOf } from '../host/errno.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
-import { failed } from './appendLog.ts'
+import { diskFailure } from './appendLog.ts'
 import {
   type Death,
   isOf,
@@ -103,7 +103,7 @@ export class DeadLetters implements DeadLetterSink {
     try {
       await adding
     } catch (error) {
-      throw isViaductError(error) ? error : failed(this.#folder.path, error)
+      throw isViaductError(error) ? error : diskFailure(this.#folder.path, error)
     } finally {
       if (this.#adding.get(id) === adding) this.#adding.delete(id)
     }
