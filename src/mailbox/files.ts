@@ -1,5 +1,5 @@
 import { constants, type Stats, watch, writeSync } from 'node:fs'
-import { type FileHandle, lstat, mkdir, open, readdir, rename, unlink, utimes } from 'node:fs/promises'
+import { type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, unlink, utimes } from 'node:fs/promises'
 
 /** An open file; whoever opened it closes it. */
 export interface OpenFile {
@@ -45,6 +45,8 @@ export interface Files {
   rename(from: string, to: string): Promise<void>
   remove(path: string): Promise<void>
   makeFolder(path: string): Promise<void>
+  /** An empty one. */
+  removeFolder(path: string): Promise<void>
   /** Names that were made, renamed or removed in it are on stable storage when it settles. */
   syncFolder(path: string): Promise<void>
   /** Sets the times of a file to now, so that who watches it hears of it. */
@@ -67,6 +69,7 @@ export const nodeFiles: Files = {
   rename,
   remove: unlink,
   makeFolder: async (path) => void (await mkdir(path, { recursive: true, mode: PRIVATE_FOLDER })),
+  removeFolder: rmdir,
   async syncFolder(path) {
     const handle = await open(path)
     try {

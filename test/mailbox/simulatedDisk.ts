@@ -2,7 +2,7 @@
  * A disk that can lose power: it knows what was synced and what was not, so that every state that a crash may leave
  * can be tried. Follows POSIX: a file's content is safe after its sync, a name after the sync of its folder.
  */
-import { dirname } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { FileStatus, Files, OpenFile } from '../../src/mailbox/files.ts'
 
 type Write = { readonly at: number; readonly bytes: Uint8Array } | { readonly length: number }
@@ -20,14 +20,15 @@ class Inode {
   }
 }
 
-type NameChange = { readonly name: string; readonly inode: Inode | undefined }
+type Named = Inode | Folder
+type NameChange = { readonly name: string; readonly inode: Named | undefined }
 
 class Folder {
   readonly number = ++inodes
-  durable = new Map<string, Inode>()
+  durable = new Map<string, Named>()
   pending: NameChange[] = []
 
-  get names(): Map<string, Inode> {
+  get names(): Map<string, Named> {
     return named(this.durable, this.pending)
   }
 }
@@ -49,7 +50,7 @@ function applied(base: Buffer, writes: readonly Write[]): Buffer {
   return content
 }
 
-function named(base: ReadonlyMap<string, Inode>, changes: readonly NameChange[]): Map<string, Inode> {
+function named(base: ReadonlyMap<string, Named>, changes: readonly NameChange[]): Map<string, Named> {
   const names = new Map(base)
   for (const { name, inode } of changes) {
     if (inode) names.set(name, inode)
@@ -59,7 +60,9 @@ function named(base: ReadonlyMap<string, Inode>, changes: readonly NameChange[])
 }
 
 export class SimulatedDisk implements Files {
-  readonly #folders = new Map<string, Folder>()
+  readonly #folders = new Map<string, Folder>([['/', new Folder()]])
+  /** Whether a folder that was made is lost until the folder that it is in was synced, as with any name. */
+  losesFolders = false
   /** Called before each operation, with its name; may throw what the system would. */
   before: (operation: string, path: string) => void = () => {}
   /** Called after each operation: here a crash may come. */
@@ -91,14 +94,15 @@ export class SimulatedDisk implements Files {
   }
 
   #find(path: string): Inode {
-    const inode = this.#folder(dirname(path)).names.get(path.slice(dirname(path).length + 1))
+    const inode = this.#folder(dirname(path)).names.get(basename(path))
     if (!inode) throw errno('ENOENT', path)
+    if (inode instanceof Folder) throw errno('EISDIR', path)
     return inode
   }
 
-  #name(path: string, inode: Inode | undefined): void {
+  #name(path: string, inode: Named | undefined): void {
     const folder = dirname(path)
-    this.#folder(folder).pending.push({ name: path.slice(folder.length + 1), inode })
+    this.#folder(folder).pending.push({ name: basename(path), inode })
     this.#changed(folder)
   }
 
@@ -135,7 +139,7 @@ export class SimulatedDisk implements Files {
   create(path: string): Promise<OpenFile> {
     return this.#step('create', path, () => {
       const folder = this.#folder(dirname(path))
-      if (folder.names.has(path.slice(dirname(path).length + 1))) throw errno('EEXIST', path)
+      if (folder.names.has(basename(path))) throw errno('EEXIST', path)
       const inode = new Inode()
       inode.modifiedMs = this.nowMs()
       this.#name(path, inode)
@@ -199,8 +203,22 @@ export class SimulatedDisk implements Files {
   }
 
   makeFolder(path: string): Promise<void> {
-    return this.#step('makeFolder', path, () => {
-      if (!this.#folders.has(path)) this.#folders.set(path, new Folder())
+    return this.#step('makeFolder', path, () => this.#makeFolders(path))
+  }
+
+  #makeFolders(path: string): void {
+    if (this.#folders.has(path)) return
+    this.#makeFolders(dirname(path))
+    const folder = new Folder()
+    this.#folders.set(path, folder)
+    this.#name(path, folder)
+  }
+
+  removeFolder(path: string): Promise<void> {
+    return this.#step('removeFolder', path, () => {
+      if (this.#folder(path).names.size > 0) throw errno('ENOTEMPTY', path)
+      this.#folders.delete(path)
+      this.#name(path, undefined)
     })
   }
 
@@ -218,17 +236,19 @@ export class SimulatedDisk implements Files {
    * them. Each varies by itself while the others lost all or nothing.
    */
   *crashes(): Generator<SimulatedDisk> {
-    const inodes = new Set([...this.#folders.values()].flatMap((folder) => [...folder.names.values()]))
+    const folders = new Set(this.#folders.values())
+    const inodes = new Set([...folders].flatMap((folder) => [...folder.names.values()]))
     for (const rest of ['lost', 'kept'] as const) {
       yield this.#crashed(rest, new Map(), new Map())
       for (const inode of inodes) {
+        if (inode instanceof Folder) continue
         for (const content of contents(inode))
           yield this.#crashed(rest, new Map([[inode, content]]), new Map())
       }
-      for (const [path, folder] of this.#folders) {
+      for (const folder of folders) {
         for (let kept = 0; kept <= folder.pending.length; kept++) {
           const names = named(folder.durable, folder.pending.slice(0, kept))
-          yield this.#crashed(rest, new Map(), new Map([[path, names]]))
+          yield this.#crashed(rest, new Map(), new Map([[folder, names]]))
         }
       }
     }
@@ -237,9 +257,10 @@ export class SimulatedDisk implements Files {
   #crashed(
     rest: 'lost' | 'kept',
     contentOf: ReadonlyMap<Inode, Buffer>,
-    namesOf: ReadonlyMap<string, ReadonlyMap<string, Inode>>,
+    namesOf: ReadonlyMap<Folder, ReadonlyMap<string, Named>>,
   ): SimulatedDisk {
     const disk = new SimulatedDisk()
+    disk.losesFolders = this.losesFolders
     const copies = new Map<Inode, Inode>()
     const copy = (inode: Inode): Inode => {
       let copied = copies.get(inode)
@@ -250,12 +271,20 @@ export class SimulatedDisk implements Files {
       }
       return copied
     }
-    for (const [path, folder] of this.#folders) {
+    const copyFolder = (path: string, folder: Folder): Folder => {
       const made = new Folder()
-      const names = namesOf.get(path) ?? (rest === 'kept' ? folder.names : folder.durable)
-      made.durable = new Map([...names].map(([name, inode]) => [name, copy(inode)]))
       disk.#folders.set(path, made)
+      const names = new Map(namesOf.get(folder) ?? (rest === 'kept' ? folder.names : folder.durable))
+      if (!this.losesFolders) {
+        for (const [name, inode] of names) if (inode instanceof Folder) names.delete(name)
+        for (const [name, inode] of folder.names) if (inode instanceof Folder) names.set(name, inode)
+      }
+      for (const [name, inode] of names) {
+        made.durable.set(name, inode instanceof Folder ? copyFolder(join(path, name), inode) : copy(inode))
+      }
+      return made
     }
+    copyFolder('/', this.#folder('/'))
     return disk
   }
 }
