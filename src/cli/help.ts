@@ -77,7 +77,7 @@ reached its target; the status says why), subscribe, publish, event.`,
     about: 'durable mailboxes: what waits, what is dead, and sending',
     text: `Reads and changes the mailboxes of a folder. It needs no hub, and a receiver may run meanwhile.
 
-  list             a line for each mailbox: store, messages that wait, dead letters, who receives
+  list             a line for each mailbox: store, messages that wait (~: about), dead letters, who receives
   show             the same of one mailbox, with its dead letters; with ID one dead letter, its error and payload
   dead             its dead letters, the newest first
   redrive          stores dead letters' messages again, with their ids, the oldest first

@@ -28,6 +28,8 @@ export interface MailboxState {
   readonly store: StoreKind
   /** Messages that nobody has settled, delayed ones too; undefined when the store cannot be opened. */
   readonly ready: number | undefined
+  /** A log is not read to count them: by its bytes there are about so many. */
+  readonly about: boolean
   readonly dead: number
   readonly receiver?: MailboxReceiver
 }
@@ -96,6 +98,7 @@ export async function stateOf(root: string, group: string): Promise<MailboxState
     group,
     store,
     ready: store === 'folder' ? filesIn(join(root, group, 'messages')) : await storedIn(root, group),
+    about: store === 'log',
     dead: await lettersOf(root, group).count(),
     ...(receiver ? { receiver } : {}),
   }

@@ -1,8 +1,10 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { fileURLToPath } from 'node:url'
+import { buildSync } from 'esbuild'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { processName } from '../../src/host/processName.ts'
-import { Program } from './program.ts'
+import { Program, Started } from './program.ts'
 
 let program: Program
 let root: string
@@ -75,11 +77,18 @@ describe('mailbox list', () => {
         .map((line) => JSON.parse(line)),
     ).toEqual([
       {
-        ...{ group: 'dead-receiver', store: 'folder', ready: 0, dead: 0 },
+        ...{ group: 'dead-receiver', store: 'folder', ready: 0, about: false, dead: 0 },
         receiver: { pid: process.pid, running: false },
       },
-      { group: 'main', store: 'folder', ready: 2, dead: 1, receiver: { pid: process.pid, running: true } },
-      { group: 'seed', store: 'folder', ready: 0, dead: 0 },
+      {
+        group: 'main',
+        store: 'folder',
+        ready: 2,
+        about: false,
+        dead: 1,
+        receiver: { pid: process.pid, running: true },
+      },
+      { group: 'seed', store: 'folder', ready: 0, about: false, dead: 0 },
     ])
     expect(readdirSync(join(root, 'seed')), 'looking changes nothing').toEqual(['messages'])
   })
@@ -221,6 +230,101 @@ describe('mailbox purge', () => {
     expect(some).toMatchObject({ code: 1, stdout: '1 dead letter removed: HANDLER_ERROR 1\n' })
     expect(some.stderr).toContain('nowhere  LETTER_UNKNOWN  there is no dead letter of the id "nowhere"')
     expect(left('main')).toEqual([`${now + 1}-newer.json`])
+  })
+})
+
+/** A process that receives from `main`, a line for each start; what says `fail` fails unless it is redriven. */
+const RECEIVER = `
+import { Mailbox } from './src/mailbox/index.ts'
+const mailbox = await Mailbox.open({ root: process.argv[2], group: 'main', store: process.argv[3] })
+const receiver = await mailbox.receive(({ id, type, payload, redriven = 0 }) => {
+  console.log(JSON.stringify({ id, type, payload, redriven }))
+  if (payload?.fail && redriven === 0) throw Object.assign(new Error('no such page'), { recoverable: false })
+})
+await receiver.ready
+console.log('ready')
+process.stdin.resume().on('end', () => mailbox.close())
+`
+
+describe('with a receiver', () => {
+  let path: string
+  beforeAll(() => {
+    path = join(program.folder, 'receiver.mjs')
+    const resolveDir = fileURLToPath(new URL('../..', import.meta.url))
+    const stdin = { contents: RECEIVER, resolveDir, loader: 'ts' } as const
+    buildSync({ stdin, outfile: path, bundle: true, platform: 'node', format: 'esm', logLevel: 'error' })
+  })
+  async function receiver(): Promise<Started> {
+    const started = new Started(path, [root, 'log'], { cwd: program.cwd })
+    expect(await started.line()).toBe('ready')
+    return started
+  }
+  async function ended(started: Started): Promise<void> {
+    started.process.stdin.end()
+    expect(await started.end()).toMatchObject({ code: 0, stderr: '' })
+  }
+
+  it('sends, waits for the acknowledgement, and redrives what died', { timeout: 60_000 }, async () => {
+    const other = await receiver()
+    writeFileSync(join(program.cwd, 'task.json'), '{ "from": "file" }')
+    const sent = await run('mailbox send main task -d @task.json n=3 --ack')
+    expect(sent).toMatchObject({ code: 0, stderr: 'acknowledged: its receiver is done with it\n' })
+    const id = sent.stdout.trim()
+    expect(JSON.parse(await other.line())).toEqual({
+      ...{ id, type: 'task', payload: { from: 'file', n: 3 }, redriven: 0 },
+    })
+    const bad = JSON.parse((await run('mailbox send main task fail=true --json')).stdout).id
+    expect(JSON.parse(await other.line())).toMatchObject({ id: bad, redriven: 0 })
+    await vi.waitFor(() => expect(left('main')).toHaveLength(1), { timeout: 10_000 })
+    const [list, show, dry] = await Promise.all([
+      run('mailbox list --json'),
+      run(['mailbox', 'show', 'main', bad, '--json']),
+      run('mailbox redrive main --reason handler-error --dry-run'),
+    ])
+    const by = { pid: other.process.pid, running: true }
+    expect(JSON.parse(list.stdout)).toMatchObject({ group: 'main', store: 'log', dead: 1, receiver: by })
+    expect(JSON.parse(show.stdout)).toMatchObject({
+      ...{ id: bad, attempts: 1, error: { reason: 'HANDLER_ERROR', message: 'no such page' } },
+      message: { payload: { fail: true } },
+    })
+    expect(dry).toEqual({ code: 0, stdout: '1 dead letter would be redriven: HANDLER_ERROR 1\n', stderr: '' })
+    expect(left('main')).toHaveLength(1)
+    writeFileSync(
+      join(root, 'main', 'errors', '5-torn.json'),
+      '{"id":"torn","raw":"{","error":{"reason":"MALFORMED"}}',
+    )
+    const redriven = await run('mailbox redrive main --all')
+    expect(redriven).toMatchObject({ code: 1, stdout: '1 dead letter redriven: HANDLER_ERROR 1\n' })
+    expect(redriven.stderr).toContain('torn  MALFORMED  it cannot be redriven')
+    expect(JSON.parse(await other.line())).toEqual({
+      id: bad,
+      type: 'task',
+      payload: { fail: true },
+      redriven: 1,
+    })
+    expect(left('main')).toEqual(['5-torn.json'])
+    await ended(other)
+  })
+
+  it('keeps what nobody received, and tells so', { timeout: 60_000 }, async () => {
+    const unheard = await run('mailbox send main task n=1 --ack --timeout 100ms --store log')
+    expect(unheard.code).toBe(68)
+    const id = unheard.stdout.trim()
+    expect(id).toMatch(/^[0-9a-f-]{36}$/)
+    expect(unheard.stderr).toMatch(/^error ACK_TIMEOUT: /)
+    expect(unheard.stderr).toContain('next: it is stored, and stays so until a receiver is done with it')
+    expect((await run('mailbox send main task n=2 --delay 1h')).code).toBe(0)
+    const list = await run('mailbox list --json')
+    const state = JSON.parse(list.stdout)
+    expect(state).toEqual({ group: 'main', store: 'log', ready: state.ready, about: true, dead: 0 })
+    expect(state.ready).toBeGreaterThan(0)
+    expect((await run('mailbox list')).stdout).toMatch(/^main +log +~\d+ +0 +none$/m)
+    const mismatch = await run('mailbox send main task --store folder')
+    expect(mismatch.code).toBe(1)
+    expect(mismatch.stderr).toMatch(/^error STORE_MISMATCH: /)
+    const other = await receiver()
+    expect(JSON.parse(await other.line())).toMatchObject({ id, payload: { n: 1 } })
+    await ended(other)
   })
 })
 

@@ -113,7 +113,7 @@ async function print(out: Output, states: readonly MailboxState[]): Promise<void
     [
       { title: 'MAILBOX', cell: ({ group }) => group },
       { title: 'STORE', cell: ({ store }) => store },
-      { title: 'READY', cell: ({ ready }) => (ready === undefined ? '-' : String(ready)), align: 'right' },
+      { title: 'READY', cell: readyText, align: 'right' },
       {
         title: 'DEAD',
         cell: ({ dead }) => String(dead),
@@ -129,6 +129,11 @@ async function print(out: Output, states: readonly MailboxState[]): Promise<void
     (text) => out.style('bold', text),
   )
   for (const line of lines) await out.line(line)
+}
+
+function readyText({ ready, about }: MailboxState): string {
+  if (ready === undefined) return '-'
+  return about && ready > 0 ? `~${ready}` : String(ready)
 }
 
 function receiverText({ receiver }: MailboxState): string {
