@@ -3,7 +3,7 @@
  * can be tried. Follows POSIX: a file's content is safe after its sync, a name after the sync of its folder.
  */
 import { basename, dirname, join } from 'node:path'
-import type { FileStatus, Files, OpenFile } from '../../src/mailbox/files.ts'
+import type { FileStatus, Files, OpenFile, WholeFile } from '../../src/mailbox/files.ts'
 
 type Write = { readonly at: number; readonly bytes: Uint8Array } | { readonly length: number }
 
@@ -25,6 +25,7 @@ type NameChange = { readonly name: string; readonly inode: Named | undefined }
 
 class Folder {
   readonly number = ++inodes
+  modifiedMs = 0
   durable = new Map<string, Named>()
   pending: NameChange[] = []
 
@@ -80,6 +81,11 @@ export class SimulatedDisk implements Files {
     return this.#done(act)
   }
 
+  #now<T>(operation: string, path: string, act: () => T): T {
+    this.before(operation, path)
+    return this.#done(act)
+  }
+
   #done<T>(act: () => T): T {
     const result = act()
     this.operations++
@@ -103,6 +109,7 @@ export class SimulatedDisk implements Files {
   #name(path: string, inode: Named | undefined): void {
     const folder = dirname(path)
     this.#folder(folder).pending.push({ name: basename(path), inode })
+    this.#folder(folder).modifiedMs = this.nowMs()
     this.#changed(folder)
   }
 
@@ -118,18 +125,25 @@ export class SimulatedDisk implements Files {
 
   touch(path: string): Promise<void> {
     return this.#step('touch', path, () => {
-      this.#find(path).modifiedMs = this.nowMs()
+      const touched = this.#folders.get(path) ?? this.#find(path)
+      touched.modifiedMs = this.nowMs()
       this.#changed(dirname(path))
     })
   }
 
   status(path: string): Promise<FileStatus> {
-    return this.#step('status', path, () => {
-      const folder = this.#folders.get(path)
-      if (folder) return this.#statusOf('folder', folder.number, 0, 0)
-      const inode = this.#find(path)
-      return this.#statusOf('file', inode.number, inode.content.length, inode.modifiedMs)
-    })
+    return this.#step('status', path, () => this.#look(path))
+  }
+
+  statusNow(path: string): FileStatus {
+    return this.#now('status', path, () => this.#look(path))
+  }
+
+  #look(path: string): FileStatus {
+    const folder = this.#folders.get(path)
+    if (folder) return this.#statusOf('folder', folder.number, 0, folder.modifiedMs)
+    const inode = this.#find(path)
+    return this.#statusOf('file', inode.number, inode.content.length, inode.modifiedMs)
   }
 
   #statusOf(kind: FileStatus['kind'], number: number, size: number, modifiedMs: number): FileStatus {
@@ -137,14 +151,27 @@ export class SimulatedDisk implements Files {
   }
 
   create(path: string): Promise<OpenFile> {
-    return this.#step('create', path, () => {
-      const folder = this.#folder(dirname(path))
-      if (folder.names.has(basename(path))) throw errno('EEXIST', path)
-      const inode = new Inode()
-      inode.modifiedMs = this.nowMs()
-      this.#name(path, inode)
-      return this.#opened(path, inode)
-    })
+    return this.#step('create', path, () => this.#opened(path, this.#made(path)))
+  }
+
+  #made(path: string): Inode {
+    const folder = this.#folder(dirname(path))
+    if (folder.names.has(basename(path))) throw errno('EEXIST', path)
+    const inode = new Inode()
+    inode.modifiedMs = this.nowMs()
+    this.#name(path, inode)
+    return inode
+  }
+
+  createNow(path: string, bytes: Uint8Array): void {
+    const inode = this.#now('create', path, () => this.#made(path))
+    this.#now('write', path, () => this.#written(path, inode, bytes, 0))
+  }
+
+  readNow(path: string, admits: (status: FileStatus) => boolean): WholeFile {
+    const status = this.#now('open', path, () => this.#look(path))
+    if (!admits(status)) return { status }
+    return this.#now('read', path, () => ({ status, bytes: Uint8Array.from(this.#find(path).content) }))
   }
 
   openToRead(path: string): Promise<OpenFile> {
@@ -156,17 +183,10 @@ export class SimulatedDisk implements Files {
   }
 
   #opened(path: string, inode: Inode): OpenFile {
-    const written = (bytes: Uint8Array, at: number): void => {
-      inode.pending.push({ at, bytes: Uint8Array.from(bytes) })
-      inode.modifiedMs = this.nowMs()
-      this.#changed(dirname(path))
-    }
+    const written = (bytes: Uint8Array, at: number): void => this.#written(path, inode, bytes, at)
     return {
       write: (bytes, at) => this.#step('write', path, () => written(bytes, at)),
-      writeNow: (bytes, at) => {
-        this.before('write', path)
-        this.#done(() => written(bytes, at))
-      },
+      writeNow: (bytes, at) => this.#now('write', path, () => written(bytes, at)),
       read: (into, position) =>
         this.#step('read', path, () => inode.content.copy(into, 0, position, position + into.length)),
       sync: () =>
@@ -183,23 +203,46 @@ export class SimulatedDisk implements Files {
     }
   }
 
+  #written(path: string, inode: Inode, bytes: Uint8Array, at: number): void {
+    inode.pending.push({ at, bytes: Uint8Array.from(bytes) })
+    inode.modifiedMs = this.nowMs()
+    this.#changed(dirname(path))
+  }
+
+  *namesNow(folder: string): Iterable<string> {
+    yield* this.#now('list', folder, () => [...this.#folder(folder).names.keys()])
+  }
+
   list(folder: string): Promise<string[]> {
     return this.#step('list', folder, () => [...this.#folder(folder).names.keys()])
   }
 
   rename(from: string, to: string): Promise<void> {
-    return this.#step('rename', from, () => {
-      const inode = this.#find(from)
-      this.#name(to, inode)
-      this.#name(from, undefined)
-    })
+    return this.#step('rename', from, () => this.#renamed(from, to))
+  }
+
+  renameNow(from: string, to: string): void {
+    this.#now('rename', from, () => this.#renamed(from, to))
+  }
+
+  #renamed(from: string, to: string): void {
+    const inode = this.#find(from)
+    this.#folder(dirname(to))
+    this.#name(to, inode)
+    this.#name(from, undefined)
   }
 
   remove(path: string): Promise<void> {
-    return this.#step('remove', path, () => {
-      this.#find(path)
-      this.#name(path, undefined)
-    })
+    return this.#step('remove', path, () => this.#removed(path))
+  }
+
+  removeNow(path: string): void {
+    this.#now('remove', path, () => this.#removed(path))
+  }
+
+  #removed(path: string): void {
+    this.#find(path)
+    this.#name(path, undefined)
   }
 
   makeFolder(path: string): Promise<void> {
