@@ -1,9 +1,11 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { processName } from '../../src/host/processName.ts'
+import { pages } from '../docs/pages.ts'
 import { Program, Started } from './program.ts'
 
 let program: Program
@@ -254,8 +256,8 @@ describe('with a receiver', () => {
     const stdin = { contents: RECEIVER, resolveDir, loader: 'ts' } as const
     buildSync({ stdin, outfile: path, bundle: true, platform: 'node', format: 'esm', logLevel: 'error' })
   })
-  async function receiver(): Promise<Started> {
-    const started = new Started(path, [root, 'log'], { cwd: program.cwd })
+  async function receiver(store = 'log'): Promise<Started> {
+    const started = new Started(path, [root, store], { cwd: program.cwd })
     expect(await started.line()).toBe('ready')
     return started
   }
@@ -304,6 +306,24 @@ describe('with a receiver', () => {
     })
     expect(left('main')).toEqual(['5-torn.json'])
     await ended(other)
+  })
+
+  it('takes what a script drops as the guide says', { timeout: 60_000 }, async () => {
+    const other = await receiver('folder')
+    const script = pages
+      .find((page) => page.path === 'docs/guides/mailbox.md')
+      ?.fences.find(({ language, code }) => language === 'sh' && code.includes('mv '))
+    execFileSync('sh', ['-euc', script?.code ?? 'false'], { cwd: program.cwd })
+    expect(JSON.parse(await other.line())).toMatchObject({ type: 'task', payload: { page: 'a.html' } })
+    const [state] = (await run('mailbox list --json')).stdout.split('\n')
+    expect(JSON.parse(state ?? '')).toMatchObject({ store: 'folder', dead: 0 })
+    const bad = (await run('mailbox send main task fail=true')).stdout.trim()
+    expect(JSON.parse(await other.line())).toMatchObject({ id: bad, redriven: 0 })
+    await vi.waitFor(() => expect(left('main')).toHaveLength(1), { timeout: 10_000 })
+    expect(await run(['mailbox', 'redrive', 'main', bad])).toMatchObject({ code: 0, stderr: '' })
+    expect(JSON.parse(await other.line())).toMatchObject({ id: bad, redriven: 1 })
+    await ended(other)
+    expect(readdirSync(join(root, 'main', 'messages'))).toEqual([])
   })
 
   it('keeps what nobody received, and tells so', { timeout: 60_000 }, async () => {
