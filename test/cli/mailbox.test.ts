@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
@@ -322,8 +322,16 @@ describe('with a receiver', () => {
     await vi.waitFor(() => expect(left('main')).toHaveLength(1), { timeout: 10_000 })
     expect(await run(['mailbox', 'redrive', 'main', bad])).toMatchObject({ code: 0, stderr: '' })
     expect(JSON.parse(await other.line())).toMatchObject({ id: bad, redriven: 1 })
+    // By hand, as one always could.
+    const moved = (await run('mailbox send main task fail=true')).stdout.trim()
+    expect(JSON.parse(await other.line())).toMatchObject({ id: moved, redriven: 0 })
+    await vi.waitFor(() => expect(left('main')).toHaveLength(1), { timeout: 10_000 })
+    const main = join(root, 'main')
+    renameSync(join(main, 'errors', left('main')[0] ?? ''), join(main, 'messages', `${moved}.json`))
+    expect(JSON.parse(await other.line())).toMatchObject({ id: moved, redriven: 1 })
+    await vi.waitFor(() => expect(readdirSync(join(main, 'messages'))).toEqual([]), { timeout: 10_000 })
+    expect(left('main')).toEqual([])
     await ended(other)
-    expect(readdirSync(join(root, 'main', 'messages'))).toEqual([])
   })
 
   it('keeps what nobody received, and tells so', { timeout: 60_000 }, async () => {
