@@ -93,6 +93,8 @@ export class FolderInbox implements Inbox {
     this.#journals = new SenderJournals({
       files,
       layout: this.#layout,
+      clock,
+      nowMs,
       group,
       name,
       log,

@@ -26,7 +26,7 @@ const ENVELOPE_BYTES = 256
 export class Sender {
   readonly #outbox: Outbox
   readonly #settings: MailboxSettings
-  readonly #receiverPid: () => number | undefined
+  readonly #receiverPid: (() => number | undefined) | undefined
   readonly #acknowledgements: Acknowledgements
   readonly #stopTelling: () => void
   readonly #listeners: { readonly [E in keyof MailboxEvents]: Set<MailboxEvents[E]> } = {
@@ -39,7 +39,7 @@ export class Sender {
   #gate: Promise<void> | undefined
   #isClosed = false
 
-  constructor(outbox: Outbox, settings: MailboxSettings, receiverPid: () => number | undefined) {
+  constructor(outbox: Outbox, settings: MailboxSettings, receiverPid?: () => number | undefined) {
     this.#receiverPid = receiverPid
     this.#outbox = outbox
     this.#settings = settings
@@ -174,7 +174,7 @@ export class Sender {
 
   /** Whether anybody is there who could acknowledge. */
   get #receiver(): number | 'none' {
-    return this.#receiverPid() ?? 'none'
+    return this.#receiverPid?.() ?? 'none'
   }
 
   #announce(id: string, retry: number): void {

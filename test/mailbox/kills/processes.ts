@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -40,15 +40,32 @@ export class Processes {
     return child
   }
 
+  /** Dead letters. */
+  get letters(): number {
+    const errors = join(this.folder, 'ipc/main/errors')
+    return existsSync(errors) ? readdirSync(errors).length : 0
+  }
+
   ledger(): Line[] {
     const names = readdirSync(this.folder).filter((name) => name.endsWith('.ledger'))
-    const lines = names.flatMap((name) => readFileSync(join(this.folder, name), 'utf8').split('\n'))
-    const read = lines.flatMap((line): Line[] => {
+    const lines = names.flatMap((name) => this.ledgerOf(name.slice(0, -'.ledger'.length)))
+    return lines.sort((one, other) => (one.atNs < other.atNs ? -1 : one.atNs > other.atNs ? 1 : 0))
+  }
+
+  /** What one of them wrote. */
+  ledgerOf(name: string): Line[] {
+    const path = join(this.folder, `${name}.ledger`)
+    const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n') : []
+    return lines.flatMap((line): Line[] => {
       const [atNs, pid, what, id, attempt] = line.split(' ')
       if (atNs === undefined || what === undefined || id === undefined || attempt === undefined) return []
       return [{ atNs: BigInt(atNs), pid: Number(pid), what, id, attempt: Number(attempt) }]
     })
-    return read.sort((one, other) => (one.atNs < other.atNs ? -1 : one.atNs > other.atNs ? 1 : 0))
+  }
+
+  /** Files that handlers have made, one for each id at most. */
+  get effects(): number {
+    return readdirSync(join(this.folder, 'effects')).length
   }
 
   ids(what: string): string[] {
@@ -63,6 +80,7 @@ export class Processes {
 }
 
 export class Child {
+  readonly name: string
   readonly process: ChildProcess
   readonly exited: Promise<unknown>
   readonly #said: object[] = []
@@ -70,6 +88,7 @@ export class Child {
   stderr = ''
 
   constructor(program: string, orders: Orders) {
+    this.name = orders.name
     this.process = fork(program, [JSON.stringify(orders)], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: [],
