@@ -33,7 +33,7 @@ export function isNamedProcessRunning(name: string): boolean | undefined {
   const [, itsBoot, itsNamespace, pid, start] = NAME.exec(name) ?? []
   if (itsBoot !== bootId()) return false
   if (itsNamespace !== pidNamespace()) return undefined
-  if (!isRunning(Number(pid))) return false
+  if (Number(pid) !== process.pid && !isRunning(Number(pid))) return false
   return start === UNKNOWN || readProcess(Number(pid))?.start === start
 }
 

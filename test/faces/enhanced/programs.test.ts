@@ -166,8 +166,14 @@ describe('groups', () => {
 describe('heartbeats', () => {
   it('say who is alive, and stop saying so when it is killed', async () => {
     const reader = stage.start(`import { startEnhancedIPC } from 'viaduct/mailbox'
+      import { mkdirSync } from 'node:fs'
+      mkdirSync('data/ipc/monitor', { recursive: true })
       const system = startEnhancedIPC(async (group, { type }) => console.log(type))
+      await system.ready
+      console.log('ready')
       process.stdin.on('data', () => console.log(JSON.stringify(system.alive())))`)
+    // Of the two, this one is to be the group's receiver.
+    await reader.said('ready')
     const alive = stage.start(`import { startEnhancedIPC } from 'viaduct/mailbox'
       startEnhancedIPC(async () => {}, { heartbeat: { groups: ['monitor'], everyMs: 50, status: () => 'busy' } })`)
     await reader.until(({ out }) =>
@@ -204,7 +210,7 @@ describe('durability', () => {
 
 describe('the log', () => {
   const CODE = `import { startEnhancedIPC } from 'viaduct/mailbox'
-    const system = startEnhancedIPC(async (group, data) => {}, { ackTimeoutMs: 100, retryDelayMs: 100, maxRetries: 1 })
+    const system = startEnhancedIPC(async (group, data) => {})
     system.registerHandler('m\\u202ey\\n', async () => {})
     await system.ready
     await system.waitForAck(await system.send('main', 'm\\u202ey\\n', 1, true))

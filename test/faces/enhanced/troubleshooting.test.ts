@@ -226,9 +226,9 @@ await ipc.waitForAck(await ipc.send('main', '${type}', 1, true))`,
         try { return readlinkSync('/proc/self/fd/' + fd).includes('inotify') } catch { return false }
       })
       const watches = inotify.flatMap((fd) => readFileSync('/proc/self/fdinfo/' + fd, 'utf8').match(/^inotify wd/gm) ?? [])
-      console.log('watches', watches.length)
-      await system.stop()`)
-    expect(await program.ended, program.err.join('\n')).toBe(0)
+      console.log('watches', watches.length)`)
+    await program.said(/^watches/)
+    await stopped(program)
     const [share = 1, watches = 1_000] = program.out.slice(1).map((line) => Number(line.split(' ')[1]))
     expect(share).toBeLessThan(0.01)
     expect(watches).toBeLessThanOrEqual(1 + 20 * 3)
