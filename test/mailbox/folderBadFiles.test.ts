@@ -251,7 +251,7 @@ describe('what is no file of ours', () => {
   it.runIf(process.getuid?.() === 0)('a file of another user is refused, also by root', async () => {
     chownSync(drop('foreign.json', GOOD), 12345, 12345)
     const arrival = await only()
-    expect(arrival.fault).toMatchObject({ reason: 'FOREIGN_OWNER' })
+    expect(arrival.fault).toMatchObject({ reason: 'NOT_A_FILE' })
     expect(await inbox.raw(arrival)).toHaveLength(0)
     await gone(arrival)
   })
