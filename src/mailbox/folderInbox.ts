@@ -293,7 +293,7 @@ export class FolderInbox implements Inbox {
       if (turns.over) await turns.next()
       const entry = this.#entryOf(arrival)
       // Settled before: another file may have its name by now.
-      if (!entry || entry.arrival.id !== arrival.id) continue
+      if (entry?.arrival !== arrival) continue
       const asked = acknowledge && arrival.requiresAck
       this.#finish({ name: arrival.place, id: arrival.id, identity: entry.identity, asked })
     }

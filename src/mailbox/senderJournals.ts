@@ -1,9 +1,10 @@
+import { join } from 'node:path'
 import { errnoOf, messageOf } from '../host/errno.ts'
 import { isNamedProcessRunning, isProcessName } from '../host/processName.ts'
 import { AppendLog } from './appendLog.ts'
 import type { Files } from './files.ts'
 import { type FolderLayout, ownerOf } from './folderLayout.ts'
-import { writeMessageFile } from './messageFile.ts'
+import { isFault, readMessageFile, writeMessageFile } from './messageFile.ts'
 import { decodeMessage, MAX_MESSAGE_RECORD_BYTES, type StoredMessage } from './messageRecord.ts'
 import type { MailboxLog } from './options.ts'
 import { Turns } from './turns.ts'
@@ -53,7 +54,8 @@ export class SenderJournals {
   async sweep(): Promise<void> {
     const { files, layout } = this.#options
     for (const name of await files.list(layout.temporary)) {
-      if (this.#hasEnded(ownerOf(name))) removeIfThere(files, `${layout.temporary}/${name}`)
+      const owner = ownerOf(name)
+      if (isProcessName(owner) && this.#hasEnded(owner)) removeIfThere(files, join(layout.temporary, name))
     }
   }
 
@@ -111,7 +113,8 @@ export class SenderJournals {
     for (const segment of journal.segments) {
       for (const message of await this.#messages(name, journal, segment)) {
         if (turns.over) await turns.next()
-        if (!isOver(name, message.sequence, message.id) && (await this.#restore(name, message))) count++
+        if (isOver(name, message.sequence, message.id)) await this.#removeTorn(message.id)
+        else if (await this.#restore(name, message)) count++
       }
     }
     if (count > 0) log('info', 'messages of a sender that has ended were recovered', { sender: name, count })
@@ -133,6 +136,20 @@ export class SenderJournals {
     }
     await placeFile(files, layout.unfinished(own, this.#files++), path, bytes)
     return true
+  }
+
+  /** Of a message that is over a loss of power may bring its name back, and not its content. */
+  async #removeTorn(id: string): Promise<void> {
+    const { files, layout } = this.#options
+    try {
+      const path = layout.message(id)
+      const { status, bytes } = await readWhole(files, path, ({ kind }) => kind === 'file')
+      if (!bytes) return
+      const read = readMessageFile(bytes, { stem: id, modifiedMs: status.modifiedMs })
+      if (isFault(read) && read.torn) files.removeNow(path)
+    } catch {
+      // It is gone, as it should be; or it will be found to be what it is.
+    }
   }
 
   async #messages(name: string, journal: AppendLog, segment: number): Promise<StoredMessage[]> {
@@ -162,6 +179,8 @@ export class SenderJournals {
         messages.pop()
       }
       if (messages.length > 0) return
+      // Their files are not to come back when nothing tells any more what they were.
+      await files.syncFolder(layout.messages)
       await journal.remove(segment)
       progress.open = undefined
     }
