@@ -21,7 +21,7 @@ export interface FolderInboxOptions {
   readonly folder: string
   readonly group: string
   /** Whether the receiver's journal knows a message as done or dead: it is never to be delivered again. */
-  isOver(sender: string, sequence: number, id: string): boolean
+  isOver(sender: string, sequence: number, id: string, redriven: number): boolean
   /** The store keeps nothing of this sender any more. */
   onSenderGone?(sender: string): void
   /** This instance's name, of a process that runs: `processName`. */
@@ -95,7 +95,7 @@ export class FolderInbox implements Inbox {
       group,
       name,
       log,
-      isOver: (sender, sequence, id) => isOver(sender, sequence, id),
+      isOver: (sender, sequence, id, redriven) => isOver(sender, sequence, id, redriven),
       onSenderGone: (sender) => {
         this.#index.forget(sender)
         onSenderGone?.(sender)

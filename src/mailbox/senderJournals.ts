@@ -18,7 +18,7 @@ export interface SenderJournalsOptions {
   readonly name: string
   readonly log: MailboxLog
   /** Whether the receiver's journal knows a message as done or dead: it is never to be delivered again. */
-  isOver(sender: string, sequence: number, id: string): boolean
+  isOver(sender: string, sequence: number, id: string, redriven: number): boolean
   /** The store keeps nothing of this sender any more. */
   onSenderGone(sender: string): void
   isRunning?(name: string): boolean | undefined
@@ -113,7 +113,7 @@ export class SenderJournals {
     for (const segment of journal.segments) {
       for (const message of await this.#messages(name, journal, segment)) {
         if (turns.over) await turns.next()
-        if (isOver(name, message.sequence, message.id)) await this.#removeTorn(message.id)
+        if (isOver(name, message.sequence, message.id, message.redriven)) await this.#removeTorn(message.id)
         else if (await this.#restore(name, message)) count++
       }
     }
@@ -175,7 +175,11 @@ export class SenderJournals {
         progress.open = { segment, messages: messages.map(({ sequence, id }) => ({ sequence, id })) }
       }
       const { messages } = progress.open
-      for (let last = messages.at(-1); last && isOver(name, last.sequence, last.id); last = messages.at(-1)) {
+      for (
+        let last = messages.at(-1);
+        last && isOver(name, last.sequence, last.id, last.redriven);
+        last = messages.at(-1)
+      ) {
         messages.pop()
       }
       if (messages.length > 0) return
