@@ -29,7 +29,12 @@ interface Progress {
   /** Every message of it that was not over has its file: done once, when its process had ended. */
   recovered: boolean
   /** The messages of the oldest segment that are not over, the last first; undefined until it is read. */
-  open: { readonly segment: number; readonly messages: { sequence: number; id: string }[] } | undefined
+  open:
+    | {
+        readonly segment: number
+        readonly messages: { sequence: number; id: string; readonly redriven: number }[]
+      }
+    | undefined
 }
 
 /** Senders that are looked at in one pass. */
@@ -172,7 +177,10 @@ export class SenderJournals {
     for (const segment of closed) {
       if (progress.open?.segment !== segment) {
         const messages = (await this.#messages(name, journal, segment)).reverse()
-        progress.open = { segment, messages: messages.map(({ sequence, id }) => ({ sequence, id })) }
+        progress.open = {
+          segment,
+          messages: messages.map(({ sequence, id, redriven }) => ({ sequence, id, redriven })),
+        }
       }
       const { messages } = progress.open
       for (
