@@ -137,7 +137,7 @@ export class AppendLog {
           if (position) resolve(position)
         }
       } catch (error) {
-        const failure = failed(this.#folder, error)
+        const failure = logFailure(this.#folder, error)
         for (const { reject } of group.members) reject(failure)
         await this.#abandon()
       }
@@ -254,7 +254,8 @@ export async function segmentsIn(files: Files, folder: string): Promise<number[]
   return names.flatMap((name) => Number(NAME.exec(name)?.[1] ?? [])).sort((one, other) => one - other)
 }
 
-function failed(folder: string, error: unknown): ViaductError {
+/** What a log that cannot be written says. */
+export function logFailure(folder: string, error: unknown): ViaductError {
   if (error instanceof ViaductError) return error
   const errno = errnoOf(error)
   if (errno === 'ENOSPC' || errno === 'EDQUOT' || errno === 'EFBIG') {

@@ -97,13 +97,21 @@ export class LogCompaction {
       if (last && last.bytes > this.#options.segmentBytes && last.unsettledBytes * 4 < last.bytes)
         await this.#begin()
       for (const sender of senders) {
-        const segments = this.#wasteful(sender)
-        if (segments.length > 0) await this.#compact(sender, segments)
+        this.#noteAge(sender)
+        for (let some = this.#wasteful(sender); some.length > 0; some = this.#wasteful(sender)) {
+          await this.#compact(sender, some)
+        }
       }
       await this.#gather()
     } catch (error) {
       this.#pausedUntilMs = clock.now() + PAUSE_MS
       log('warn', 'a log cannot be compacted now', { problem: messageOf(error) })
+    }
+  }
+
+  #noteAge(sender: LogSource): void {
+    for (const segment of sender.segments.values()) {
+      if (sender.isComplete(segment.number)) segment.completeAtMs ??= this.#options.clock.now()
     }
   }
 
@@ -114,9 +122,7 @@ export class LogCompaction {
     let bytes = 0
     let unsettledBytes = 0
     for (const segment of sender.segments.values()) {
-      if (!sender.isComplete(segment.number)) break
-      segment.completeAtMs ??= now
-      if (now - segment.completeAtMs < MIN_AGE_MS) break
+      if (now - (segment.completeAtMs ?? now) < MIN_AGE_MS) break
       // One with a fault is no message to copy, and will be a dead letter soon.
       for (const { fault } of segment.unsettled) if (fault) return []
       oldest.push(segment)
