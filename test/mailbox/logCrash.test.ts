@@ -1,8 +1,9 @@
+import { dirname } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { LogInbox } from '../../src/mailbox/logInbox.ts'
 import type { Arrival } from '../../src/mailbox/message.ts'
 import { VirtualClock } from '../../src/testing/virtualClock.ts'
-import { bodyOf, drained, inbox, outbox, outgoing, over, rest } from './logRig.ts'
+import { bodyOf, drained, FOLDER, inbox, outbox, outgoing, over, rest } from './logRig.ts'
 import { errno, SimulatedDisk } from './simulatedDisk.ts'
 
 /** What the books say of a mailbox when the power goes. */
@@ -39,6 +40,8 @@ describe('a mailbox in logs, when the power goes', () => {
   it('loses, tears and doubles nothing at any operation of storing, settling, compacting and taking over', async () => {
     const disk = new SimulatedDisk()
     disk.losesFolders = true
+    await disk.makeFolder(dirname(FOLDER))
+    await disk.syncFolder('/')
     const books: Books = { offered: new Set(), stored: new Set(), done: new Set() }
     let checks: Promise<void>[] = []
     let states = 0
@@ -59,7 +62,7 @@ describe('a mailbox in logs, when the power goes', () => {
       checks = []
     }
     const clock = new VirtualClock()
-    const senders = ['a', 'b'].map((name) => outbox(disk, name, { segmentBytes: 400, clock }))
+    const senders = ['a', 'b'].map((name) => outbox(disk, name, { segmentBytes: 800, clock }))
     const send = async (from: number, to: number): Promise<void> => {
       for (let index = from; index < to; index += 3) {
         await Promise.all(
@@ -86,23 +89,23 @@ describe('a mailbox in logs, when the power goes', () => {
       await rest()
       await checked()
     }
-    await send(0, 12)
-    const first = inbox(disk, 'r1', { clock, segmentBytes: 400 })
+    await send(0, 18)
+    const first = inbox(disk, 'r1', { clock, segmentBytes: 800 })
     const early = await drained(first)
     await settle(
       first,
-      early.filter(({ sequence }) => sequence % 6 !== 2),
+      early.filter(({ sequence }) => sequence % 8 !== 2),
     )
     await seconds(first, 1_000)
     await seconds(first, 11_000)
     compacted ||= early.some(({ place }) => place.includes('/survivors/r1.1/'))
     // The first receiver is killed, and another compacts what it had compacted, and more.
-    const second = inbox(disk, 'r2', { clock, segmentBytes: 400, isRunning: () => true })
-    await send(12, 18)
+    const second = inbox(disk, 'r2', { clock, segmentBytes: 800, isRunning: () => true })
+    await send(18, 21)
     const late = (await drained(second)).filter(({ id }) => !books.done.has(id))
     await settle(
       second,
-      late.filter(({ sequence }) => sequence % 6 !== 2),
+      late.filter(({ sequence }) => sequence % 8 !== 2),
     )
     await seconds(second, 1_000)
     await seconds(second, 11_000)
@@ -121,16 +124,16 @@ describe('a mailbox in logs, when the power goes', () => {
       for (let at = 0; ; at++) {
         const disk = new SimulatedDisk()
         const clock = new VirtualClock()
-        const sender = outbox(disk, 'a', { segmentBytes: 400, clock })
+        const sender = outbox(disk, 'a', { segmentBytes: 800, clock })
         const books: Books = { offered: new Set(), stored: new Set(), done: new Set() }
-        for (let index = 0; index < 20; index++) {
+        for (let index = 0; index < 40; index++) {
           books.offered.add(`m${index}`)
           await sender.store(outgoing(`m${index}`))
           books.stored.add(`m${index}`)
         }
-        const receiver = inbox(disk, 'r1', { clock, segmentBytes: 400 })
+        const receiver = inbox(disk, 'r1', { clock, segmentBytes: 800 })
         const found = await drained(receiver)
-        const settled = found.filter(({ sequence }) => sequence % 6 !== 2)
+        const settled = found.filter(({ sequence }) => sequence % 8 !== 2)
         for (const { id } of settled) books.done.add(id)
         await receiver.settled(over(settled))
         await clock.advance(1_000)
