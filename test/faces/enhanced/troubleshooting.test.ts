@@ -218,10 +218,15 @@ await ipc.waitForAck(await ipc.send('main', '${type}', 1, true))`,
         system.waitForAck(await system.send('group-' + (at % 20), 'mine', at, true))))
       // What the burst's own writes stir up has come to rest by then.
       await rest()
-      const before = process.cpuUsage()
-      await rest()
-      const { user, system: kernel } = process.cpuUsage(before)
-      console.log('share', (user + kernel) / 5_000_000)
+      // What else runs on the machine makes a share larger, never smaller.
+      let share = 1
+      for (let window = 0; window < 4 && share >= 0.01; window++) {
+        const before = process.cpuUsage()
+        await rest()
+        const { user, system: kernel } = process.cpuUsage(before)
+        share = Math.min(share, (user + kernel) / 5_000_000)
+      }
+      console.log('share', share)
       const inotify = readdirSync('/proc/self/fd').filter((fd) => {
         try { return readlinkSync('/proc/self/fd/' + fd).includes('inotify') } catch { return false }
       })
