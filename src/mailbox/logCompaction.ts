@@ -92,18 +92,26 @@ export class LogCompaction {
     const { clock, log } = this.#options
     if (clock.now() < this.#pausedUntilMs) return
     try {
-      await this.#removeEmpty()
+      await this.#removeEmpty(this.#own)
       const last = this.#own.at(-1)
       if (last && last.bytes > this.#options.segmentBytes && last.unsettledBytes * 4 < last.bytes)
         await this.#begin()
       for (const sender of senders) {
-        const segments = this.#wasteful(sender)
-        if (segments.length > 0) await this.#compact(sender, segments)
+        this.#noteAge(sender)
+        for (let some = this.#wasteful(sender); some.length > 0; some = this.#wasteful(sender)) {
+          await this.#compact(sender, some)
+        }
       }
       await this.#gather()
     } catch (error) {
       this.#pausedUntilMs = clock.now() + PAUSE_MS
       log('warn', 'a log cannot be compacted now', { problem: messageOf(error) })
+    }
+  }
+
+  #noteAge(sender: LogSource): void {
+    for (const segment of sender.segments.values()) {
+      if (sender.isComplete(segment.number)) segment.completeAtMs ??= this.#options.clock.now()
     }
   }
 
@@ -114,9 +122,7 @@ export class LogCompaction {
     let bytes = 0
     let unsettledBytes = 0
     for (const segment of sender.segments.values()) {
-      if (!sender.isComplete(segment.number)) break
-      segment.completeAtMs ??= now
-      if (now - segment.completeAtMs < MIN_AGE_MS) break
+      if (now - (segment.completeAtMs ?? now) < MIN_AGE_MS) break
       // One with a fault is no message to copy, and will be a dead letter soon.
       for (const { fault } of segment.unsettled) if (fault) return []
       oldest.push(segment)
@@ -129,17 +135,16 @@ export class LogCompaction {
 
   async #compact(sender: LogSource, segments: readonly SegmentState[]): Promise<void> {
     if (this.#own.length === 0) await this.#begin()
-    await this.#gather()
-    const own = this.#own.at(-1)
+    const own = await this.#gather()
     const survivors = segments.flatMap(({ unsettled }) => [...unsettled])
     await own?.keep(survivors, this.#options.read)
     await sender.clear()
   }
 
   /** Copies everything that was copied before to the newest log, and removes the others. */
-  async #gather(): Promise<void> {
+  async #gather(): Promise<SurvivorLog | undefined> {
     const newest = this.#own.at(-1)
-    if (!newest) return
+    if (!newest) return undefined
     for (const source of this.#earlier) {
       const unsettled = [...source.segments.values()].flatMap(({ unsettled: some }) => [...some])
       await newest.keep(
@@ -148,7 +153,8 @@ export class LogCompaction {
       )
     }
     for (const older of this.#own.slice(0, -1)) await newest.keep(older.unsettled, this.#options.read)
-    await this.#removeEmpty()
+    await this.#removeEmpty(this.#own.slice(0, -1))
+    return newest
   }
 
   async #begin(): Promise<void> {
@@ -168,8 +174,8 @@ export class LogCompaction {
     )
   }
 
-  async #removeEmpty(): Promise<void> {
-    for (const own of this.#own) {
+  async #removeEmpty(some: readonly SurvivorLog[]): Promise<void> {
+    for (const own of some) {
       if (own.unsettledBytes > 0) continue
       await own.remove()
       this.#own = this.#own.filter((other) => other !== own)

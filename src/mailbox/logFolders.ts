@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path'
+import { errnoOf } from '../host/errno.ts'
 import type { Files } from './files.ts'
 
 /** Where a log store keeps what, in the folder of one mailbox. */
@@ -33,11 +34,14 @@ export async function makeDurableFolder(files: Files, folder: string): Promise<v
 }
 
 /** Names that a folder of logs may have; others are left alone. */
-export const LOG_NAME = /^[A-Za-z0-9._-]{1,128}$/
+const LOG_NAME = /^[A-Za-z0-9._-]{1,128}$/
 
 /** Names in a folder; [] where it is not there. */
 export async function namesIn(files: Files, folder: string): Promise<string[]> {
-  return (await files.list(folder).catch(() => [])).filter(
-    (name) => LOG_NAME.test(name) && !name.startsWith('.'),
-  )
+  try {
+    return (await files.list(folder)).filter((name) => LOG_NAME.test(name) && !name.startsWith('.'))
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return []
+    throw error
+  }
 }

@@ -152,9 +152,13 @@ export class LogInbox implements Inbox {
   /** Finds new senders, clears away what is over, and looks into every log again. */
   async #scan(): Promise<void> {
     this.#scanDue = false
-    if (!this.#started) await this.#start()
-    for (const name of await namesIn(this.#files, this.#folders.senders)) {
-      if (!this.#senders.has(name)) this.#add(name)
+    try {
+      if (!this.#started) await this.#start()
+      for (const name of await namesIn(this.#files, this.#folders.senders)) {
+        if (!this.#senders.has(name)) this.#add(name)
+      }
+    } catch (error) {
+      this.#log('error', 'a mailbox cannot be looked through', { problem: messageOf(error) })
     }
     for (const source of this.#senders.values()) {
       source.hint()
@@ -170,7 +174,7 @@ export class LogInbox implements Inbox {
 
   /** Beside everything else: what is over meanwhile is not copied, or its copy is not needed. */
   #compact(): void {
-    if (!this.#compaction.earlier.every(({ drained }) => drained)) return
+    if (!this.#started || !this.#compaction.earlier.every(({ drained }) => drained)) return
     this.#compacting ??= this.#compaction.run(this.#ring).finally(() => {
       this.#compacting = undefined
     })

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { messageOf } from '../host/errno.ts'
 import { ViaductError } from '../wire/errors.ts'
-import { AppendLog, type Durability, segmentPath, segmentsIn } from './appendLog.ts'
+import { AppendLog, type Durability, diskFailure, segmentPath, segmentsIn } from './appendLog.ts'
 import { type Files, nodeFiles } from './files.ts'
 import { FollowLog, type TellLog } from './followLog.ts'
 import { doneIds } from './journalRecord.ts'
@@ -65,9 +65,10 @@ export class LogOutbox implements Outbox {
   }
 
   async store(message: Outgoing): Promise<void> {
+    const log = this.#log ?? (await this.#open())
     const payload = encodeMessage(message, ++this.#sequence)
     this.#storedBytes += recordBytes(payload.length)
-    await (this.#log ?? (await this.#open())).append(payload)
+    await log.append(payload)
   }
 
   #open(): Promise<AppendLog> {
@@ -92,7 +93,7 @@ export class LogOutbox implements Outbox {
       return log
     } catch (error) {
       this.#opening = undefined
-      throw error
+      throw diskFailure(this.#folder, error)
     }
   }
 
