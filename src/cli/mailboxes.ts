@@ -11,7 +11,6 @@ import { Failure, UsageError } from './failure.ts'
 import { near } from './near.ts'
 import { visible } from './text.ts'
 
-export const DEFAULT_ROOT = join('data', 'ipc')
 const GROUP = /^[a-z0-9_-]{1,64}$/
 /** A folder is a mailbox when one of these is in it. */
 const PARTS = ['.journal', 'messages', 'errors']

@@ -139,7 +139,7 @@ describe('a dead letter', () => {
     const files = await disk()
     const one = letters(files)
     await one.add(arrival('m-0'), json(1), CAUSE, 4)
-    await letters(files).add(arrival('m-1'), json(1), CAUSE, 4)
+    await letters(files, () => NOW - 5).add(arrival('m-1'), json(1), CAUSE, 4)
     one.forget()
     await one.add(arrival('m-1'), json(1), CAUSE, 4)
     expect(await one.count()).toBe(2)

@@ -3,36 +3,14 @@ import { isViaductError } from '../../wire/errors.ts'
 import { callExit, Failure, UsageError } from '../failure.ts'
 import { VERBS } from '../help.ts'
 import { readInput } from '../input.ts'
-import {
-  checkGroup,
-  DEFAULT_ROOT,
-  findGroup,
-  groupsIn,
-  type MailboxState,
-  stateOf,
-  storeOf,
-} from '../mailboxes.ts'
+import { checkGroup, findGroup, groupsIn, type MailboxState, stateOf, storeOf } from '../mailboxes.ts'
+import { type MailboxFlags, rootOf } from '../mailboxFlags.ts'
 import { near } from '../near.ts'
 import type { Output } from '../output.ts'
 import { duration } from '../session.ts'
 import { table } from '../table.ts'
 import { visible } from '../text.ts'
 import { listLetters, purgeLetters, redriveLetters, showLetter } from './mailboxLetters.ts'
-
-export interface MailboxFlags {
-  readonly root?: string | undefined
-  readonly store?: string | undefined
-  readonly data?: string | undefined
-  readonly ack?: boolean | undefined
-  readonly delay?: string | undefined
-  readonly timeout?: string | undefined
-  readonly reason?: string | undefined
-  readonly limit?: string | undefined
-  readonly all?: boolean | undefined
-  readonly yes?: boolean | undefined
-  readonly 'older-than'?: string | undefined
-  readonly 'dry-run'?: boolean | undefined
-}
 
 type Work = (out: Output, flags: MailboxFlags, words: readonly string[]) => Promise<void>
 
@@ -65,10 +43,6 @@ export async function mailbox(out: Output, flags: MailboxFlags, words: readonly 
     throw new UsageError(`mailbox ${name} has no option --${wrong}`, 'viaduct help mailbox')
   }
   await action.work(out, flags, rest)
-}
-
-export function rootOf(flags: MailboxFlags): string {
-  return flags.root ?? DEFAULT_ROOT
 }
 
 function withGroup(

@@ -7,12 +7,12 @@ import { isViaductError } from '../../wire/errors.ts'
 import { MAX_DEPTH, TRUSTED_MAX_KEYS } from '../../wire/limits.ts'
 import { Failure, UsageError } from '../failure.ts'
 import { lettersOf, storeOf } from '../mailboxes.ts'
+import { type MailboxFlags, rootOf } from '../mailboxFlags.ts'
 import type { Output } from '../output.ts'
 import { duration } from '../session.ts'
 import { table } from '../table.ts'
 import { visible, visibleLines } from '../text.ts'
 import { toJson } from '../values.ts'
-import { type MailboxFlags, rootOf } from './mailbox.ts'
 
 const DEFAULT_LIMIT = 50
 const MAX_LIMIT = 10_000
