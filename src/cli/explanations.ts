@@ -615,6 +615,12 @@ const REASON_TEXTS: Record<string, Text> = {
     ['it was called before the router was opened, or after it was closed'],
     ['await IPCRouter.listen or IPCRouter.connect first', 'or pass the router'],
   ],
+  ALREADY_STARTED: [
+    'FAILED_PRECONDITION',
+    'startEnhancedIPC was called where the process’s IPC system could not take it any more.',
+    ['it receives already', 'messages were sent before, with another root or other options'],
+    ['start it once, before the first send()', 'or stop() it first'],
+  ],
   HUB_NOT_RUNNING: [
     'UNAVAILABLE',
     'No hub of this app runs here.',

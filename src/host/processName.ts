@@ -15,6 +15,12 @@ export function processName(nonce: string): string {
   return `${bootId()}-${pidNamespace()}-${process.pid}-${start}-${nonce}`
 }
 
+/** The pid in a name of a process; undefined for what is none. */
+export function pidOf(name: string): number | undefined {
+  const pid = NAME.exec(name)?.[3]
+  return pid === undefined ? undefined : Number(pid)
+}
+
 export function isProcessName(name: string): boolean {
   return NAME.test(name)
 }
@@ -24,19 +30,25 @@ export function isProcessName(name: string): boolean {
  * its pid means nothing to us. One of an earlier boot of the machine is dead.
  */
 export function isNamedProcessRunning(name: string): boolean | undefined {
-  const [, boot, namespace, pid, start] = NAME.exec(name) ?? []
-  if (boot !== bootId()) return false
-  if (namespace !== pidNamespace()) return undefined
+  const [, itsBoot, itsNamespace, pid, start] = NAME.exec(name) ?? []
+  if (itsBoot !== bootId()) return false
+  if (itsNamespace !== pidNamespace()) return undefined
   if (!isRunning(Number(pid))) return false
   return start === UNKNOWN || readProcess(Number(pid))?.start === start
 }
 
+// Neither changes while a process lives, and who looks after many folders asks often.
+let boot: string | undefined
+let namespace: string | undefined
+
 function bootId(): string {
-  return read(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').slice(0, 8), '00000000')
+  boot ??= read(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').slice(0, 8), '00000000')
+  return boot
 }
 
 function pidNamespace(): string {
-  return read(() => /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0], UNKNOWN)
+  namespace ??= read(() => /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0], UNKNOWN)
+  return namespace
 }
 
 function read(get: () => string | undefined, otherwise: string): string {

@@ -5,6 +5,7 @@ import { fieldOf } from '../wire/fieldOf.ts'
 import type { FileStatus, Files } from './files.ts'
 import type { FolderLayout } from './folderLayout.ts'
 import { FolderScan } from './folderScan.ts'
+import { untilFullSecond } from './fullSecond.ts'
 import { isMessageId } from './messageFile.ts'
 import type { MailboxLog } from './options.ts'
 import { Turns } from './turns.ts'
@@ -22,7 +23,6 @@ export interface AckWatchOptions {
 /** @returns whether its file may go: nobody else waits for it */
 type Tell = (id: string) => boolean
 
-const SCAN_MS = 1_000
 const MAX_ACK_BYTES = 4096
 const SUFFIX = '.ack'
 
@@ -69,7 +69,7 @@ export class AckWatch {
     const { clock } = this.#options
     const tick = () => {
       this.#look()
-      this.#stopTimer = clock.after(SCAN_MS, tick)
+      this.#stopTimer = clock.after(untilFullSecond(clock), tick)
     }
     this.#stopWatch = this.#scan.watch(() => this.#look())
     tick()

@@ -10,6 +10,7 @@ import { FolderLayout } from './folderLayout.ts'
 import { FolderScan } from './folderScan.ts'
 import { FolderSettler, type Over } from './folderSettler.ts'
 import { type Found, findFile } from './foundFile.ts'
+import { untilFullSecond } from './fullSecond.ts'
 import type { Arrival } from './message.ts'
 import type { MailboxLog } from './options.ts'
 import { SenderJournals } from './senderJournals.ts'
@@ -92,6 +93,8 @@ export class FolderInbox implements Inbox {
     this.#journals = new SenderJournals({
       files,
       layout: this.#layout,
+      clock,
+      nowMs,
       group,
       name,
       log,
@@ -327,10 +330,10 @@ export class FolderInbox implements Inbox {
         this.#upkeep = undefined
       })
       hint()
-      this.#stopTimer = this.#clock.after(UPKEEP_MS, tick)
+      this.#stopTimer = this.#clock.after(untilFullSecond(this.#clock), tick)
     }
     this.#stopWatch = this.#scan.watch(hint)
-    this.#stopTimer = this.#clock.after(UPKEEP_MS, tick)
+    this.#stopTimer = this.#clock.after(untilFullSecond(this.#clock), tick)
   }
 
   #stop(): void {

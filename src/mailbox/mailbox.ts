@@ -50,7 +50,7 @@ export class Mailbox {
     const settings = readMailboxOptions(options)
     const site = await openSite(settings)
     const outbox = await site.outbox()
-    const sender = new Sender(outbox, settings)
+    const sender = new Sender(outbox, settings, () => site.receiverPid())
     await sender.lookUp()
     return new Mailbox(settings, site, outbox, sender)
   }
@@ -61,6 +61,11 @@ export class Mailbox {
 
   get store(): StoreKind {
     return this.#settings.store
+  }
+
+  /** The process that receives, to be shown: it may be another one by then. Undefined: none is known to. */
+  get receiverPid(): number | undefined {
+    return this.#site.receiverPid()
   }
 
   /** What was given up. */

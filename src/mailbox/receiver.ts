@@ -7,6 +7,7 @@ import { isViaductError, ViaductError } from '../wire/errors.ts'
 import { isObject } from '../wire/guards.ts'
 import { Attempt, leaseExpired, Tracked } from './attempt.ts'
 import { Fifo } from './fifo.ts'
+import { untilFullSecond } from './fullSecond.ts'
 import type { Journal } from './journal.ts'
 import { jsonValue } from './json.ts'
 import { keepAlive } from './keepAlive.ts'
@@ -134,6 +135,7 @@ export class Receiver {
   #neverBecame: (error: ViaductError) => void = () => {}
   readonly #standby = new AbortController()
   #taking: Promise<void> | undefined
+  #cannot = ''
 
   constructor(handler: MailHandler, settings: ReceiveSettings, parts: ReceiverParts) {
     this.#handler = handler
@@ -190,7 +192,10 @@ export class Receiver {
       else this.#activate(station)
     } catch (error) {
       if (this.#stopping) return
-      this.#tell('error', 'IPC receiver cannot start', { error: messageOf(error) })
+      const why = messageOf(error)
+      // It tries again each second, and says so once.
+      if (why !== this.#cannot) this.#tell('error', 'IPC receiver cannot start', { error: why })
+      this.#cannot = why
       if (isViaductError(error) && error.code === 'FAILED_PRECONDITION') {
         this.#neverBecame(error)
         void this.stop()
@@ -206,7 +211,7 @@ export class Receiver {
     this.#unwatch = station.inbox.watch(() => void this.#look())
     this.#tell('info', 'IPC watcher setup for group', {})
     this.#became()
-    this.#arm(this.#parts.clock.now() + LOOK_MS)
+    this.#arm(this.#parts.clock.now() + untilFullSecond(this.#parts.clock))
     void this.#look()
   }
 
@@ -753,7 +758,7 @@ export class Receiver {
       this.begin()
       return
     }
-    let nextMs = now + LOOK_MS
+    let nextMs = now + untilFullSecond(clock)
     if (!this.#settings.heartbeat) {
       for (const attempt of this.#running) {
         if (attempt.leaseEndMs > now) {

@@ -9,7 +9,7 @@ import {
   removeUnfinishedLocks,
   takeFolderLock,
 } from '../host/folderLock.ts'
-import { isNamedProcessRunning, isProcessName, processName } from '../host/processName.ts'
+import { isNamedProcessRunning, isProcessName, pidOf, processName } from '../host/processName.ts'
 import { ViaductError } from '../wire/errors.ts'
 
 export interface ReceiverLockOptions {
@@ -129,6 +129,19 @@ export class ReceiverLock {
       const stop = this.#clock.after(CHECK_MS, go)
       signal?.addEventListener('abort', go)
     })
+  }
+}
+
+/**
+ * The pid of the process that is the active receiver, as far as it can be told from here: for people, since it may be
+ * another one by the time that it is read.
+ */
+export function receiverPid(path: string): number | undefined {
+  try {
+    const holder = folderLockHolder({ path, isEntry: isProcessName })
+    return holder === undefined || isNamedProcessRunning(holder) === false ? undefined : pidOf(holder)
+  } catch {
+    return undefined
   }
 }
 

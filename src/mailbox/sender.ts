@@ -26,6 +26,7 @@ const ENVELOPE_BYTES = 256
 export class Sender {
   readonly #outbox: Outbox
   readonly #settings: MailboxSettings
+  readonly #receiverPid: (() => number | undefined) | undefined
   readonly #acknowledgements: Acknowledgements
   readonly #stopTelling: () => void
   readonly #listeners: { readonly [E in keyof MailboxEvents]: Set<MailboxEvents[E]> } = {
@@ -38,7 +39,8 @@ export class Sender {
   #gate: Promise<void> | undefined
   #isClosed = false
 
-  constructor(outbox: Outbox, settings: MailboxSettings) {
+  constructor(outbox: Outbox, settings: MailboxSettings, receiverPid?: () => number | undefined) {
+    this.#receiverPid = receiverPid
     this.#outbox = outbox
     this.#settings = settings
     this.#acknowledgements = new Acknowledgements({
@@ -49,7 +51,7 @@ export class Sender {
         for (const listener of this.#listeners.ack) this.#call(() => listener(id))
       },
       onTimeout: (error, id) => {
-        this.#tell('error', 'ACK timeout', { id, reason: error.reason })
+        this.#tell('error', 'ACK timeout', { id, receiver: this.#receiver, reason: error.reason })
         for (const listener of this.#listeners.error) this.#call(() => listener(error, id))
       },
     })
@@ -170,8 +172,13 @@ export class Sender {
     throw new ViaductError('RESOURCE_EXHAUSTED', text, { reason: 'MAILBOX_FULL', fate: 'not-sent' })
   }
 
+  /** Whether anybody is there who could acknowledge. */
+  get #receiver(): number | 'none' {
+    return this.#receiverPid?.() ?? 'none'
+  }
+
   #announce(id: string, retry: number): void {
-    this.#tell('warn', 'ACK timeout', { id })
+    this.#tell('warn', 'ACK timeout', { id, receiver: this.#receiver })
     this.#tell('info', 'Retrying IPC message', { id, retry })
     this.#outbox.announce(id).catch((error: unknown) => {
       this.#tell('error', 'IPC message cannot be announced', { id, error: messageOf(error) })

@@ -1,9 +1,11 @@
 import { join } from 'node:path'
+import type { Clock } from '../core/clock.ts'
 import { errnoOf, messageOf } from '../host/errno.ts'
 import { isNamedProcessRunning, isProcessName } from '../host/processName.ts'
 import { AppendLog } from './appendLog.ts'
 import type { Files } from './files.ts'
 import { type FolderLayout, ownerOf } from './folderLayout.ts'
+import { FolderScan } from './folderScan.ts'
 import { isFault, readMessageFile, writeMessageFile } from './messageFile.ts'
 import { decodeMessage, MAX_MESSAGE_RECORD_BYTES, type StoredMessage } from './messageRecord.ts'
 import type { MailboxLog } from './options.ts'
@@ -13,6 +15,8 @@ import { placeFile, readWhole, removeIfThere } from './wholeFile.ts'
 export interface SenderJournalsOptions {
   readonly files: Files
   readonly layout: FolderLayout
+  readonly clock: Clock
+  readonly nowMs: () => number
   readonly group: string
   /** The receiving instance's own name, of a process that runs. */
   readonly name: string
@@ -29,7 +33,9 @@ interface Progress {
   /** Every message of it that was not over has its file: done once, when its process had ended. */
   recovered: boolean
   /** The messages of the oldest segment that are not over, the last first; undefined until it is read. */
-  open: { readonly segment: number; readonly messages: { sequence: number; id: string }[] } | undefined
+  open:
+    | { readonly segment: number; readonly messages: { sequence: number; id: string; redriven: number }[] }
+    | undefined
 }
 
 /** Senders that are looked at in one pass. */
@@ -43,11 +49,17 @@ const SENDERS_AT_ONCE = 32
 export class SenderJournals {
   readonly #options: SenderJournalsOptions
   readonly #progress = new Map<string, Progress>()
+  /** When the folder of a journal with one segment at most was last changed. */
+  readonly #single = new Map<string, number>()
+  readonly #scan: FolderScan
+  #names: string[] = []
   #next = 0
   #files = 0
 
   constructor(options: SenderJournalsOptions) {
+    const { files, layout, clock, nowMs } = options
     this.#options = options
+    this.#scan = new FolderScan(files, layout.senders, clock, nowMs)
   }
 
   /** Removes what dead processes left half written. */
@@ -62,8 +74,12 @@ export class SenderJournals {
   /** @param all every sender, not only some of them in turn. @returns whether files were made */
   async pass(all: boolean): Promise<boolean> {
     const { files, layout, log } = this.#options
-    const names = (await files.list(layout.senders)).filter(isProcessName)
-    for (const name of this.#progress.keys()) if (!names.includes(name)) this.#progress.delete(name)
+    // Listing costs more than all else here, once there is nothing to do.
+    if (all || !this.#scan.isUnchanged())
+      this.#names = [...files.namesNow(layout.senders)].filter(isProcessName)
+    const names = this.#names
+    for (const known of [this.#progress, this.#single])
+      for (const name of known.keys()) if (!names.includes(name)) known.delete(name)
     const count = all ? names.length : Math.min(names.length, SENDERS_AT_ONCE)
     let made = false
     for (let index = 0; index < count; index++) {
@@ -85,6 +101,9 @@ export class SenderJournals {
   async #look(name: string): Promise<boolean> {
     const { files, layout } = this.#options
     const hasEnded = this.#hasEnded(name)
+    // Nothing is over yet of one that lives and writes its first segment.
+    const { modifiedMs } = files.statusNow(layout.sender(name))
+    if (!hasEnded && this.#single.get(name) === modifiedMs) return false
     const progress = this.#progress.get(name) ?? { recovered: false, open: undefined }
     this.#progress.set(name, progress)
     const journal = await AppendLog.open({
@@ -93,6 +112,8 @@ export class SenderJournals {
       durability: 'process-crash',
       maxPayloadBytes: MAX_MESSAGE_RECORD_BYTES,
     })
+    if (journal.segments.length <= 1) this.#single.set(name, modifiedMs)
+    else this.#single.delete(name)
     let made = false
     if (hasEnded && !progress.recovered) {
       made = await this.#recover(name, journal)
@@ -172,7 +193,10 @@ export class SenderJournals {
     for (const segment of closed) {
       if (progress.open?.segment !== segment) {
         const messages = (await this.#messages(name, journal, segment)).reverse()
-        progress.open = { segment, messages: messages.map(({ sequence, id }) => ({ sequence, id })) }
+        progress.open = {
+          segment,
+          messages: messages.map(({ sequence, id, redriven }) => ({ sequence, id, redriven })),
+        }
       }
       const { messages } = progress.open
       for (

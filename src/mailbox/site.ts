@@ -13,13 +13,14 @@ import { LogInbox } from './logInbox.ts'
 import { LogOutbox } from './logOutbox.ts'
 import type { MailboxSettings, ReceiveSettings, StoreKind } from './options.ts'
 import type { Station } from './receiver.ts'
-import { ReceiverLock } from './receiverLock.ts'
+import { ReceiverLock, receiverPid } from './receiverLock.ts'
 import type { Inbox, Outbox } from './store.ts'
 
 /** One mailbox's folder, and what stands in it. */
 export interface Site {
   readonly folder: string
   outbox(): Promise<Outbox>
+  receiverPid(): number | undefined
   /** Settles when this is its active receiver; stands by until then, or until the signal is aborted. */
   takeOver(settings: ReceiveSettings, deadLetters: DeadLetters, signal: AbortSignal): Promise<Station>
 }
@@ -91,12 +92,14 @@ export async function openSite(mailbox: MailboxSettings): Promise<Site> {
   }
   if (!mailbox.allowNetworkFileSystem) await checkLocalDisk(folder)
   await markStore(files, join(own, 'store'), mailbox.store)
+  const lockPath = join(own, 'receiver.lock')
   const store = STORES[mailbox.store](folder, mailbox)
   return {
     folder,
     outbox: store.outbox,
+    receiverPid: () => receiverPid(lockPath),
     async takeOver(settings, deadLetters, signal) {
-      const lock = new ReceiverLock({ path: join(own, 'receiver.lock'), clock })
+      const lock = new ReceiverLock({ path: lockPath, clock })
       await lock.acquire(signal)
       let journal: Journal | undefined
       try {
