@@ -71,12 +71,7 @@ process.exit(fatal ? 1 : 0)
  */
 async function measureWorkload(id) {
   const workload = WORKLOADS[id]
-  const able = contenders.filter(
-    ({ contender: { kind, name, workloads } }) =>
-      kind === workload.kind &&
-      workloads.some((one) => one === workload.needs) &&
-      (!only || only.includes(name) || name === workload.floor),
-  )
+  const able = contenders.filter(({ contender }) => isAble(contender, workload))
   rounds[id] = new Map()
   for (let round = 0; round < settings.rounds; round++) {
     for (let place = 0; place < able.length; place++) {
@@ -107,6 +102,15 @@ async function measureWorkload(id) {
   progress('')
 }
 
+/** @param {Contender} contender @param {import('./lib/workloads.js').Workload} workload */
+function isAble({ kind, name, workloads }, workload) {
+  return (
+    kind === workload.kind &&
+    workloads.some((one) => one === workload.needs) &&
+    (!only || only.includes(name) || name === workload.floor)
+  )
+}
+
 function summary() {
   const processors = cpus()
   return {
@@ -125,9 +129,16 @@ function summary() {
       ids.map((id) => {
         const { title, unit, floor } = WORKLOADS[id]
         const floorRounds = rounds[id].get(floor) ?? []
-        const figures = contenders.flatMap(({ contender: { name, ours } }) => {
+        const figures = contenders.flatMap(({ contender: { name, ours, survives } }) => {
           const list = rounds[id].get(name)
-          return list ? [[name, { ...(ours && { ours }), ...summarise(list, floorRounds) }]] : []
+          return list
+            ? [
+                [
+                  name,
+                  { ...(ours && { ours }), ...(survives && { survives }), ...summarise(list, floorRounds) },
+                ],
+              ]
+            : []
         })
         return [id, { title, unit, floor, contenders: Object.fromEntries(figures) }]
       }),
@@ -165,6 +176,8 @@ async function loadContenders() {
     .sort()) {
     const file = new URL(name, CONTENDERS).href
     for (const contender of /** @type {Contender[]} */ ([(await import(file)).default].flat())) {
+      // What is not asked for need not be there, or be fetched.
+      if (!ids.some((id) => isAble(contender, WORKLOADS[id]))) continue
       try {
         const reason = await contender.unavailable?.()
         if (reason) skipped.push({ name: contender.name, reason })
