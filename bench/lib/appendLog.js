@@ -1,4 +1,4 @@
-import { closeSync, fdatasync, openSync, readSync, watch, writeSync } from 'node:fs'
+import { closeSync, fdatasync, fdatasyncSync, openSync, readSync, watch, writeSync } from 'node:fs'
 import { promisify } from 'node:util'
 
 /** An append log written by hand: what no durable queue in JavaScript goes below. A length, and bytes of JSON. */
@@ -9,9 +9,10 @@ const LOOK_MS = 20
 
 /**
  * One writer, group commit: what comes while one commit is under way makes up the next.
- * @param {string} path @param {boolean} syncs
+ * @param {string} path
+ * @param {'sync' | 'block' | 'none'} how a commit is synced: beside the event loop, holding it up, or not at all
  */
-export function appendLog(path, syncs) {
+export function appendLog(path, how) {
   const file = openSync(path, 'a')
   /** @type {{ text: string, stored(): void }[]} */
   let waiting = []
@@ -33,7 +34,8 @@ export function appendLog(path, syncs) {
         at += 4 + length
       }
       for (let done = 0; done < bytes; ) done += writeSync(file, buffer, done)
-      if (syncs) await sync(file)
+      if (how === 'sync') await sync(file)
+      else if (how === 'block') fdatasyncSync(file)
       for (const { stored } of group) stored()
     }
     running = false
