@@ -16,7 +16,7 @@ import { ITEMS } from './workloads.js'
  * @property {number} [p99Us]
  * @property {number} [storedP50Us] W6: from the call of enqueue until it is stored; p50Us and p99Us until the handler
  * @property {number} [aloneP50Us] W6: until the handler, one message at a time
- * @property {number} [lost] W3, W6
+ * @property {number} [lost] W3
  * @property {number} [producedWhilePaused] W7: how far the generator ran ahead of a reader that had stopped reading
  * @property {boolean} [stillProducing] W7: it was running on when looked at last
  * @property {boolean} [stoppedOnBreak] W7
@@ -38,12 +38,14 @@ export async function measureRound(stage, workload, { warmMs, windowMs }) {
   const isOneWay = workload.shape === 'oneWay' || isDurable
 
   const warm = await within(warmMs + SLACK_MS, 'warming up', caller.ask('warm', { ms: warmMs }))
-  if (isOneWay) await settled(stage, warm.done)
+  const warmed = isOneWay ? await settled(stage, warm.done) : undefined
+  if (isDurable) checkAll(warmed, warm)
   await callee.ask('reset')
   for (const remote of stage.all) await remote.ask('mark')
 
   const run = await within(windowMs + SLACK_MS, 'the window', caller.ask('run', { ms: windowMs }))
   const state = isOneWay ? await settled(stage, run.done) : undefined
+  if (isDurable) checkAll(state, run)
 
   let cpuUs = isOneWay ? 0 : run.cpuUs
   let peakRssBytes = 0
@@ -68,15 +70,17 @@ export async function measureRound(stage, workload, { warmMs, windowMs }) {
     peakRssBytes,
     rssGrowthBytes,
   }
-  if (isDurable && state?.delivered !== run.done)
-    throw new Error(`${state?.delivered} deliveries of ${run.done} messages`)
-  if (state && isDurable) {
-    const storedP50Us = run.p50Us
-    return { ...figures, lost: run.done - state.received, storedP50Us, ...(await measureLatency(stage)) }
-  }
+  if (isDurable) return { ...figures, storedP50Us: run.p50Us, ...(await measureLatency(stage)) }
   if (state) return { ...figures, lost: run.done - state.received }
   if (workload.shape === 'items') return { ...figures, ...(await measureHolding(stage)) }
   return { ...figures, p50Us: run.p50Us, p99Us: run.p99Us }
+}
+
+/** Nothing durable may be lost, or come twice while nothing fails. @param {any} state @param {any} run */
+function checkAll({ received, delivered, sum }, run) {
+  if (delivered !== run.done || received !== run.done)
+    throw new Error(`of ${run.done} messages ${delivered} were delivered and ${received} acknowledged`)
+  if (sum !== run.sum) throw new Error('other messages were delivered than were sent')
 }
 
 /** Waits until everything arrived, or until nothing has for a second.

@@ -38,7 +38,6 @@ const COLUMNS = {
     { head: 'handler p50 µs', cell: ({ p50Us }) => fine(p50Us ?? Number.NaN) },
     { head: 'p99 µs', cell: ({ p99Us }) => fine(p99Us ?? Number.NaN) },
     { head: 'alone p50 µs', cell: ({ aloneP50Us }) => fine(aloneP50Us ?? Number.NaN) },
-    { head: 'lost', cell: ({ lost }) => whole(lost ?? Number.NaN) },
     cpu,
     peak,
   ],
