@@ -5,7 +5,8 @@ import { notBuilt } from '../lib/optional.js'
 
 const MAILBOX = 'viaduct/mailbox'
 const CONCURRENCY = 64
-const LOOK_MS = 1
+/** How often its statistics are read: they cost too much to be read for each message. */
+const LOOK_MS = 5
 
 /**
  * @param {string} name @param {'log' | 'folder'} store @param {'power-loss' | 'process-crash'} durability

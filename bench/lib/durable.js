@@ -5,16 +5,17 @@ import { makeArgs } from './payload.js'
 import { percentile } from './statistics.js'
 
 /**
- * W6: 64 producers, each of which waits for "stored" before its next message. From the call of `enqueue` to its
- * acknowledgement at the consumer at most `UNDER_WAY` messages are under way, so that the rate is the rate of the
- * whole cycle: who stores faster than is handled waits. The consumer tells the producer how many were acknowledged
- * over a socket of the bench's own, the same for everybody, at most once for 32 messages or a millisecond.
+ * W6: 64 producers, each of which waits for "stored" before its next message. Between the call of `enqueue` and the
+ * handler at most `BACKLOG` messages stand, so that the rate is the rate of the whole cycle: who stores faster than
+ * is handled waits. The consumer tells the producer how many were handled and acknowledged over a socket of the
+ * bench's own, the same for everybody, about once for 32 messages or a millisecond.
  */
 
 const PRODUCERS = 64
-export const UNDER_WAY = 256
+export const BACKLOG = 256
 const REPORT_EVERY = 32
 const REPORT_MS = 1
+const REPORT_BYTES = 8
 const MOST_LATENCIES = 1 << 20
 
 /** Microseconds of the clock that all processes of a machine share. */
@@ -39,8 +40,9 @@ export function makeConsumer(dir) {
   let firstAt = 0
   let firstCount = 0
   let lastAt = 0
-  // These two go on over all windows.
-  let total = 0
+  // These go on over all windows.
+  let handledEver = 0
+  let acknowledgedEver = 0
   let reported = 0
   /** @type {NodeJS.Timeout | undefined} */
   let timer
@@ -57,10 +59,11 @@ export function makeConsumer(dir) {
   function report() {
     clearTimeout(timer)
     timer = undefined
-    reported = total
-    const count = Buffer.allocUnsafe(4)
-    count.writeUInt32LE(total)
-    producer?.write(count)
+    reported = handledEver
+    const counts = Buffer.allocUnsafe(REPORT_BYTES)
+    counts.writeUInt32LE(handledEver, 0)
+    counts.writeUInt32LE(acknowledgedEver, 4)
+    producer?.write(counts)
   }
 
   return {
@@ -71,17 +74,19 @@ export function makeConsumer(dir) {
         if (received < MOST_LATENCIES) latencies[received] = nowUs() - mail.sentAt
         received++
         sum += mail.seq
+        handledEver++
+        if (handledEver - reported >= REPORT_EVERY) report()
+        else timer ??= setTimeout(report, REPORT_MS)
       },
       acknowledged(count = 1) {
         acknowledged += count
-        total += count
+        acknowledgedEver += count
         lastAt = performance.now()
         if (firstAt === 0) {
           firstAt = lastAt
           firstCount = acknowledged
         }
-        if (total - reported >= REPORT_EVERY) report()
-        else timer ??= setTimeout(report, REPORT_MS)
+        timer ??= setTimeout(report, REPORT_MS)
       },
     },
     reset() {
@@ -104,13 +109,14 @@ export function makeConsumer(dir) {
   }
 }
 
-/** How many of the messages that were let go are not acknowledged. @type {ReturnType<typeof follow> | undefined} */
+/** How far the consumer is. @type {ReturnType<typeof follow> | undefined} */
 let progress
 let seq = 0
 
 /** @param {string} dir */
 async function follow(dir) {
   let sent = 0
+  let handled = 0
   let acknowledged = 0
   /** @type {(() => void)[]} */
   let waiting = []
@@ -119,22 +125,30 @@ async function follow(dir) {
     socket.once('connect', () => resolve(undefined))
     socket.once('error', reject)
   })
-  /** Counts are cumulative and four bytes: only the last whole one is of interest. */
+  // Counts are cumulative: only the last whole report is of interest.
   let rest = Buffer.alloc(0)
   socket.on('data', (bytes) => {
     const all = rest.length > 0 ? Buffer.concat([rest, bytes]) : bytes
-    const whole = all.length & ~3
-    if (whole > 0) acknowledged = all.readUInt32LE(whole - 4)
+    const whole = all.length - (all.length % REPORT_BYTES)
+    if (whole > 0) {
+      handled = all.readUInt32LE(whole - 8)
+      acknowledged = all.readUInt32LE(whole - 4)
+    }
     rest = all.subarray(whole)
     const released = waiting
     waiting = []
     for (const release of released) release()
   })
+  const changed = () => new Promise((resolve) => waiting.push(() => resolve(undefined)))
   return {
-    /** Settles when fewer than `most` are under way; the caller's own then counts. @param {number} most */
-    async enter(most) {
-      while (sent - acknowledged >= most)
-        await new Promise((resolve) => waiting.push(() => resolve(undefined)))
+    /** Settles when there is room in the backlog, which is taken. */
+    async room() {
+      while (sent - handled >= BACKLOG) await changed()
+      sent++
+    },
+    /** Settles when all that was sent is acknowledged, and lets one more go. */
+    async quiet() {
+      while (acknowledged < sent) await changed()
       sent++
     },
   }
@@ -152,14 +166,14 @@ function makeMail() {
  */
 export async function enqueueing(client, ms, dir) {
   progress ??= follow(dir)
-  const { enter } = await progress
+  const { room } = await progress
   const stored = new Float64Array(MOST_LATENCIES)
   let done = 0
   let sum = 0
   const start = performance.now()
   async function produce() {
     while (performance.now() - start < ms) {
-      await enter(UNDER_WAY)
+      await room()
       const mail = makeMail()
       const { sentAt } = mail
       sum += mail.seq
@@ -177,11 +191,11 @@ export async function enqueueing(client, ms, dir) {
  * @param {import('./contender.js').Client} client @param {number} ms @param {string} dir */
 export async function enqueueingAlone(client, ms, dir) {
   progress ??= follow(dir)
-  const { enter } = await progress
+  const { quiet } = await progress
   let done = 0
   const start = performance.now()
   while (performance.now() - start < ms) {
-    await enter(1)
+    await quiet()
     await client.enqueue(makeMail())
     done++
   }

@@ -1,5 +1,5 @@
 import { byteStream, echo, oneWay, pipelined, readItems, sequential } from './drivers.js'
-import { enqueueing, UNDER_WAY } from './durable.js'
+import { BACKLOG, enqueueing } from './durable.js'
 import { MIB } from './payload.js'
 
 /**
@@ -98,7 +98,7 @@ for (const [id, workload] of Object.entries(direct))
   }
 
 WORKLOADS.W6 = {
-  title: `durable, 64 enqueuing at once: enqueue, handler, acknowledged; at most ${UNDER_WAY} under way`,
+  title: `durable, 64 enqueuing at once: enqueue, handler, acknowledged; at most ${BACKLOG} before the handler`,
   shape: 'durable',
   unit: 'msg/s',
   needs: 'W6',
