@@ -140,7 +140,7 @@ export function benchTable(result) {
     const ourName = name ?? `viaduct${hub}`
     const own = ratio(ourName)
     const others = Object.entries(found.contenders)
-      .filter(([name, { ours }]) => !ours && name !== found.floor && !/-co$/.test(name))
+      .filter(([name, { ours }]) => !ours && !name.startsWith(found.floor))
       .sort(([, one], [, other]) => (other.ratio ?? 0) - (one.ratio ?? 0))
       .slice(0, 3)
       .map(([name, { ratio: value }]) => `${name} ${fixed(value)}`)
