@@ -422,6 +422,12 @@ const REASON_TEXTS: Record<string, Text> = {
     ['a name that is not allowed, a missing handler, something that is no schema'],
     ['the message names the place'],
   ],
+  MAILBOXES_MISSING: [
+    'FAILED_PRECONDITION',
+    'A method that is delivered at least once is called or served where nothing keeps its calls.',
+    ['client() or serve() was not given `durable`'],
+    ['give both { durable: mailboxes({ root }) } of viaduct/mailbox, with one root'],
+  ],
   CODEC_MISSING: [
     'INVALID_ARGUMENT',
     'A method that is compressed, sealed or signed is used without what does that.',
