@@ -224,7 +224,8 @@ async function segmentsOf(files: Files, folder: string): Promise<number[]> {
   return names.flatMap((name) => Number(NAME.exec(name)?.[1] ?? [])).sort((one, other) => one - other)
 }
 
-function failed(folder: string, error: unknown): ViaductError {
+/** What an error of the system means to who wanted something stored. */
+export function failed(folder: string, error: unknown): ViaductError {
   const errno = errnoOf(error)
   if (errno === 'ENOSPC' || errno === 'EDQUOT' || errno === 'EFBIG') {
     return new ViaductError(
