@@ -425,8 +425,8 @@ const REASON_TEXTS: Record<string, Text> = {
   MAILBOXES_MISSING: [
     'FAILED_PRECONDITION',
     'A method that is delivered at least once is called or served where nothing keeps its calls.',
-    ['client() or serve() was not given `durable`'],
-    ['give both { durable: mailboxes({ root }) } of viaduct/mailbox, with one root'],
+    ['client() or serve() was not given `durable`', 'mailboxes() was not told which is the server’s own'],
+    ['give both { durable: await mailboxes({ root }) } of viaduct/mailbox, the server with its `group`'],
   ],
   CODEC_MISSING: [
     'INVALID_ARGUMENT',

@@ -18,6 +18,8 @@ export interface Receipt {
 export interface DurableOptions {
   /** Handle it no sooner than so many milliseconds from now. Default 0. */
   readonly delayMs?: number
+  /** Keep account of it until it is handled, for `handled(receipt)` of the mailboxes. Default false. */
+  readonly requiresAck?: boolean
   /** Do not handle it any more so many milliseconds from now: it becomes a dead letter. Default: no end. */
   readonly expiresInMs?: number
   /** Of what is due, the higher is started first. Default `normal`. */
@@ -68,8 +70,8 @@ export function isDurable(method: ContractMethod): boolean {
 export function missingMailboxes({ name }: Method, what: string): ViaductError {
   return new ViaductError(
     'FAILED_PRECONDITION',
-    `${name} is delivered at least once, and nothing here keeps its calls: give ${what} { durable: mailboxes({ root }) }, ` +
-      'of viaduct/mailbox',
+    `${name} is delivered at least once, and nothing here keeps its calls: give ${what} ` +
+      '{ durable: await mailboxes({ root }) }, of viaduct/mailbox',
     { reason: 'MAILBOXES_MISSING', path: name, fate: 'not-sent' },
   )
 }

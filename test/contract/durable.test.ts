@@ -42,7 +42,7 @@ describe('a durable method', () => {
       reason: 'MAILBOXES_MISSING',
       path: 'history.append',
       fate: 'not-sent',
-      message: expect.stringContaining('client() { durable: mailboxes({ root }) }'),
+      message: expect.stringContaining('client() { durable: await mailboxes({ root }) }'),
     }
     expect(await failure(() => api.append({ row: '' }))).toMatchObject(expected)
     expect(await api.recent()).toBe(3)
