@@ -422,6 +422,12 @@ const REASON_TEXTS: Record<string, Text> = {
     ['a name that is not allowed, a missing handler, something that is no schema'],
     ['the message names the place'],
   ],
+  NO_LINK: [
+    'FAILED_PRECONDITION',
+    'A method that is answered was used where there are mailboxes and no link.',
+    ['mailboxes().client() or .serve() with a method that has no `delivery`'],
+    ['use the client() or serve() of a peer, with { durable }'],
+  ],
   MAILBOXES_MISSING: [
     'FAILED_PRECONDITION',
     'A method that is delivered at least once is called or served where nothing keeps its calls.',

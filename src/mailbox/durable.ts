@@ -1,5 +1,8 @@
 /** Durable methods of contracts over mailboxes: what a client and a server are given as `durable`. */
+import { type Client, client } from '../contract/client.ts'
+import type { ContractOf } from '../contract/contract.ts'
 import type { DurableOptions, DurableSender, Receipt } from '../contract/durable.ts'
+import { type Handlers, type ServeOptions, serve } from '../contract/serve.ts'
 import type { CallContext, Handler, PeerInfo, Server, Serving, Target } from '../core/call.ts'
 import type { Method } from '../core/method.ts'
 import { named } from '../core/named.ts'
@@ -9,6 +12,7 @@ import { MAX_DEPTH, TRUSTED_MAX_KEYS } from '../wire/limits.ts'
 import { pack, unpack } from '../wire/packed.ts'
 import { Mailbox } from './mailbox.ts'
 import type { MailMessage } from './message.ts'
+import { NoLink } from './noLink.ts'
 import type { Delivery, MailboxOptions, ReceiveOptions, WaitForAckOptions } from './options.ts'
 import type { Receiver } from './receiver.ts'
 
@@ -62,6 +66,20 @@ export class Mailboxes implements DurableSender, Server {
     this.#own = own
     this.#receive = receive
     if (own) this.#opened.set(own.group, Promise.resolve(own))
+  }
+
+  /** A contract's durable methods as functions, for programs that have no link: no hub need run. */
+  client<E>(contract: ContractOf<E>, target: Target): Client<E> {
+    return client(new NoLink(target), contract, { durable: this })
+  }
+
+  /** Serves a contract's durable methods without a link, until they are withdrawn. */
+  serve<E>(
+    contract: ContractOf<E>,
+    handlers: Partial<Handlers<E>>,
+    options: Omit<ServeOptions, 'partial' | 'durable'> = {},
+  ): Serving {
+    return serve(new NoLink(), contract, handlers, { ...options, partial: true, durable: this })
   }
 
   /**

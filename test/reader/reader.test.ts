@@ -115,6 +115,7 @@ describe('the rows', () => {
     const program = new Program(['--json', '--chaos', ...paths], place)
     expect(await program.ended).toBe(0)
     expect(comparable(program.rows)).toBe(comparable(calm))
+    expect(program.stderr).toContain(`History: ${paths.length} entries kept.`)
     const [, kills, restarts, who] = await program.until(/Chaos: (\d+) kills\.\n(\d+) restarts: (.*)\./)
     expect(kills).toBe(restarts)
     for (const id of ['network-1', 'renderer-1', 'renderer-2', 'ai-1', 'plugin-1', 'history-1'])
@@ -197,7 +198,7 @@ describe('the tables', () => {
       .filter((line) => /^\S+ → \S+ /.test(line) && !/^from →/.test(line))
     expect(shown).toHaveLength(active.length)
     expect(active.filter(({ from }) => from === 'main').map(({ method }) => method)).toEqual(
-      expect.arrayContaining(['pages.parse', 'analysis.analyze', 'history.append', 'plugin.attempts']),
+      expect.arrayContaining(['pages.parse', 'analysis.analyze', 'plugin.attempts']),
     )
   })
 
