@@ -1,6 +1,7 @@
 /** Payloads as JSON: what JSON cannot hold is refused before it is stored, and what is too deep before it is handled. */
-import { isObject } from '../wire/guards.ts'
+
 import { ViaductError } from '../wire/errors.ts'
+import { isObject } from '../wire/guards.ts'
 import { MAX_DEPTH, MAX_KEYS } from '../wire/limits.ts'
 
 const encoder = new TextEncoder()
@@ -44,7 +45,10 @@ export function jsonValue(bytes: Uint8Array): unknown {
 }
 
 function malformed(what: string): ViaductError {
-  return new ViaductError('INVALID_ARGUMENT', `payload: ${what}`, { reason: 'MALFORMED_BODY', path: 'payload' })
+  return new ViaductError('INVALID_ARGUMENT', `payload: ${what}`, {
+    reason: 'MALFORMED_BODY',
+    path: 'payload',
+  })
 }
 
 function unsendable(path: string, what: string, cause?: unknown): ViaductError {
@@ -68,7 +72,10 @@ function check(value: unknown, at: string | Place, depth: number, keys: { left: 
     case 'object':
       break
     default:
-      throw unsendable(pathOf(at), value === undefined ? 'JSON has no undefined' : `JSON has no ${typeof value}`)
+      throw unsendable(
+        pathOf(at),
+        value === undefined ? 'JSON has no undefined' : `JSON has no ${typeof value}`,
+      )
   }
   if (value === null) return
   if (depth >= MAX_DEPTH) throw unsendable(pathOf(at), `it is nested deeper than ${MAX_DEPTH}, or in itself`)

@@ -1,4 +1,6 @@
 import { ViaductError } from '../wire/errors.ts'
+import { closed } from './acknowledgements.ts'
+import { DeadLetters } from './deadLetters.ts'
 import {
   type MailboxEvents,
   type MailboxOptions,
@@ -6,11 +8,14 @@ import {
   type MailHandler,
   type ReceiveOptions,
   readMailboxOptions,
+  readReceiveOptions,
   type SendOptions,
   type StoreKind,
   type WaitForAckOptions,
 } from './options.ts'
-import type { Receiver, ReceiverStats } from './receiver.ts'
+import { Receiver, type ReceiverStats } from './receiver.ts'
+import { Sender } from './sender.ts'
+import { openSite, type Site } from './site.ts'
 
 export interface MailboxStats extends Partial<ReceiverStats> {
   /** Stored and not over, and their bytes; about. */
@@ -22,9 +27,17 @@ export interface MailboxStats extends Partial<ReceiverStats> {
 /** One mailbox: a folder that processes send messages to and that one of them at a time receives from. */
 export class Mailbox {
   readonly #settings: MailboxSettings
+  readonly #site: Site
+  readonly #sender: Sender
+  readonly #deadLetters: DeadLetters
+  #receiver: Receiver | undefined
+  #closing: Promise<void> | undefined
 
-  private constructor(settings: MailboxSettings) {
+  private constructor(settings: MailboxSettings, site: Site, sender: Sender) {
     this.#settings = settings
+    this.#site = site
+    this.#sender = sender
+    this.#deadLetters = new DeadLetters({ ...settings, folder: site.folder })
   }
 
   /**
@@ -33,7 +46,11 @@ export class Mailbox {
    * @throws ViaductError INVALID_ARGUMENT / BAD_OPTION · FAILED_PRECONDITION / STORE_MISMATCH, NETWORK_FILE_SYSTEM
    */
   static async open(options: MailboxOptions): Promise<Mailbox> {
-    return new Mailbox(readMailboxOptions(options))
+    const settings = readMailboxOptions(options)
+    const site = await openSite(settings)
+    const sender = new Sender(await site.outbox(), settings)
+    await sender.lookUp()
+    return new Mailbox(settings, site, sender)
   }
 
   get group(): string {
@@ -44,6 +61,11 @@ export class Mailbox {
     return this.#settings.store
   }
 
+  /** What was given up. */
+  get deadLetters(): DeadLetters {
+    return this.#deadLetters
+  }
+
   /**
    * Stores a message; resolves to its id when it is as durable as the mailbox was opened for.
    *
@@ -51,13 +73,13 @@ export class Mailbox {
    * @throws ViaductError INVALID_ARGUMENT / UNSENDABLE, MESSAGE_TOO_LARGE · RESOURCE_EXHAUSTED / MAILBOX_FULL,
    * DISK_FULL, TOO_MANY_ACKS · UNAVAILABLE / DISK_FAILED, CLOSED
    */
-  send(_type: string, _payload: unknown, _options?: SendOptions): Promise<string> {
-    return Promise.reject(new ViaductError('UNIMPLEMENTED', 'not yet'))
+  send(type: string, payload: unknown, options?: SendOptions): Promise<string> {
+    return this.#sender.send(type, payload, 'json', options)
   }
 
   /** As `send`, of bytes in the body codec of the wire, which are the mailbox's from here on. */
-  sendBody(_type: string, _body: Uint8Array, _options?: SendOptions): Promise<string> {
-    return Promise.reject(new ViaductError('UNIMPLEMENTED', 'not yet'))
+  sendBody(type: string, body: Uint8Array, options?: SendOptions): Promise<string> {
+    return this.#sender.send(type, body, 'body', options)
   }
 
   /**
@@ -65,28 +87,55 @@ export class Mailbox {
    *
    * @throws ViaductError DEADLINE_EXCEEDED / ACK_TIMEOUT · CANCELLED · NOT_FOUND · UNAVAILABLE / CLOSED
    */
-  waitForAck(_id: string, _options?: WaitForAckOptions): Promise<void> {
-    return Promise.reject(new ViaductError('UNIMPLEMENTED', 'not yet'))
+  async waitForAck(id: string, options?: WaitForAckOptions): Promise<void> {
+    await this.#sender.waitForAck(id, options)
   }
 
   /** The returned function ends it. */
-  on<E extends keyof MailboxEvents>(_event: E, _listener: MailboxEvents[E]): () => void {
-    return () => {}
+  on<E extends keyof MailboxEvents>(event: E, listener: MailboxEvents[E]): () => void {
+    return this.#sender.on(event, listener)
   }
 
   /**
-   * Begins to receive. A mailbox has one active receiver; this one stands by while another process has it.
+   * Begins to receive. A mailbox has one active receiver; this one stands by while another one has it, here or in
+   * another process: see `ready`.
    *
-   * @throws ViaductError INVALID_ARGUMENT / BAD_OPTION · FAILED_PRECONDITION / RECEIVING when this instance does so
+   * @throws ViaductError INVALID_ARGUMENT / BAD_OPTION · FAILED_PRECONDITION / RECEIVING while this instance does so
    */
-  receive(_handler: MailHandler, _options?: ReceiveOptions): Promise<Receiver> {
-    return Promise.reject(new ViaductError('UNIMPLEMENTED', 'not yet'))
+  async receive(handler: MailHandler, options?: ReceiveOptions): Promise<Receiver> {
+    if (this.#closing) throw closed()
+    if (typeof handler !== 'function') {
+      throw new ViaductError('INVALID_ARGUMENT', 'receive: give a function that handles a message', {
+        reason: 'BAD_OPTION',
+        path: 'handler',
+      })
+    }
+    const settings = readReceiveOptions(options)
+    if (this.#receiver && !this.#receiver.isStopped) {
+      const text = `this instance of mailbox ${this.group} receives already: stop that receiver, or open another instance`
+      throw new ViaductError('FAILED_PRECONDITION', text, { reason: 'RECEIVING' })
+    }
+    const { clock, nowMs, log, group } = this.#settings
+    const takeOver = () => this.#site.takeOver(settings, this.#deadLetters)
+    const receiver = new Receiver(handler, settings, { clock, nowMs, log, group, takeOver })
+    this.#receiver = receiver
+    await receiver.begin()
+    return receiver
   }
 
-  stats(): Promise<MailboxStats> {
-    return Promise.reject(new ViaductError('UNIMPLEMENTED', 'not yet'))
+  async stats(): Promise<MailboxStats> {
+    const stored = await this.#sender.usage()
+    return { ...this.#receiver?.stats(), stored, pendingAcks: this.#sender.pendingAcks }
   }
 
   /** Stops receiving; settles when all that was sent is stored, or refused. Those who wait are told CLOSED. */
-  async close(): Promise<void> {}
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await this.#receiver?.stop()
+    await this.#sender.close()
+  }
 }

@@ -157,7 +157,7 @@ export function readMailboxOptions(options: MailboxOptions) {
     retryDelayMs: positive(5_000),
     maxPendingAcks: count(10_000),
     allowNetworkFileSystem: flag(false),
-    log: callback<MailboxLog>(() => {}),
+    log: callback<MailboxLog | undefined>(undefined),
     clock: time(),
     nowMs: callback<() => number>(Date.now),
     newId: callback<() => string>(() => crypto.randomUUID()),

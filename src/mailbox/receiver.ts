@@ -1,28 +1,43 @@
-import { ViaductError } from '../wire/errors.ts'
-import type { Arrival } from './message.ts'
-import type { Body } from './store.ts'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Clock } from '../core/clock.ts'
+import { isThenable } from '../core/guards.ts'
+import { Histogram } from '../core/histogram.ts'
+import { messageOf } from '../host/errno.ts'
+import { isViaductError, ViaductError } from '../wire/errors.ts'
+import { isObject } from '../wire/guards.ts'
+import { Attempt, leaseExpired, Tracked } from './attempt.ts'
+import type { Death, DeathError } from './deadLetterFile.ts'
+import { Fifo } from './fifo.ts'
+import type { Journal } from './journal.ts'
+import { jsonValue } from './json.ts'
+import { keepAlive } from './keepAlive.ts'
+import type { Arrival, MailMessage } from './message.ts'
+import type { MailboxLog, MailHandler, ReceiveSettings } from './options.ts'
+import { Schedule } from './schedule.ts'
+import type { Body, Inbox, Settled } from './store.ts'
 
-/** Why a message is a dead letter. */
-export interface DeathCause {
-  /** `HANDLER_ERROR`, `EXPIRED`, `MALFORMED` … */
-  readonly reason: string
-  readonly message: string
-  readonly stack?: string
+/** Where dead letters go: `DeadLetters`. */
+export interface DeadLetterSink {
+  /** Settles when it is on stable storage. */
+  add(death: Death): Promise<unknown>
 }
 
-/** Where dead letters go. */
-export interface DeadLetterSink {
-  /**
-   * Settles when it is on stable storage.
-   * @param content its body, or the bytes as they are of one that has a fault; absent when they cannot be read
-   * @param attempts starts
-   */
-  add(
-    arrival: Arrival,
-    content: Body | Uint8Array | undefined,
-    cause: DeathCause,
-    attempts: number,
-  ): Promise<void>
+/** What the active receiver of a mailbox holds, and nobody else. */
+export interface Station {
+  readonly journal: Journal
+  readonly inbox: Inbox
+  readonly deadLetters: DeadLetterSink
+  /** Closes all of it, the lock last. */
+  close(): Promise<void>
+}
+
+export interface ReceiverParts {
+  readonly group: string
+  readonly clock: Clock
+  readonly nowMs: () => number
+  readonly log: MailboxLog | undefined
+  /** Becomes the active receiver; undefined while another one is. */
+  readonly takeOver: () => Promise<Station | undefined>
 }
 
 export interface ReceiverStats {
@@ -40,20 +55,704 @@ export interface ReceiverStats {
   readonly duplicates: number
   /** Held in memory, about. */
   readonly bytes: number
-  /** From when a message was sent, or was due, to its start. */
+  /** From when a message was sent, or was due, to its first start. */
   readonly latencyMs: { readonly p50: number; readonly p95: number; readonly p99: number }
 }
 
+/** It looks at least so often, whether or not anything was notified. */
+const LOOK_MS = 1_000
+/** After a failure of the disk. */
+const AGAIN_MS = 1_000
+/** Dead letters that are written at once. */
+const BURIALS = 8
+
+/** Starts a handler for each message of a mailbox: at least once, and never again once it is done. */
 export class Receiver {
+  readonly #parts: ReceiverParts
+  readonly #handler: MailHandler
+  readonly #settings: ReceiveSettings
+  readonly #maxStarts: number
+  readonly #schedule = new Schedule<Tracked>()
+  /** All that were taken and are not over, by id. */
+  readonly #tracked = new Map<string, Tracked>()
+  readonly #running = new Set<Attempt>()
+  readonly #latency = new Histogram()
+  #station: Station | undefined
+  /** Handlers, and bodies that are read for them. */
+  #busy = 0
+  #loaded = 0
+  #loadedBytes = 0
+  /** Starts of which the journal does not know the end. */
+  #open = 0
+  #aloneSinceMs = 0
+  #looking = false
+  #lookAgain = false
+  #settling = false
+  #toSettle: Settled[] = []
+  readonly #graves = new Fifo<() => Promise<void>>()
+  #burials = 0
+  /** Operations of the disk that failed, to be tried again. */
+  #again: (() => void)[] = []
+  #againMs = Number.POSITIVE_INFINITY
+  /** Operations of the disk that are under way. */
+  #writing = 0
+  #timer: (() => void) | undefined
+  #timerMs = Number.POSITIVE_INFINITY
+  #stopping: Promise<void> | undefined
+  #isStopped = false
+  #isGone = false
+  #idle: (() => void) | undefined
+  #unwatch: (() => void) | undefined
+  #letGo: (() => void) | undefined
+  #done = 0
+  #dead = 0
+  #retried = 0
+  #duplicates = 0
+  /** Resolves when it is active; rejects with UNAVAILABLE / CLOSED when it is stopped before. */
+  readonly ready: Promise<void>
+  #became: () => void = () => {}
+  #neverBecame: (error: ViaductError) => void = () => {}
+  #taking: Promise<void> | undefined
+
+  constructor(handler: MailHandler, settings: ReceiveSettings, parts: ReceiverParts) {
+    this.#handler = handler
+    this.#settings = settings
+    this.#parts = parts
+    this.#maxStarts = 1 + settings.maxRetries
+    this.ready = new Promise((resolve, reject) => {
+      this.#became = resolve
+      this.#neverBecame = reject
+    })
+    this.ready.catch(() => {})
+    this.#letGo = keepAlive()
+    settings.signal?.addEventListener('abort', () => void this.stop(), { once: true })
+    if (settings.signal?.aborted) void this.stop()
+  }
+
   /** Whether it is the one that the mailbox's messages go to. Others stand by. */
-  readonly active: boolean = false
-  /** Resolves when it is active; rejects when it is stopped before. */
-  readonly ready: Promise<void> = Promise.resolve()
+  get active(): boolean {
+    return this.#station !== undefined && !this.#isStopped
+  }
+
+  /** Whether `stop` has settled. */
+  get isStopped(): boolean {
+    return this.#isGone
+  }
 
   stats(): ReceiverStats {
-    throw new ViaductError('UNIMPLEMENTED', 'not yet')
+    const percentile = (share: number): number => this.#latency.percentile(share)
+    return {
+      ready: this.#schedule.ready,
+      leased: this.#running.size,
+      delayed: this.#schedule.delayed,
+      done: this.#done,
+      dead: this.#dead,
+      retried: this.#retried,
+      duplicates: this.#duplicates,
+      bytes: this.#loadedBytes,
+      latencyMs: { p50: percentile(0.5), p95: percentile(0.95), p99: percentile(0.99) },
+    }
+  }
+
+  /** One attempt to become active; looks again each second while another one is. Settles after the first attempt. */
+  begin(): Promise<void> {
+    this.#taking ??= this.#take().finally(() => {
+      this.#taking = undefined
+    })
+    return this.#taking
+  }
+
+  async #take(): Promise<void> {
+    if (this.#stopping || this.#station) return
+    try {
+      const station = await this.#parts.takeOver()
+      if (station && this.#stopping) return await station.close()
+      if (station) return this.#activate(station)
+    } catch (error) {
+      this.#tell('error', 'IPC receiver cannot start; it tries again', { error: messageOf(error) })
+    }
+    this.#arm(this.#parts.clock.now() + LOOK_MS)
+  }
+
+  #activate(station: Station): void {
+    this.#station = station
+    this.#unwatch = station.inbox.watch(() => void this.#look())
+    this.#tell('info', 'IPC watcher setup for group', {})
+    this.#became()
+    this.#arm(this.#parts.clock.now() + LOOK_MS)
+    void this.#look()
   }
 
   /** Starts nothing more; settles when those that run have ended, or the grace is over. */
-  async stop(): Promise<void> {}
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #stop(): Promise<void> {
+    await this.#taking
+    if (this.#busy > 0) await this.#wait(this.#settings.graceMs, () => this.#busy === 0)
+    for (const attempt of this.#running) {
+      attempt.abort(new ViaductError('UNAVAILABLE', 'the receiver has stopped', { reason: 'CLOSED' }))
+      this.#over(attempt)
+      this.#record(attempt.tracked, 'failed', () => {})
+    }
+    const isBuried = (): boolean => this.#graves.size === 0 && this.#burials === 0
+    if (!isBuried()) await this.#wait(this.#settings.graceMs, isBuried)
+    this.#isStopped = true
+    for (const again of this.#again.splice(0)) again()
+    this.#againMs = Number.POSITIVE_INFINITY
+    const isQuiet = (): boolean => this.#writing === 0 && !this.#settling && this.#toSettle.length === 0
+    if (!isQuiet()) await this.#wait(Number.POSITIVE_INFINITY, isQuiet)
+    this.#timer?.()
+    this.#unwatch?.()
+    this.#neverBecame(
+      new ViaductError('UNAVAILABLE', 'the receiver was stopped before it was its turn', {
+        reason: 'CLOSED',
+      }),
+    )
+    try {
+      await this.#station?.close()
+    } finally {
+      this.#isGone = true
+      this.#letGo?.()
+    }
+  }
+
+  /** Until it is so, or the time is over. */
+  #wait(ms: number, isSo: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = ms === Number.POSITIVE_INFINITY ? undefined : this.#parts.clock.after(ms, end)
+      function end(): void {
+        resolve()
+      }
+      this.#idle = () => {
+        if (!isSo()) return
+        cancel?.()
+        this.#idle = undefined
+        resolve()
+      }
+    })
+  }
+
+  // Taking ----------------------------------------------------------------------------------------------------------
+
+  /** Half of it must be free, since many at once come cheaper. */
+  get #hasRoom(): boolean {
+    const { windowMessages, windowBytes } = this.#settings
+    return this.#loaded <= windowMessages / 2 && this.#loadedBytes <= windowBytes / 2
+  }
+
+  /** Takes what the store has found, as long as there is room. */
+  async #look(): Promise<void> {
+    if (this.#looking) {
+      this.#lookAgain = true
+      return
+    }
+    const inbox = this.#station?.inbox
+    if (!inbox) return
+    this.#looking = true
+    try {
+      do {
+        this.#lookAgain = false
+        while (this.#hasRoom && !this.#stopping) {
+          const arrivals = await inbox.next(this.#settings.windowMessages - this.#loaded)
+          if (arrivals.length === 0) break
+          for (const arrival of arrivals) this.#admit(arrival)
+          this.#pump()
+          // Handlers that return at once would otherwise keep all else from running.
+          await nextTurn()
+        }
+      } while (this.#lookAgain && !this.#stopping)
+    } catch (error) {
+      this.#tell('error', 'IPC messages cannot be read; it tries again', { error: messageOf(error) })
+    } finally {
+      this.#looking = false
+    }
+    this.#pump()
+  }
+
+  #admit(arrival: Arrival): void {
+    const station = this.#station
+    if (!station) return
+    const { journal, inbox } = station
+    const known = journal.known(arrival)
+    if (known !== 'open') {
+      this.#duplicates++
+      inbox.release(arrival)
+      this.#settle(arrival, known === 'done')
+      return
+    }
+    const under = this.#tracked.get(arrival.id)
+    if (under) {
+      this.#duplicates++
+      inbox.release(arrival)
+      under.twins = under.twins ?? []
+      under.twins.push(arrival)
+      return
+    }
+    const tracked = new Tracked(arrival, journal.starts(arrival.id))
+    this.#tracked.set(arrival.id, tracked)
+    this.#loaded++
+    this.#loadedBytes += arrival.bytes
+    if (arrival.fault) {
+      this.#bury(tracked, arrival.fault)
+    } else if (tracked.starts >= this.#maxStarts) {
+      const message = `its process ended, or its handler failed, ${tracked.starts} times`
+      this.#bury(tracked, { reason: 'HANDLER_CRASHED', message })
+    } else if (journal.suspects.has(arrival.id)) {
+      this.#schedule.addSuspect(tracked)
+      this.#aloneSinceMs = this.#parts.clock.now()
+    } else {
+      this.#add(tracked, arrival.notBeforeMs)
+    }
+  }
+
+  /** To be started at that time; not held in memory until then. */
+  #add(tracked: Tracked, dueMs: number): void {
+    const nowMs = this.#parts.nowMs()
+    if (dueMs <= nowMs) {
+      this.#schedule.add(tracked, dueMs, nowMs)
+      return
+    }
+    const { expiresAtMs } = tracked.arrival
+    const wakeMs = expiresAtMs > 0 ? Math.min(dueMs, expiresAtMs) : dueMs
+    this.#unload(tracked)
+    this.#schedule.add(tracked, wakeMs, nowMs)
+    this.#arm(this.#parts.clock.now() + (wakeMs - nowMs))
+  }
+
+  #unload(tracked: Tracked): void {
+    if (!tracked.isLoaded) return
+    tracked.isLoaded = false
+    this.#loaded--
+    this.#loadedBytes -= tracked.arrival.bytes
+    this.#station?.inbox.release(tracked.arrival)
+  }
+
+  // Starting --------------------------------------------------------------------------------------------------------
+
+  /** Starts what may be started. */
+  #pump(): void {
+    const { concurrency, windowMessages } = this.#settings
+    const nowMs = this.#parts.nowMs()
+    while (!this.#stopping && this.#busy < concurrency && this.#open < windowMessages) {
+      const tracked = this.#schedule.next(nowMs, this.#busy + this.#open)
+      if (!tracked) break
+      this.#start(tracked, nowMs)
+    }
+  }
+
+  #start(tracked: Tracked, nowMs: number): void {
+    const { arrival } = tracked
+    const inbox = this.#station?.inbox
+    if (!inbox) return
+    if (!tracked.isLoaded) {
+      tracked.isLoaded = true
+      this.#loaded++
+      this.#loadedBytes += arrival.bytes
+    }
+    if (arrival.expiresAtMs > 0 && arrival.expiresAtMs <= nowMs) {
+      const message = `it was to be started before ${new Date(arrival.expiresAtMs).toISOString()}`
+      this.#bury(tracked, { reason: 'EXPIRED', message })
+      return
+    }
+    this.#busy++
+    let body: Body | Promise<Body>
+    try {
+      body = inbox.body(arrival)
+    } catch (error) {
+      this.#unreadable(tracked, error)
+      return
+    }
+    if (!isThenable(body)) {
+      this.#run(tracked, body, nowMs)
+      return
+    }
+    Promise.resolve(body).then(
+      (read) => {
+        this.#run(tracked, read, this.#parts.nowMs())
+        this.#pump()
+      },
+      (error: unknown) => {
+        this.#unreadable(tracked, error)
+        this.#pump()
+      },
+    )
+  }
+
+  #unreadable(tracked: Tracked, error: unknown): void {
+    this.#busy--
+    if (isViaductError(error) && error.code === 'NOT_FOUND') {
+      // Somebody took it away, and means it.
+      this.#record(tracked, 'done', () => this.#end(tracked, false))
+    } else if (isViaductError(error) && error.code !== 'UNAVAILABLE') {
+      this.#bury(tracked, { reason: error.reason, message: error.message })
+    } else {
+      this.#tell('error', 'IPC message cannot be read; it tries again', {
+        id: tracked.arrival.id,
+        error: messageOf(error),
+      })
+      this.#postpone(tracked)
+    }
+  }
+
+  /** The disk failed; that is not the message's fault. */
+  #postpone(tracked: Tracked): void {
+    this.#schedule.acquit(tracked)
+    this.#add(tracked, this.#parts.nowMs() + AGAIN_MS)
+  }
+
+  #run(tracked: Tracked, body: Body, nowMs: number): void {
+    const { arrival } = tracked
+    const journal = this.#station?.journal
+    if (!journal || this.#stopping) {
+      this.#busy--
+      this.#idle?.()
+      return
+    }
+    let payload: unknown
+    try {
+      payload = body.format === 'json' ? jsonValue(body.bytes) : body.bytes
+    } catch (error) {
+      this.#unreadable(tracked, error)
+      return
+    }
+    try {
+      tracked.starts = journal.start(arrival.id)
+    } catch (error) {
+      this.#busy--
+      this.#tell('error', 'IPC message cannot be started; it tries again', {
+        id: arrival.id,
+        error: messageOf(error),
+      })
+      this.#postpone(tracked)
+      return
+    }
+    tracked.isOpen = true
+    this.#open++
+    if (tracked.starts === 1) {
+      this.#latency.record(Math.max(0, nowMs - Math.max(arrival.sentAtMs, arrival.notBeforeMs)))
+    }
+    const { clock, group, log } = this.#parts
+    const { heartbeat, leaseMs } = this.#settings
+    const leaseEndMs = heartbeat ? Number.POSITIVE_INFINITY : clock.now() + leaseMs
+    const attempt = new Attempt(tracked, body.format, leaseEndMs, () => clock.now())
+    this.#running.add(attempt)
+    if (!heartbeat) this.#arm(leaseEndMs)
+    if (log) {
+      const { id, type } = arrival
+      this.#tell('debug', 'Processing IPC message', { id, type, attempt: tracked.starts })
+    }
+    let result: unknown
+    try {
+      result = this.#handler.call(undefined, mailMessage(arrival, payload, group), attempt)
+    } catch (error) {
+      this.#failed(attempt, error)
+      return
+    }
+    if (!isThenable(result)) {
+      this.#succeeded(attempt)
+      return
+    }
+    Promise.resolve(result).then(
+      () => {
+        this.#succeeded(attempt)
+        this.#pump()
+      },
+      (error: unknown) => {
+        this.#failed(attempt, error)
+        this.#pump()
+      },
+    )
+  }
+
+  /** @returns whether it still counted */
+  #over(attempt: Attempt): boolean {
+    if (!this.#running.delete(attempt)) return false
+    attempt.isOver = true
+    this.#busy--
+    this.#idle?.()
+    return true
+  }
+
+  #succeeded(attempt: Attempt): void {
+    if (!this.#over(attempt)) return
+    const { tracked } = attempt
+    this.#unload(tracked)
+    this.#record(tracked, 'done', () => {
+      this.#done++
+      this.#end(tracked, true)
+    })
+  }
+
+  #failed(attempt: Attempt, error: unknown): void {
+    if (!this.#over(attempt)) return
+    const { tracked } = attempt
+    const cause = causeOf(error)
+    const { id, type } = tracked.arrival
+    const isLast = tracked.starts >= this.#maxStarts || isHopeless(error)
+    this.#tell('warn', isLast ? 'IPC message failed' : 'Retrying IPC message', {
+      id,
+      type,
+      attempt: tracked.starts,
+      reason: cause.reason,
+      error: cause.message,
+    })
+    if (isLast) {
+      this.#bury(tracked, cause)
+      return
+    }
+    this.#retried++
+    const dueMs = this.#parts.nowMs() + this.#settings.retryDelayMs
+    this.#record(tracked, 'failed', () => {
+      this.#schedule.acquit(tracked)
+      this.#add(tracked, dueMs)
+      this.#pump()
+    })
+  }
+
+  // Ending ----------------------------------------------------------------------------------------------------------
+
+  /** The journal has the end of a start: `then` runs once that is durable. */
+  #record(tracked: Tracked, what: 'done' | 'failed' | 'dead', then: () => void): void {
+    const journal = this.#station?.journal
+    if (!journal) return
+    this.#insist(
+      () => journal[what](tracked.arrival),
+      () => {
+        if (tracked.isOpen) {
+          tracked.isOpen = false
+          this.#open--
+        }
+        then()
+      },
+    )
+  }
+
+  /** A failing disk loses nothing: tries until it succeeds, or the receiver has stopped. */
+  #insist(write: () => Promise<unknown>, then: () => void, onFailure?: () => void): void {
+    this.#writing++
+    write().then(
+      () => {
+        this.#writing--
+        then()
+        this.#idle?.()
+      },
+      (error: unknown) => {
+        this.#writing--
+        this.#tell('error', 'IPC state cannot be written; it tries again', { error: messageOf(error) })
+        onFailure?.()
+        if (!this.#isStopped) {
+          this.#again.push(() => this.#insist(write, then, onFailure))
+          this.#againMs = Math.min(this.#againMs, this.#parts.clock.now() + AGAIN_MS)
+          this.#arm(this.#againMs)
+        }
+        this.#idle?.()
+      },
+    )
+  }
+
+  /** It is over and the journal knows. */
+  #end(tracked: Tracked, acknowledge: boolean): void {
+    const { arrival, twins } = tracked
+    this.#unload(tracked)
+    this.#tracked.delete(arrival.id)
+    this.#schedule.acquit(tracked)
+    this.#settle(arrival, acknowledge)
+    // Their sequences are to be known as well, and one that was redriven since is another death's.
+    for (const twin of twins ?? []) this.#admit(twin)
+    this.#wake()
+  }
+
+  #waking = false
+
+  /** Room was made: looks and starts, once for all that end in this turn. */
+  #wake(): void {
+    if (this.#waking || this.#stopping) return
+    this.#waking = true
+    this.#parts.clock.afterTurn(() => {
+      this.#waking = false
+      this.#pump()
+      if (this.#hasRoom && !this.#looking) void this.#look()
+    })
+  }
+
+  #settle(arrival: Arrival, acknowledge: boolean): void {
+    this.#toSettle.push({ arrival, acknowledge: acknowledge && arrival.requiresAck })
+    if (!this.#settling) void this.#settleAll()
+  }
+
+  async #settleAll(): Promise<void> {
+    const inbox = this.#station?.inbox
+    if (!inbox) return
+    this.#settling = true
+    await Promise.resolve()
+    while (this.#toSettle.length > 0) {
+      const group = this.#toSettle
+      this.#toSettle = []
+      try {
+        await inbox.settled(group)
+        if (this.#parts.log) {
+          for (const { arrival, acknowledge } of group) {
+            if (acknowledge) this.#tell('debug', 'ACK sent', { id: arrival.id })
+          }
+        }
+      } catch (error) {
+        this.#tell('error', 'IPC messages cannot be removed; it tries again', { error: messageOf(error) })
+        if (this.#isStopped) break
+        this.#again.push(() => {
+          this.#toSettle.push(...group)
+          if (!this.#settling) void this.#settleAll()
+        })
+        this.#againMs = Math.min(this.#againMs, this.#parts.clock.now() + AGAIN_MS)
+        this.#arm(this.#againMs)
+      }
+    }
+    this.#settling = false
+    this.#idle?.()
+  }
+
+  /** Makes a dead letter of it, then lets the journal know, then lets the store forget it. */
+  #bury(tracked: Tracked, error: DeathError): void {
+    this.#graves.push(() => this.#dig(tracked, error))
+    this.#unload(tracked)
+    this.#nextGrave()
+  }
+
+  #nextGrave(): void {
+    while (this.#burials < BURIALS && !this.#isStopped) {
+      const grave = this.#graves.shift()
+      if (!grave) return
+      this.#burials++
+      this.#writing++
+      grave().finally(() => {
+        this.#writing--
+        this.#burials--
+        this.#nextGrave()
+        this.#idle?.()
+      })
+    }
+  }
+
+  async #dig(tracked: Tracked, error: DeathError): Promise<void> {
+    const station = this.#station
+    if (!station) return
+    const { arrival, starts } = tracked
+    const content = await contentOf(station.inbox, arrival)
+    const death = { arrival, content, error, attempts: starts }
+    await new Promise<void>((resolve) => {
+      this.#insist(
+        () => station.deadLetters.add(death),
+        () => {
+          this.#record(tracked, 'dead', () => {
+            this.#dead++
+            this.#end(tracked, false)
+            this.#pump()
+          })
+          resolve()
+        },
+        () => {
+          // Until it can be kept, it holds nobody up.
+          this.#schedule.acquit(tracked)
+          if (tracked.isOpen) this.#record(tracked, 'failed', () => this.#pump())
+          if (this.#isStopped) resolve()
+        },
+      )
+    })
+  }
+
+  // Time ------------------------------------------------------------------------------------------------------------
+
+  /** One timer for all: it fires at that time at the latest. */
+  #arm(atMs: number): void {
+    if (this.#timer && this.#timerMs <= atMs) return
+    this.#timer?.()
+    this.#timerMs = atMs
+    const delayMs = Math.max(0, Math.min(LOOK_MS, atMs - this.#parts.clock.now()))
+    this.#timer = this.#parts.clock.after(delayMs, () => {
+      this.#timer = undefined
+      this.#timerMs = Number.POSITIVE_INFINITY
+      this.#tick()
+    })
+  }
+
+  #tick(): void {
+    if (this.#isStopped) return
+    const { clock, nowMs } = this.#parts
+    const now = clock.now()
+    if (!this.#station) {
+      void this.begin()
+      return
+    }
+    let nextMs = now + LOOK_MS
+    if (!this.#settings.heartbeat) {
+      for (const attempt of this.#running) {
+        if (attempt.leaseEndMs > now) {
+          nextMs = Math.min(nextMs, attempt.leaseEndMs)
+          continue
+        }
+        const error = leaseExpired(attempt.tracked.arrival.id)
+        this.#failed(attempt, error)
+        attempt.abort(error)
+      }
+    }
+    if (this.#againMs <= now) {
+      this.#againMs = Number.POSITIVE_INFINITY
+      for (const again of this.#again.splice(0)) again()
+    }
+    // What a suspect waits for, or does, may take hours: then it is no reason to hold up all others.
+    if (this.#schedule.isHeldUp) {
+      if (now - this.#aloneSinceMs >= this.#settings.leaseMs) this.#schedule.acquitAll()
+    } else {
+      this.#aloneSinceMs = now
+    }
+    this.#arm(Math.min(nextMs, now + Math.max(0, this.#schedule.dueMs - nowMs()), this.#againMs))
+    void this.#look()
+    this.#pump()
+  }
+
+  #tell(level: 'debug' | 'info' | 'warn' | 'error', text: string, fields: { [name: string]: unknown }): void {
+    const { log, group } = this.#parts
+    try {
+      log?.(level, text, { group, ...fields })
+    } catch {
+      // What a log throws ends nothing.
+    }
+  }
+}
+
+async function contentOf(inbox: Inbox, arrival: Arrival): Promise<Death['content']> {
+  try {
+    return arrival.fault ? { raw: await inbox.raw(arrival) } : { body: await inbox.body(arrival) }
+  } catch {
+    return { raw: new Uint8Array() }
+  }
+}
+
+function mailMessage(arrival: Arrival, payload: unknown, group: string): MailMessage {
+  const { id, type, sentAtMs, priority, notBeforeMs, expiresAtMs, sender, sequence, redriven } = arrival
+  return {
+    id,
+    type,
+    groupFolder: group,
+    payload,
+    timestamp: new Date(sentAtMs).toISOString(),
+    requiresAck: arrival.requiresAck,
+    priority,
+    ...(notBeforeMs > 0 && { notBefore: new Date(notBeforeMs).toISOString() }),
+    ...(expiresAtMs > 0 && { expiresAt: new Date(expiresAtMs).toISOString() }),
+    ...(sender !== '' && { sender, sequence }),
+    ...(redriven > 0 && { redriven }),
+  }
+}
+
+function causeOf(error: unknown): DeathError {
+  const reason = isViaductError(error) ? error.reason : 'HANDLER_ERROR'
+  const stack = error instanceof Error ? error.stack : undefined
+  return { reason, message: messageOf(error), ...(stack !== undefined && { stack }) }
+}
+
+function isHopeless(error: unknown): boolean {
+  return isObject(error) && 'recoverable' in error && error.recoverable === false
 }

@@ -28,8 +28,9 @@ export class Schedule<T extends Scheduled> {
     return this.#delayed.size
   }
 
-  get suspects(): number {
-    return this.#suspects.size
+  /** Whether anything waits for a suspect, or is one that waits. */
+  get isHeldUp(): boolean {
+    return this.#alone !== undefined || this.#suspects.size > 0
   }
 
   /** When the next of the delayed is due; Infinity without any. */
