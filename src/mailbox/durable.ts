@@ -56,6 +56,7 @@ export class Mailboxes implements DurableSender, Server {
   readonly #sentTo = new WeakMap<Receipt, Mailbox>()
   readonly #served = new Map<string, Served>()
   #receiving: Promise<Receiver> | undefined
+  #ended: Promise<void> = Promise.resolve()
 
   constructor(
     open: (group: string) => Promise<Mailbox>,
@@ -146,16 +147,16 @@ export class Mailboxes implements DurableSender, Server {
   }
 
   async #begin(own: Mailbox): Promise<Receiver> {
-    await new Promise((resolve) => setImmediate(resolve))
+    await Promise.all([this.#ended, new Promise((resolve) => setImmediate(resolve))])
     return own.receive((message, delivery) => this.#handle(own, message, delivery), this.#receive)
   }
 
-  async #end(): Promise<void> {
+  #end(): Promise<void> {
     const receiving = this.#receiving
     this.#receiving = undefined
     // That receiving could not begin was told already: nobody has handled that rejection.
-    const receiver = await receiving?.catch(() => undefined)
-    await receiver?.stop()
+    if (receiving) this.#ended = receiving.then((receiver) => receiver.stop()).catch(() => {})
+    return this.#ended
   }
 
   #mailbox(group: string): Promise<Mailbox> {
@@ -237,16 +238,18 @@ class DurableContext implements CallContext {
   readonly deadline = Number.POSITIVE_INFINITY
   readonly idempotencyKey: string
   readonly delivery: NonNullable<CallContext['delivery']>
-  readonly #signals: AbortSignal[]
+  readonly #attempt: Delivery
+  readonly #stopped: AbortSignal
   #signal: AbortSignal | undefined
 
-  constructor({ id, sender = '' }: MailMessage, { attempt, extend, signal }: Delivery, stopped: AbortSignal) {
+  constructor({ id, sender = '' }: MailMessage, attempt: Delivery, stopped: AbortSignal) {
     this.idempotencyKey = id
-    this.delivery = { id, attempt, sender, extend }
-    this.#signals = [signal, stopped]
+    this.delivery = { id, attempt: attempt.attempt, sender, extend: attempt.extend }
+    this.#attempt = attempt
+    this.#stopped = stopped
   }
   get signal(): AbortSignal {
-    this.#signal ??= AbortSignal.any(this.#signals)
+    this.#signal ??= AbortSignal.any([this.#attempt.signal, this.#stopped])
     return this.#signal
   }
   get upload(): AsyncIterable<never> {
