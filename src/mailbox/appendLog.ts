@@ -16,6 +16,11 @@ export interface AppendLogOptions {
   readonly segmentBytes?: number
   /** Longest payload; default 10 MiB. */
   readonly maxPayloadBytes?: number
+  /**
+   * Payloads that stand first in each new segment, written together with its first commit: whoever has them can do
+   * without the older segments. Asked for just before they are written; shorter by far than a segment.
+   */
+  readonly head?: () => readonly Uint8Array[]
 }
 
 /** Where a record stands. Positions of one log are in the order of its appends. */
@@ -50,6 +55,7 @@ export class AppendLog {
   readonly #syncs: boolean
   readonly #segmentBytes: number
   readonly #maxPayloadBytes: number
+  readonly #head: () => readonly Uint8Array[]
   readonly #segments: number[]
   #file: OpenFile | undefined
   #end = 0
@@ -63,6 +69,7 @@ export class AppendLog {
     this.#syncs = (options.durability ?? 'power-loss') === 'power-loss'
     this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES
     this.#maxPayloadBytes = options.maxPayloadBytes ?? MAX_PAYLOAD_BYTES
+    this.#head = options.head ?? (() => [])
     this.#segments = segments
   }
 
@@ -87,18 +94,8 @@ export class AppendLog {
    * DISK_FAILED, with the system's word: it is not stored, or may be and comes up again after a crash
    */
   append(payload: Uint8Array): Promise<Position> {
-    if (payload.length === 0 || payload.length > this.#maxPayloadBytes) {
-      return Promise.reject(
-        new ViaductError(
-          'INVALID_ARGUMENT',
-          `${payload.length} bytes: a record has 1 to ${this.#maxPayloadBytes}`,
-          {
-            reason: 'MESSAGE_TOO_LARGE',
-            fate: 'not-sent',
-          },
-        ),
-      )
-    }
+    const refused = this.#refusal(payload)
+    if (refused) return Promise.reject(refused)
     if (this.#closed) {
       return Promise.reject(
         new ViaductError('UNAVAILABLE', 'the log is closed', { reason: 'CLOSED', fate: 'not-sent' }),
@@ -118,9 +115,14 @@ export class AppendLog {
       try {
         const file = await this.#fileFor(group.bytes)
         const segment = this.#segments.at(-1) ?? 0
-        const buffer = Buffer.alloc(group.bytes)
+        const head = this.#end === 0 ? this.#checkedHead() : []
+        const buffer = Buffer.alloc(totalBytes(head) + group.bytes)
         const positions: Position[] = []
         let at = 0
+        for (const payload of head) {
+          writeRecord(buffer, at, payload)
+          at += recordBytes(payload.length)
+        }
         for (const { payload } of group.members) {
           writeRecord(buffer, at, payload)
           positions.push({ segment, offset: this.#end + at })
@@ -134,12 +136,30 @@ export class AppendLog {
           if (position) resolve(position)
         }
       } catch (error) {
-        const failure = failed(this.#folder, error)
+        const failure = diskFailure(this.#folder, error)
         for (const { reject } of group.members) reject(failure)
         await this.#abandon()
       }
     }
     this.#running = undefined
+  }
+
+  #refusal(payload: Uint8Array): ViaductError | undefined {
+    if (payload.length > 0 && payload.length <= this.#maxPayloadBytes) return undefined
+    return new ViaductError(
+      'INVALID_ARGUMENT',
+      `${payload.length} bytes: a record has 1 to ${this.#maxPayloadBytes}`,
+      { reason: 'MESSAGE_TOO_LARGE', fate: 'not-sent' },
+    )
+  }
+
+  #checkedHead(): readonly Uint8Array[] {
+    const head = this.#head()
+    for (const payload of head) {
+      const refused = this.#refusal(payload)
+      if (refused) throw refused
+    }
+    return head
   }
 
   #group(): { readonly members: Waiting[]; readonly bytes: number } {
@@ -219,13 +239,19 @@ export class AppendLog {
   }
 }
 
-async function segmentsOf(files: Files, folder: string): Promise<number[]> {
-  const names = await files.list(folder)
-  return names.flatMap((name) => Number(NAME.exec(name)?.[1] ?? [])).sort((one, other) => one - other)
+function totalBytes(payloads: readonly Uint8Array[]): number {
+  return payloads.reduce((bytes, { length }) => bytes + recordBytes(length), 0)
 }
 
-/** What an error of the system means to who wanted something stored. */
-export function failed(folder: string, error: unknown): ViaductError {
+async function segmentsOf(files: Files, folder: string): Promise<number[]> {
+  const names = await files.list(folder)
+  const numbers = names.flatMap((name) => NAME.exec(name)?.[1] ?? []).map(Number)
+  return numbers.sort((one, other) => one - other)
+}
+
+/** What a failed operation in a folder is to whoever asked for it. */
+export function diskFailure(folder: string, error: unknown): ViaductError {
+  if (error instanceof ViaductError) return error
   const errno = errnoOf(error)
   if (errno === 'ENOSPC' || errno === 'EDQUOT' || errno === 'EFBIG') {
     return new ViaductError(

@@ -3,6 +3,7 @@ import { fieldOf } from '../wire/fieldOf.ts'
 import { isObject } from '../wire/guards.ts'
 import type { Arrival, Envelope, Fault } from './message.ts'
 import { PRIORITIES } from './priority.ts'
+import type { DeathCause } from './receiver.ts'
 import type { Body } from './store.ts'
 
 /** Longest file that is read: 10 MiB of body as base64, and what stands around it. */
@@ -17,18 +18,12 @@ const MAX_DEPTH = 65
 const ID = /^[A-Za-z0-9._-]{1,128}$/
 const NAME = /^(\d{1,15})-([A-Za-z0-9._-]{1,128})\.json$/
 
-/** Why a message is dead. */
-export interface DeathError {
-  readonly reason: string
-  readonly message: string
-  readonly stack?: string
-}
-
+/** A message that is given up. */
 export interface Death {
   readonly arrival: Arrival
-  /** What is left of it: its payload, or its bytes as they are when it could not be read as a message. */
-  readonly content: { readonly body: Body } | { readonly raw: Uint8Array }
-  readonly error: DeathError
+  /** Its payload, or its bytes as they are when it has a fault; absent when they cannot be read. */
+  readonly content: Body | Uint8Array | undefined
+  readonly cause: DeathCause
   /** Starts that it had. */
   readonly attempts: number
 }
@@ -51,7 +46,7 @@ export interface LetterMessage extends Envelope {
 export interface Letter extends LetterName {
   /** Of the file. */
   readonly bytes: number
-  readonly error: DeathError
+  readonly error: DeathCause
   readonly attempts: number
   /** Absent where the message could never be read: such a letter can be shown and purged, not redriven. */
   readonly message?: LetterMessage
@@ -61,14 +56,20 @@ export interface Letter extends LetterName {
   readonly place?: string
 }
 
-export function letterName(id: string, failedAtMs: number): string {
-  const safe = ID.test(id) ? id : id.replace(/[^A-Za-z0-9._-]/g, '_').slice(0, 128) || '_'
-  return `${failedAtMs}-${safe}.json`
+/** An id as it may stand in a name. */
+export function safeId(id: string): string {
+  return ID.test(id) ? id : id.replace(/[^A-Za-z0-9._-]/g, '_').slice(0, 128) || '_'
 }
 
-/** The raw text that the letter of this death will hold. */
-export function rawOf({ content }: Death): string | undefined {
-  return 'raw' in content ? rawText(content.raw) : undefined
+/** @param id a safe one */
+export function letterName(id: string, failedAtMs: number): string {
+  return `${failedAtMs}-${id}.json`
+}
+
+/** Whether this letter is that death's. */
+export function isOf({ message, raw, place }: Letter, { arrival, content }: Death): boolean {
+  if (message) return message.id === arrival.id && message.redriven === arrival.redriven
+  return raw !== undefined && raw === rawOf(content) && place === arrival.place
 }
 
 /** Undefined for a file that is no letter. */
@@ -78,7 +79,7 @@ export function readLetterName(file: string): LetterName | undefined {
 }
 
 export function writeLetter(death: Death, group: string, failedAtMs: number): Buffer {
-  const { arrival, content, error, attempts } = death
+  const { arrival, content, cause, attempts } = death
   const json = {
     id: arrival.id,
     type: arrival.type,
@@ -91,11 +92,11 @@ export function writeLetter(death: Death, group: string, failedAtMs: number): Bu
     ...(arrival.expiresAtMs > 0 ? { expiresAt: isoOf(arrival.expiresAtMs) } : {}),
     ...(arrival.sender === '' ? {} : { sender: arrival.sender, sequence: arrival.sequence }),
     ...(arrival.redriven > 0 ? { redriven: arrival.redriven } : {}),
-    ...('raw' in content ? { place: arrival.place } : {}),
+    ...(rawOf(content) === undefined ? {} : { place: arrival.place }),
     error: {
-      reason: error.reason.slice(0, MAX_REASON_CHARACTERS),
-      message: error.message.slice(0, MAX_TEXT_CHARACTERS),
-      ...(error.stack === undefined ? {} : { stack: error.stack.slice(0, MAX_STACK_CHARACTERS) }),
+      reason: cause.reason.slice(0, MAX_REASON_CHARACTERS),
+      message: cause.message.slice(0, MAX_TEXT_CHARACTERS),
+      ...(cause.stack === undefined ? {} : { stack: cause.stack.slice(0, MAX_STACK_CHARACTERS) }),
       attempts,
       failedAt: isoOf(failedAtMs),
     },
@@ -104,8 +105,8 @@ export function writeLetter(death: Death, group: string, failedAtMs: number): Bu
 }
 
 function contentJson(content: Death['content']): object {
-  if ('raw' in content) return { raw: rawText(content.raw) }
-  const { format, bytes } = content.body
+  if (content === undefined || isBytes(content)) return { raw: rawOf(content) }
+  const { format, bytes } = content
   if (format === 'json') {
     const payload = parsed(bytes)
     // Numbers may be longer when they are written again; such a payload is kept as its bytes.
@@ -222,6 +223,11 @@ function isoOf(ms: number): string | undefined {
   return ms > 0 && ms <= 8.64e15 ? new Date(ms).toISOString() : undefined
 }
 
-function rawText(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes.subarray(0, MAX_RAW_BYTES))
+function rawOf(content: Death['content']): string | undefined {
+  if (content === undefined) return ''
+  return isBytes(content) ? new TextDecoder().decode(content.subarray(0, MAX_RAW_BYTES)) : undefined
+}
+
+function isBytes(content: Death['content']): content is Uint8Array {
+  return content instanceof Uint8Array
 }

@@ -6,7 +6,6 @@ import { messageOf } from '../host/errno.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
 import { isObject } from '../wire/guards.ts'
 import { Attempt, leaseExpired, Tracked } from './attempt.ts'
-import type { Death, DeathError } from './deadLetterFile.ts'
 import { Fifo } from './fifo.ts'
 import type { Journal } from './journal.ts'
 import { jsonValue } from './json.ts'
@@ -16,10 +15,27 @@ import type { MailboxLog, MailHandler, ReceiveSettings } from './options.ts'
 import { Schedule } from './schedule.ts'
 import type { Body, Inbox, Settled } from './store.ts'
 
-/** Where dead letters go: `DeadLetters`. */
+/** Why a message is a dead letter. */
+export interface DeathCause {
+  /** `HANDLER_ERROR`, `EXPIRED`, `MALFORMED` … */
+  readonly reason: string
+  readonly message: string
+  readonly stack?: string
+}
+
+/** Where dead letters go. */
 export interface DeadLetterSink {
-  /** Settles when it is on stable storage. */
-  add(death: Death): Promise<unknown>
+  /**
+   * Settles when it is on stable storage.
+   * @param content its body, or the bytes as they are of one that has a fault; absent when they cannot be read
+   * @param attempts starts
+   */
+  add(
+    arrival: Arrival,
+    content: Body | Uint8Array | undefined,
+    cause: DeathCause,
+    attempts: number,
+  ): Promise<unknown>
 }
 
 /** What the active receiver of a mailbox holds, and nobody else. */
@@ -614,8 +630,8 @@ export class Receiver {
   }
 
   /** Makes a dead letter of it, then lets the journal know, then lets the store forget it. */
-  #bury(tracked: Tracked, error: DeathError): void {
-    this.#graves.push(() => this.#dig(tracked, error))
+  #bury(tracked: Tracked, cause: DeathCause): void {
+    this.#graves.push(() => this.#dig(tracked, cause))
     this.#unload(tracked)
     this.#nextGrave()
   }
@@ -635,15 +651,14 @@ export class Receiver {
     }
   }
 
-  async #dig(tracked: Tracked, error: DeathError): Promise<void> {
+  async #dig(tracked: Tracked, cause: DeathCause): Promise<void> {
     const station = this.#station
     if (!station) return
     const { arrival, starts } = tracked
     const content = await contentOf(station.inbox, arrival)
-    const death = { arrival, content, error, attempts: starts }
     await new Promise<void>((resolve) => {
       this.#insist(
-        () => station.deadLetters.add(death),
+        () => station.deadLetters.add(arrival, content, cause, starts),
         () => {
           this.#record(tracked, 'dead', () => {
             this.#dead++
@@ -722,11 +737,11 @@ export class Receiver {
   }
 }
 
-async function contentOf(inbox: Inbox, arrival: Arrival): Promise<Death['content']> {
+async function contentOf(inbox: Inbox, arrival: Arrival): Promise<Body | Uint8Array | undefined> {
   try {
-    return arrival.fault ? { raw: await inbox.raw(arrival) } : { body: await inbox.body(arrival) }
+    return arrival.fault ? await inbox.raw(arrival) : await inbox.body(arrival)
   } catch {
-    return { raw: new Uint8Array() }
+    return undefined
   }
 }
 
@@ -747,7 +762,7 @@ function mailMessage(arrival: Arrival, payload: unknown, group: string): MailMes
   }
 }
 
-function causeOf(error: unknown): DeathError {
+function causeOf(error: unknown): DeathCause {
   const reason = isViaductError(error) ? error.reason : 'HANDLER_ERROR'
   const stack = error instanceof Error ? error.stack : undefined
   return { reason, message: messageOf(error), ...(stack !== undefined && { stack }) }

@@ -133,6 +133,32 @@ describe('an append-only log', () => {
     }
   })
 
+  it('writes its head first in each segment, in the same write as the first commit', async () => {
+    const disk = new SimulatedDisk()
+    let writes = 0
+    disk.before = (operation) => {
+      if (operation === 'write') writes++
+    }
+    let state = 0
+    const log = await opened(disk, {
+      segmentBytes: 64,
+      head: () => [bytes(`head ${++state}`), bytes('and more')],
+    })
+    for (const text of ['a'.repeat(20), 'b', 'c'.repeat(30)]) {
+      const at = await log.append(bytes(text))
+      const record = (await log.read(at.segment)).find(({ offset }) => offset === at.offset)
+      expect(new TextDecoder().decode(record?.payload)).toBe(text)
+    }
+    expect(writes).toBe(3)
+    expect(await texts(log)).toEqual([
+      ...['head 1', 'and more', 'a'.repeat(20)],
+      ...['head 2', 'and more', 'b'],
+      ...['head 3', 'and more', 'c'.repeat(30)],
+    ])
+    const empty = await opened(disk, { head: () => [new Uint8Array(0)] })
+    await expect(empty.append(bytes('d'))).rejects.toMatchObject({ reason: 'MESSAGE_TOO_LARGE' })
+  })
+
   it('refuses what is empty, too long, or comes when it is closed', async () => {
     const log = await opened(new SimulatedDisk(), { maxPayloadBytes: 10 })
     await expect(log.append(new Uint8Array(0))).rejects.toMatchObject({ reason: 'MESSAGE_TOO_LARGE' })

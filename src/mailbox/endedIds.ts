@@ -1,0 +1,37 @@
+/** What {@link EndedIds} says of a message that is done; of a dead one, how often it had been redriven. */
+export const DONE = -1
+
+/**
+ * Messages that are over, by id: the last `window` of them at least, about twice as many at most. Two generations:
+ * when the younger is full, the elder is forgotten.
+ */
+export class EndedIds {
+  readonly #window: number
+  #elder = new Map<string, number>()
+  #younger = new Map<string, number>()
+
+  constructor(window: number) {
+    this.#window = window
+  }
+
+  get(id: string): number | undefined {
+    return this.#younger.get(id) ?? this.#elder.get(id)
+  }
+
+  /** @returns whether this began a new generation */
+  set(id: string, end: number): boolean {
+    const full = this.#younger.size >= this.#window
+    if (full) {
+      this.#elder = this.#younger
+      this.#younger = new Map()
+    }
+    this.#younger.set(id, end)
+    return full
+  }
+
+  /** All that is remembered, in the order of what is forgotten first. */
+  *[Symbol.iterator](): Generator<[string, number]> {
+    yield* this.#elder
+    yield* this.#younger
+  }
+}
