@@ -341,6 +341,15 @@ const REASON_TEXTS: Record<string, Text> = {
     ['the folder was removed or may not be written', 'the disk fails'],
     ['the cause has the system’s own word; what failed may be stored once more, with the same id'],
   ],
+  NETWORK_FILE_SYSTEM: [
+    'FAILED_PRECONDITION',
+    'A mailbox was not opened: its folder lies on a file system of another machine.',
+    ['NFS, SMB, AFS or Ceph: their renames and syncs do not promise what a mailbox rests on'],
+    [
+      'choose a folder on a disk of this machine',
+      'open it with allowNetworkFileSystem: true, without the promises',
+    ],
+  ],
   CLOSED: [
     'UNAVAILABLE',
     'The log was closed; the record is not in it.',

@@ -1,27 +1,13 @@
-/**
- * One hub per app. The lock is a folder, `hub.lock`, with one entry named after its holder. A folder, because
- * the system then does the two steps that a lock file cannot do safely:
- * - taking it is renaming a prepared folder onto it, which fails unless the lock is free or empty;
- * - breaking a dead holder's lock is unlinking *that holder's* entry. Whoever is late finds another entry
- *   there, or none, and breaks nothing. With a lock file, two that break it at once can both win.
- */
+/** One hub per app: who holds the folder lock `hub.lock` in the app's runtime folder. */
 
 import { randomBytes } from 'node:crypto'
-import {
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { ViaductError } from '../wire/errors.ts'
 import { credentialsFolder } from './credentials.ts'
 import { errnoOf, unless } from './errno.ts'
+import { type FolderLock, removeUnfinishedLocks, takeFolderLock } from './folderLock.ts'
 import { isRunning, readProcess } from './processInfo.ts'
 import {
   hubAddress,
@@ -33,16 +19,12 @@ import {
 } from './runtimeFolder.ts'
 
 const LOCK = 'hub.lock'
-const ATTEMPTS = 100
 /** Where the system does not say when a process started, a holder has so long to begin to listen. */
 const START_GRACE_MS = 2_000
 const POLL_MS = 25
 /** A connection to a local socket is made or refused at once; a pipe of Windows may be busy. */
 const CONNECT_TIMEOUT_MS = 1_000
 const UNKNOWN_START = '0'
-const NOT_REMOVED = ['ENOENT', 'ENOTEMPTY', 'EEXIST']
-/** What renaming onto a lock says that is taken; Windows says it of every folder, and the lock is then read. */
-const TAKEN = ['ENOTEMPTY', 'EEXIST', 'ENOENT', ...(process.platform === 'win32' ? ['EPERM', 'EACCES'] : [])]
 
 /** The right to be the hub of an app. The holder listens on `address` until it calls `release`. */
 export interface SocketClaim {
@@ -56,7 +38,6 @@ export interface SocketClaim {
 }
 
 interface Holder {
-  readonly entry: string
   readonly pid: number
   readonly start: string
 }
@@ -72,43 +53,24 @@ interface Holder {
 export async function claimSocket(folder: RuntimeFolder): Promise<SocketClaim> {
   const start = readProcess(process.pid)?.start ?? UNKNOWN_START
   const entry = `${process.pid}-${start}-${randomBytes(6).toString('hex')}`
-  const prepared = join(folder.path, `${LOCK}.${entry}`)
-  const lock = join(folder.path, LOCK)
   try {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      if (take(folder, prepared, lock, entry)) return await hold(folder, lock, entry)
-      const holder = readHolder(lock)
-      if (!holder) unless(NOT_REMOVED, () => rmdirSync(lock))
-      else if (!(await isAlive(folder, holder))) removeFile(join(lock, holder.entry))
-      // What answered may have been the successor of the holder that we looked at.
-      else if (readHolder(lock)?.entry === holder.entry) throw running(folder, holder.pid)
-    }
-    throw unreadable(lock, 'it changes hands faster than it can be read')
+    const lock = await takeFolderLock({
+      path: join(folder.path, LOCK),
+      entry,
+      isEntry: (name) => parse(name) !== undefined,
+      isAlive: (name) => isAlive(folder, parse(name)),
+      makeParent: () => makeRuntimeFolder(folder),
+    })
+    if (typeof lock === 'string') throw running(folder, parse(lock)?.pid)
+    return await hold(folder, lock)
   } finally {
-    rmSync(prepared, { recursive: true, force: true })
     removeIfEmpty(folder)
   }
 }
 
-/** Tries to become the holder; false when somebody else is, or when the folder just went away. */
-function take(folder: RuntimeFolder, prepared: string, lock: string, entry: string): boolean {
-  try {
-    makeRuntimeFolder(folder)
-    unless(['EEXIST'], () => mkdirSync(prepared, { mode: 0o700 }))
-    writeFileSync(join(prepared, entry), '', { mode: 0o600 })
-    renameSync(prepared, lock)
-    return true
-  } catch (error) {
-    if (TAKEN.includes(errnoOf(error))) return false
-    if (errnoOf(error) === 'ENOTDIR') throw unreadable(lock, 'it is not a folder')
-    throw error
-  }
-}
-
-async function hold(folder: RuntimeFolder, lock: string, entry: string): Promise<SocketClaim> {
+async function hold(folder: RuntimeFolder, lock: FolderLock): Promise<SocketClaim> {
   const letGo = () => {
-    removeFile(join(lock, entry))
-    unless(NOT_REMOVED, () => rmdirSync(lock))
+    lock.release()
     removeIfEmpty(folder)
   }
   let address: string
@@ -116,7 +78,7 @@ async function hold(folder: RuntimeFolder, lock: string, entry: string): Promise
     // A cleaner of old temporary files may have taken the lock away from a hub that lives.
     if (await answers(folder)) throw running(folder, undefined)
     removeTraces(folder)
-    removeUnfinished(folder)
+    removeUnfinishedLocks(join(folder.path, LOCK), isDead)
     address = newAddress(folder)
   } catch (error) {
     letGo()
@@ -129,17 +91,9 @@ async function hold(folder: RuntimeFolder, lock: string, entry: string): Promise
       if (!held) return
       held = false
       // If we were taken for dead and replaced, what lies there is our successor's.
-      if (unless(['ENOENT'], () => lstatSync(join(lock, entry)))) removeTraces(folder)
+      if (lock.isHeld()) removeTraces(folder)
       letGo()
     },
-  }
-}
-
-/** Removes what claimants left behind that died before they could rename it. */
-function removeUnfinished(folder: RuntimeFolder): void {
-  for (const name of readdirSync(folder.path)) {
-    const claimant = name.startsWith(`${LOCK}.`) ? parse(name.slice(LOCK.length + 1)) : undefined
-    if (claimant && !isProcess(claimant)) rmSync(join(folder.path, name), { recursive: true, force: true })
   }
 }
 
@@ -161,17 +115,9 @@ function removeFile(path: string): void {
   unless(['ENOENT'], () => unlinkSync(path))
 }
 
-function readHolder(lock: string): Holder | undefined {
-  const [entry] = unless(['ENOENT'], () => readdirSync(lock)) ?? []
-  if (entry === undefined) return undefined
-  const holder = parse(entry)
-  if (!holder) throw unreadable(lock, `${JSON.stringify(entry)} lies in it`)
-  return holder
-}
-
 function parse(entry: string): Holder | undefined {
   const [, pid, start] = /^(\d{1,10})-(\d{1,20})-[0-9a-f]{12}$/.exec(entry) ?? []
-  return pid === undefined || start === undefined ? undefined : { entry, pid: Number(pid), start }
+  return pid === undefined || start === undefined ? undefined : { pid: Number(pid), start }
 }
 
 /** Whether the very process that made the entry still runs, and not another with its pid. */
@@ -182,8 +128,13 @@ function isProcess(holder: Holder): boolean {
   )
 }
 
-async function isAlive(folder: RuntimeFolder, holder: Holder): Promise<boolean> {
-  const there = isProcess(holder)
+function isDead(entry: string): boolean {
+  const claimant = parse(entry)
+  return claimant !== undefined && !isProcess(claimant)
+}
+
+async function isAlive(folder: RuntimeFolder, holder: Holder | undefined): Promise<boolean> {
+  const there = holder !== undefined && isProcess(holder)
   if (there && holder.start !== UNKNOWN_START) return true
   const until = performance.now() + (there ? START_GRACE_MS : 0)
   for (;;) {
@@ -224,15 +175,5 @@ function running(folder: RuntimeFolder, pid: number | undefined): ViaductError {
     'ALREADY_EXISTS',
     `a hub of app ${folder.app} runs already (${who}, in ${folder.path}): join it, stop it, or choose another app name`,
     { reason: 'HUB_RUNNING', data: pid === undefined ? {} : { pid } },
-  )
-}
-
-function unreadable(lock: string, why: string): ViaductError {
-  return new ViaductError(
-    'FAILED_PRECONDITION',
-    `the hub's lock ${lock} is not ours to read (${why}): remove it`,
-    {
-      reason: 'LOCK_UNREADABLE',
-    },
   )
 }

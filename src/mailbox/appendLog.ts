@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { errnoOf, messageOf } from '../host/errno.ts'
 import { ViaductError } from '../wire/errors.ts'
 import type { Files, OpenFile } from './files.ts'
@@ -77,8 +77,9 @@ export class AppendLog {
   static async open(options: AppendLogOptions): Promise<AppendLog> {
     const { files, folder } = options
     await files.makeFolder(folder)
-    const log = new AppendLog(options, await segmentsOf(files, folder))
-    return log
+    // The folder's own name must survive too, or what is synced in it is nowhere.
+    if (options.durability !== 'process-crash') await files.syncFolder(dirname(folder))
+    return new AppendLog(options, await segmentsIn(files, folder))
   }
 
   /** Segments from the oldest to the newest. */
@@ -235,15 +236,20 @@ export class AppendLog {
   }
 
   #path(segment: number): string {
-    return join(this.#folder, `${String(segment).padStart(10, '0')}.log`)
+    return segmentPath(this.#folder, segment)
   }
+}
+
+export function segmentPath(folder: string, segment: number): string {
+  return join(folder, `${String(segment).padStart(10, '0')}.log`)
 }
 
 function totalBytes(payloads: readonly Uint8Array[]): number {
   return payloads.reduce((bytes, { length }) => bytes + recordBytes(length), 0)
 }
 
-async function segmentsOf(files: Files, folder: string): Promise<number[]> {
+/** The segments of a log, from the oldest to the newest. */
+export async function segmentsIn(files: Files, folder: string): Promise<number[]> {
   const names = await files.list(folder)
   const numbers = names.flatMap((name) => NAME.exec(name)?.[1] ?? []).map(Number)
   return numbers.sort((one, other) => one - other)

@@ -1,5 +1,28 @@
-import { constants, type Stats, watch, writeSync } from 'node:fs'
-import { type FileHandle, lstat, mkdir, open, readdir, rename, unlink, utimes } from 'node:fs/promises'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  opendirSync,
+  openSync,
+  readSync,
+  renameSync,
+  type Stats,
+  unlinkSync,
+  watch,
+  writeSync,
+} from 'node:fs'
+import {
+  type FileHandle,
+  lstat,
+  lutimes,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rmdir,
+  unlink,
+} from 'node:fs/promises'
 
 /** An open file; whoever opened it closes it. */
 export interface OpenFile {
@@ -45,15 +68,38 @@ export interface Files {
   rename(from: string, to: string): Promise<void>
   remove(path: string): Promise<void>
   makeFolder(path: string): Promise<void>
+  /** An empty one. */
+  removeFolder(path: string): Promise<void>
   /** Names that were made, renamed or removed in it are on stable storage when it settles. */
   syncFolder(path: string): Promise<void>
   /** Sets the times of a file to now, so that who watches it hears of it. */
   touch(path: string): Promise<void>
   /** Calls `hint` when something in a folder may have changed; often, late, or never. Throws nothing. */
   watch(folder: string, hint: () => void): () => void
+
+  // What follows is done before it returns. For small files that nobody syncs this is two to three times as fast as
+  // by a thread; the caller sees to it that others have their turn.
+
+  /** Makes a new file, writes and closes it; fails with EEXIST where one is, and may leave a part of it. */
+  createNow(path: string, bytes: Uint8Array): void
+  /** Opens as `openToRead`, and reads all of it if `admits` says so of what was opened. */
+  readNow(path: string, admits: (status: FileStatus) => boolean): WholeFile
+  statusNow(path: string): FileStatus
+  renameNow(from: string, to: string): void
+  removeNow(path: string): void
+  /** The names in a folder, read while they are asked for. */
+  namesNow(folder: string): Iterable<string>
+}
+
+export interface WholeFile {
+  readonly status: FileStatus
+  /** Absent when it was not to be read. */
+  readonly bytes?: Uint8Array
 }
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants
+/** Names that are read from a folder with one call into the system. */
+const NAMES_AT_ONCE = 1024
 const PRIVATE_FILE = 0o600
 const PRIVATE_FOLDER = 0o700
 
@@ -67,6 +113,7 @@ export const nodeFiles: Files = {
   rename,
   remove: unlink,
   makeFolder: async (path) => void (await mkdir(path, { recursive: true, mode: PRIVATE_FOLDER })),
+  removeFolder: rmdir,
   async syncFolder(path) {
     const handle = await open(path)
     try {
@@ -77,7 +124,7 @@ export const nodeFiles: Files = {
   },
   async touch(path) {
     const now = new Date()
-    await utimes(path, now, now)
+    await lutimes(path, now, now)
   },
   watch(folder, hint) {
     try {
@@ -86,6 +133,42 @@ export const nodeFiles: Files = {
       return () => watcher.close()
     } catch {
       return () => {}
+    }
+  },
+  createNow(path, bytes) {
+    const fd = openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, PRIVATE_FILE)
+    try {
+      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, done)
+    } finally {
+      closeSync(fd)
+    }
+  },
+  readNow(path, admits) {
+    const fd = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    try {
+      const status = statusOf(fstatSync(fd))
+      if (!admits(status)) return { status }
+      const bytes = Buffer.allocUnsafeSlow(status.size)
+      let done = 0
+      while (done < bytes.length) {
+        const count = readSync(fd, bytes, done, bytes.length - done, done)
+        if (count === 0) break
+        done += count
+      }
+      return { status, bytes: bytes.subarray(0, done) }
+    } finally {
+      closeSync(fd)
+    }
+  },
+  statusNow: (path) => statusOf(lstatSync(path)),
+  renameNow: renameSync,
+  removeNow: unlinkSync,
+  *namesNow(path) {
+    const folder = opendirSync(path, { bufferSize: NAMES_AT_ONCE })
+    try {
+      for (let entry = folder.readSync(); entry; entry = folder.readSync()) yield entry.name
+    } finally {
+      folder.closeSync()
     }
   },
 }

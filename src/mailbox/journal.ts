@@ -122,6 +122,11 @@ export class Journal {
     return this.#state.known(entry)
   }
 
+  /** Whether the end of this very message is known for good, not only that of another one of its id for a while. */
+  isRecorded(entry: Entry): boolean {
+    return this.#state.isRecorded(entry)
+  }
+
   /** Starts so far. */
   starts(id: string): number {
     return this.#state.started.get(id)?.attempts ?? 0

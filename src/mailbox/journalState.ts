@@ -53,6 +53,11 @@ export class JournalState {
     return known.dead.has(sequence) ? 'dead' : 'done'
   }
 
+  /** Whether its own end is known for good; by its id it is known within a window only. */
+  isRecorded({ sender, sequence }: Entry): boolean {
+    return sequence === 0 || (this.#senders.get(sender)?.over.has(sequence) ?? false)
+  }
+
   /** Of a message that is open. */
   life(id: string): number {
     return (this.#ended.get(id) ?? DONE) + 1
@@ -83,7 +88,8 @@ export class JournalState {
     const slot = this.started.get(id)?.slot
     if (slot !== undefined) this.#free(slot)
     this.started.delete(id)
-    return this.#ended.set(id, what === 'done' ? DONE : count)
+    // One of the same id may have been redriven more often.
+    return this.#ended.set(id, what === 'done' ? DONE : Math.max(count, this.#ended.get(id) ?? 0))
   }
 
   #failed(id: string, count: number): void {

@@ -116,10 +116,10 @@ export class Mailbox {
       throw new ViaductError('FAILED_PRECONDITION', text, { reason: 'RECEIVING' })
     }
     const { clock, nowMs, log, group } = this.#settings
-    const takeOver = () => this.#site.takeOver(settings, this.#deadLetters)
+    const takeOver = (signal: AbortSignal) => this.#site.takeOver(settings, this.#deadLetters, signal)
     const receiver = new Receiver(handler, settings, { clock, nowMs, log, group, takeOver })
     this.#receiver = receiver
-    await receiver.begin()
+    receiver.begin()
     return receiver
   }
 

@@ -43,6 +43,8 @@ export interface Station {
   readonly journal: Journal
   readonly inbox: Inbox
   readonly deadLetters: DeadLetterSink
+  /** Aborted when another has become the receiver, since this process was taken for dead. */
+  readonly lost?: AbortSignal
   /** Closes all of it, the lock last. */
   close(): Promise<void>
 }
@@ -52,8 +54,8 @@ export interface ReceiverParts {
   readonly clock: Clock
   readonly nowMs: () => number
   readonly log: MailboxLog | undefined
-  /** Becomes the active receiver; undefined while another one is. */
-  readonly takeOver: () => Promise<Station | undefined>
+  /** Settles when this is the active receiver; stands by until then, or until the signal is aborted. */
+  readonly takeOver: (signal: AbortSignal) => Promise<Station>
 }
 
 export interface ReceiverStats {
@@ -128,6 +130,7 @@ export class Receiver {
   readonly ready: Promise<void>
   #became: () => void = () => {}
   #neverBecame: (error: ViaductError) => void = () => {}
+  readonly #standby = new AbortController()
   #taking: Promise<void> | undefined
 
   constructor(handler: MailHandler, settings: ReceiveSettings, parts: ReceiverParts) {
@@ -170,33 +173,47 @@ export class Receiver {
     }
   }
 
-  /** One attempt to become active; looks again each second while another one is. Settles after the first attempt. */
-  begin(): Promise<void> {
+  /** Stands by, and receives from when it is active. Failures that will not pass end it; `ready` tells. */
+  begin(): void {
     this.#taking ??= this.#take().finally(() => {
       this.#taking = undefined
     })
-    return this.#taking
   }
 
   async #take(): Promise<void> {
     if (this.#stopping || this.#station) return
     try {
-      const station = await this.#parts.takeOver()
-      if (station && this.#stopping) return await station.close()
-      if (station) return this.#activate(station)
+      const station = await this.#parts.takeOver(this.#standby.signal)
+      if (this.#stopping) await station.close()
+      else this.#activate(station)
     } catch (error) {
-      this.#tell('error', 'IPC receiver cannot start; it tries again', { error: messageOf(error) })
+      if (this.#stopping) return
+      this.#tell('error', 'IPC receiver cannot start', { error: messageOf(error) })
+      if (isViaductError(error) && error.code === 'FAILED_PRECONDITION') {
+        this.#neverBecame(error)
+        void this.stop()
+        return
+      }
+      this.#arm(this.#parts.clock.now() + AGAIN_MS)
     }
-    this.#arm(this.#parts.clock.now() + LOOK_MS)
   }
 
   #activate(station: Station): void {
     this.#station = station
+    station.lost?.addEventListener('abort', () => this.#lose(), { once: true })
     this.#unwatch = station.inbox.watch(() => void this.#look())
     this.#tell('info', 'IPC watcher setup for group', {})
     this.#became()
     this.#arm(this.#parts.clock.now() + LOOK_MS)
     void this.#look()
+  }
+
+  /** Another one receives: what runs here is not alone any more. */
+  #lose(): void {
+    this.#tell('error', 'IPC receiver has lost its place', {})
+    this.#isStopped = true
+    for (const attempt of this.#running) attempt.abort(stopped())
+    void this.stop()
   }
 
   /** Starts nothing more; settles when those that run have ended, or the grace is over. */
@@ -206,12 +223,13 @@ export class Receiver {
   }
 
   async #stop(): Promise<void> {
+    this.#standby.abort()
     await this.#taking
     if (this.#busy > 0) await this.#wait(this.#settings.graceMs, () => this.#busy === 0)
     for (const attempt of this.#running) {
-      attempt.abort(new ViaductError('UNAVAILABLE', 'the receiver has stopped', { reason: 'CLOSED' }))
+      attempt.abort(stopped())
       this.#over(attempt)
-      this.#record(attempt.tracked, 'failed', () => {})
+      if (!this.#isStopped) this.#record(attempt.tracked, 'failed', () => {})
     }
     const isBuried = (): boolean => this.#graves.size === 0 && this.#burials === 0
     if (!isBuried()) await this.#wait(this.#settings.graceMs, isBuried)
@@ -296,12 +314,13 @@ export class Receiver {
     if (known !== 'open') {
       this.#duplicates++
       inbox.release(arrival)
-      this.#settle(arrival, known === 'done')
+      const settle = (): void => this.#settle(arrival, known === 'done')
+      if (journal.isRecorded(arrival)) settle()
+      else this.#insist(() => journal[known](arrival), settle)
       return
     }
     const under = this.#tracked.get(arrival.id)
     if (under) {
-      this.#duplicates++
       inbox.release(arrival)
       under.twins = under.twins ?? []
       under.twins.push(arrival)
@@ -697,7 +716,7 @@ export class Receiver {
     const { clock, nowMs } = this.#parts
     const now = clock.now()
     if (!this.#station) {
-      void this.begin()
+      this.begin()
       return
     }
     let nextMs = now + LOOK_MS
@@ -766,6 +785,10 @@ function causeOf(error: unknown): DeathCause {
   const reason = isViaductError(error) ? error.reason : 'HANDLER_ERROR'
   const stack = error instanceof Error ? error.stack : undefined
   return { reason, message: messageOf(error), ...(stack !== undefined && { stack }) }
+}
+
+function stopped(): ViaductError {
+  return new ViaductError('UNAVAILABLE', 'the receiver has stopped', { reason: 'CLOSED' })
 }
 
 function isHopeless(error: unknown): boolean {

@@ -21,6 +21,7 @@ const opened = (files: Files, more = {}): Promise<AppendLog> =>
 describe('an append-only log', () => {
   it('loses nothing that was acknowledged and tears nothing, whatever a crash leaves at any operation', async () => {
     const disk = new SimulatedDisk()
+    disk.losesFolders = true
     const acknowledged: string[] = []
     const offered: string[] = []
     let checking: Promise<void>[] = []

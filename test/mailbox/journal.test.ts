@@ -130,6 +130,7 @@ describe("the receiver's journal", () => {
           if (sequence === 12) break
           await attempt(() => journalNow.done(entry(sequence)))
         }
+        disk.before = () => {}
         const next = await opened(disk, SMALL)
         for (let sequence = 1; sequence < 12; sequence++) expect(next.known(entry(sequence))).toBe('done')
         expect(next.known(entry(12))).toBe('open')

@@ -2,8 +2,8 @@
  * A disk that can lose power: it knows what was synced and what was not, so that every state that a crash may leave
  * can be tried. Follows POSIX: a file's content is safe after its sync, a name after the sync of its folder.
  */
-import { dirname } from 'node:path'
-import type { FileStatus, Files, OpenFile } from '../../src/mailbox/files.ts'
+import { basename, dirname, join } from 'node:path'
+import type { FileStatus, Files, OpenFile, WholeFile } from '../../src/mailbox/files.ts'
 
 type Write = { readonly at: number; readonly bytes: Uint8Array } | { readonly length: number }
 
@@ -20,14 +20,16 @@ class Inode {
   }
 }
 
-type NameChange = { readonly name: string; readonly inode: Inode | undefined }
+type Named = Inode | Folder
+type NameChange = { readonly name: string; readonly inode: Named | undefined }
 
 class Folder {
   readonly number = ++inodes
-  durable = new Map<string, Inode>()
+  modifiedMs = 0
+  durable = new Map<string, Named>()
   pending: NameChange[] = []
 
-  get names(): Map<string, Inode> {
+  get names(): Map<string, Named> {
     return named(this.durable, this.pending)
   }
 }
@@ -49,7 +51,7 @@ function applied(base: Buffer, writes: readonly Write[]): Buffer {
   return content
 }
 
-function named(base: ReadonlyMap<string, Inode>, changes: readonly NameChange[]): Map<string, Inode> {
+function named(base: ReadonlyMap<string, Named>, changes: readonly NameChange[]): Map<string, Named> {
   const names = new Map(base)
   for (const { name, inode } of changes) {
     if (inode) names.set(name, inode)
@@ -59,7 +61,9 @@ function named(base: ReadonlyMap<string, Inode>, changes: readonly NameChange[])
 }
 
 export class SimulatedDisk implements Files {
-  readonly #folders = new Map<string, Folder>()
+  readonly #folders = new Map<string, Folder>([['/', new Folder()]])
+  /** Whether a folder that was made is lost until the folder that it is in was synced, as with any name. */
+  losesFolders = false
   /** Called before each operation, with its name; may throw what the system would. */
   before: (operation: string, path: string) => void = () => {}
   /** Called after each operation: here a crash may come. */
@@ -77,6 +81,11 @@ export class SimulatedDisk implements Files {
     return this.#done(act)
   }
 
+  #now<T>(operation: string, path: string, act: () => T): T {
+    this.before(operation, path)
+    return this.#done(act)
+  }
+
   #done<T>(act: () => T): T {
     const result = act()
     this.operations++
@@ -91,14 +100,16 @@ export class SimulatedDisk implements Files {
   }
 
   #find(path: string): Inode {
-    const inode = this.#folder(dirname(path)).names.get(path.slice(dirname(path).length + 1))
+    const inode = this.#folder(dirname(path)).names.get(basename(path))
     if (!inode) throw errno('ENOENT', path)
+    if (inode instanceof Folder) throw errno('EISDIR', path)
     return inode
   }
 
-  #name(path: string, inode: Inode | undefined): void {
+  #name(path: string, inode: Named | undefined): void {
     const folder = dirname(path)
-    this.#folder(folder).pending.push({ name: path.slice(folder.length + 1), inode })
+    this.#folder(folder).pending.push({ name: basename(path), inode })
+    this.#folder(folder).modifiedMs = this.nowMs()
     this.#changed(folder)
   }
 
@@ -114,18 +125,25 @@ export class SimulatedDisk implements Files {
 
   touch(path: string): Promise<void> {
     return this.#step('touch', path, () => {
-      this.#find(path).modifiedMs = this.nowMs()
+      const touched = this.#folders.get(path) ?? this.#find(path)
+      touched.modifiedMs = this.nowMs()
       this.#changed(dirname(path))
     })
   }
 
   status(path: string): Promise<FileStatus> {
-    return this.#step('status', path, () => {
-      const folder = this.#folders.get(path)
-      if (folder) return this.#statusOf('folder', folder.number, 0, 0)
-      const inode = this.#find(path)
-      return this.#statusOf('file', inode.number, inode.content.length, inode.modifiedMs)
-    })
+    return this.#step('status', path, () => this.#look(path))
+  }
+
+  statusNow(path: string): FileStatus {
+    return this.#now('status', path, () => this.#look(path))
+  }
+
+  #look(path: string): FileStatus {
+    const folder = this.#folders.get(path)
+    if (folder) return this.#statusOf('folder', folder.number, 0, folder.modifiedMs)
+    const inode = this.#find(path)
+    return this.#statusOf('file', inode.number, inode.content.length, inode.modifiedMs)
   }
 
   #statusOf(kind: FileStatus['kind'], number: number, size: number, modifiedMs: number): FileStatus {
@@ -133,14 +151,27 @@ export class SimulatedDisk implements Files {
   }
 
   create(path: string): Promise<OpenFile> {
-    return this.#step('create', path, () => {
-      const folder = this.#folder(dirname(path))
-      if (folder.names.has(path.slice(dirname(path).length + 1))) throw errno('EEXIST', path)
-      const inode = new Inode()
-      inode.modifiedMs = this.nowMs()
-      this.#name(path, inode)
-      return this.#opened(path, inode)
-    })
+    return this.#step('create', path, () => this.#opened(path, this.#made(path)))
+  }
+
+  #made(path: string): Inode {
+    const folder = this.#folder(dirname(path))
+    if (folder.names.has(basename(path))) throw errno('EEXIST', path)
+    const inode = new Inode()
+    inode.modifiedMs = this.nowMs()
+    this.#name(path, inode)
+    return inode
+  }
+
+  createNow(path: string, bytes: Uint8Array): void {
+    const inode = this.#now('create', path, () => this.#made(path))
+    this.#now('write', path, () => this.#written(path, inode, bytes, 0))
+  }
+
+  readNow(path: string, admits: (status: FileStatus) => boolean): WholeFile {
+    const status = this.#now('open', path, () => this.#look(path))
+    if (!admits(status)) return { status }
+    return this.#now('read', path, () => ({ status, bytes: Uint8Array.from(this.#find(path).content) }))
   }
 
   openToRead(path: string): Promise<OpenFile> {
@@ -152,17 +183,10 @@ export class SimulatedDisk implements Files {
   }
 
   #opened(path: string, inode: Inode): OpenFile {
-    const written = (bytes: Uint8Array, at: number): void => {
-      inode.pending.push({ at, bytes: Uint8Array.from(bytes) })
-      inode.modifiedMs = this.nowMs()
-      this.#changed(dirname(path))
-    }
+    const written = (bytes: Uint8Array, at: number): void => this.#written(path, inode, bytes, at)
     return {
       write: (bytes, at) => this.#step('write', path, () => written(bytes, at)),
-      writeNow: (bytes, at) => {
-        this.before('write', path)
-        this.#done(() => written(bytes, at))
-      },
+      writeNow: (bytes, at) => this.#now('write', path, () => written(bytes, at)),
       read: (into, position) =>
         this.#step('read', path, () => inode.content.copy(into, 0, position, position + into.length)),
       sync: () =>
@@ -179,28 +203,65 @@ export class SimulatedDisk implements Files {
     }
   }
 
+  #written(path: string, inode: Inode, bytes: Uint8Array, at: number): void {
+    inode.pending.push({ at, bytes: Uint8Array.from(bytes) })
+    inode.modifiedMs = this.nowMs()
+    this.#changed(dirname(path))
+  }
+
+  *namesNow(folder: string): Iterable<string> {
+    yield* this.#now('list', folder, () => [...this.#folder(folder).names.keys()])
+  }
+
   list(folder: string): Promise<string[]> {
     return this.#step('list', folder, () => [...this.#folder(folder).names.keys()])
   }
 
   rename(from: string, to: string): Promise<void> {
-    return this.#step('rename', from, () => {
-      const inode = this.#find(from)
-      this.#name(to, inode)
-      this.#name(from, undefined)
-    })
+    return this.#step('rename', from, () => this.#renamed(from, to))
+  }
+
+  renameNow(from: string, to: string): void {
+    this.#now('rename', from, () => this.#renamed(from, to))
+  }
+
+  #renamed(from: string, to: string): void {
+    const inode = this.#find(from)
+    this.#folder(dirname(to))
+    this.#name(to, inode)
+    this.#name(from, undefined)
   }
 
   remove(path: string): Promise<void> {
-    return this.#step('remove', path, () => {
-      this.#find(path)
-      this.#name(path, undefined)
-    })
+    return this.#step('remove', path, () => this.#removed(path))
+  }
+
+  removeNow(path: string): void {
+    this.#now('remove', path, () => this.#removed(path))
+  }
+
+  #removed(path: string): void {
+    this.#find(path)
+    this.#name(path, undefined)
   }
 
   makeFolder(path: string): Promise<void> {
-    return this.#step('makeFolder', path, () => {
-      if (!this.#folders.has(path)) this.#folders.set(path, new Folder())
+    return this.#step('makeFolder', path, () => this.#makeFolders(path))
+  }
+
+  #makeFolders(path: string): void {
+    if (this.#folders.has(path)) return
+    this.#makeFolders(dirname(path))
+    const folder = new Folder()
+    this.#folders.set(path, folder)
+    this.#name(path, folder)
+  }
+
+  removeFolder(path: string): Promise<void> {
+    return this.#step('removeFolder', path, () => {
+      if (this.#folder(path).names.size > 0) throw errno('ENOTEMPTY', path)
+      this.#folders.delete(path)
+      this.#name(path, undefined)
     })
   }
 
@@ -218,17 +279,19 @@ export class SimulatedDisk implements Files {
    * them. Each varies by itself while the others lost all or nothing.
    */
   *crashes(): Generator<SimulatedDisk> {
-    const inodes = new Set([...this.#folders.values()].flatMap((folder) => [...folder.names.values()]))
+    const folders = new Set(this.#folders.values())
+    const inodes = new Set([...folders].flatMap((folder) => [...folder.names.values()]))
     for (const rest of ['lost', 'kept'] as const) {
       yield this.#crashed(rest, new Map(), new Map())
       for (const inode of inodes) {
+        if (inode instanceof Folder) continue
         for (const content of contents(inode))
           yield this.#crashed(rest, new Map([[inode, content]]), new Map())
       }
-      for (const [path, folder] of this.#folders) {
+      for (const folder of folders) {
         for (let kept = 0; kept <= folder.pending.length; kept++) {
           const names = named(folder.durable, folder.pending.slice(0, kept))
-          yield this.#crashed(rest, new Map(), new Map([[path, names]]))
+          yield this.#crashed(rest, new Map(), new Map([[folder, names]]))
         }
       }
     }
@@ -237,9 +300,10 @@ export class SimulatedDisk implements Files {
   #crashed(
     rest: 'lost' | 'kept',
     contentOf: ReadonlyMap<Inode, Buffer>,
-    namesOf: ReadonlyMap<string, ReadonlyMap<string, Inode>>,
+    namesOf: ReadonlyMap<Folder, ReadonlyMap<string, Named>>,
   ): SimulatedDisk {
     const disk = new SimulatedDisk()
+    disk.losesFolders = this.losesFolders
     const copies = new Map<Inode, Inode>()
     const copy = (inode: Inode): Inode => {
       let copied = copies.get(inode)
@@ -250,12 +314,20 @@ export class SimulatedDisk implements Files {
       }
       return copied
     }
-    for (const [path, folder] of this.#folders) {
+    const copyFolder = (path: string, folder: Folder): Folder => {
       const made = new Folder()
-      const names = namesOf.get(path) ?? (rest === 'kept' ? folder.names : folder.durable)
-      made.durable = new Map([...names].map(([name, inode]) => [name, copy(inode)]))
       disk.#folders.set(path, made)
+      const names = new Map(namesOf.get(folder) ?? (rest === 'kept' ? folder.names : folder.durable))
+      if (!this.losesFolders) {
+        for (const [name, inode] of names) if (inode instanceof Folder) names.delete(name)
+        for (const [name, inode] of folder.names) if (inode instanceof Folder) names.set(name, inode)
+      }
+      for (const [name, inode] of names) {
+        made.durable.set(name, inode instanceof Folder ? copyFolder(join(path, name), inode) : copy(inode))
+      }
+      return made
     }
+    copyFolder('/', this.#folder('/'))
     return disk
   }
 }

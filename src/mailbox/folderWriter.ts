@@ -1,0 +1,147 @@
+import type { Clock } from '../core/clock.ts'
+import { errnoOf, messageOf } from '../host/errno.ts'
+import type { Files } from './files.ts'
+import type { FolderLayout } from './folderLayout.ts'
+import type { MailboxLog } from './options.ts'
+import { Turns } from './turns.ts'
+import { placeFile, removeIfThere } from './wholeFile.ts'
+
+const FIRST_DELAY_MS = 100
+const LAST_DELAY_MS = 5_000
+
+/** A file to be made. */
+export interface Job {
+  readonly id: string
+  readonly sequence: number
+  bytes(): Uint8Array
+  /** Told once, when it is there. */
+  made(): void
+  /** Told of a failure. Where it is absent the file is tried again, and those behind it wait. */
+  readonly failed?: (error: unknown) => void
+}
+
+export interface FolderWriterOptions {
+  readonly files: Files
+  readonly layout: FolderLayout
+  readonly owner: string
+  readonly clock: Clock
+  readonly log: MailboxLog
+  /** Told when the first file cannot be made and those behind it wait. */
+  readonly onStuck: () => void
+}
+
+/** Makes the files of one sender in `messages/`, strictly one after another: who sees one finds all before it. */
+export class FolderWriter {
+  readonly #options: FolderWriterOptions
+  #jobs: Job[] = []
+  #next = 0
+  #running: Promise<void> | undefined
+  #failure: unknown
+  #closed = false
+  #wake: () => void = () => {}
+
+  constructor(options: FolderWriterOptions) {
+    this.#options = options
+  }
+
+  /** Why the file that is first cannot be made; undefined while all is well. */
+  get failure(): unknown {
+    return this.#failure
+  }
+
+  add(job: Job): void {
+    this.#jobs.push(job)
+    this.#running ??= this.#run()
+  }
+
+  /** Settles when all files are made, or one of them could not be once more. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#wake()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    // What is stored in this turn of the loop goes together.
+    await Promise.resolve()
+    const turns = new Turns()
+    let delayMs = FIRST_DELAY_MS
+    for (let job = this.#jobs[this.#next]; job; job = this.#jobs[this.#next]) {
+      try {
+        const placing = this.#place(job)
+        if (placing) await placing
+        this.#failure = undefined
+        delayMs = FIRST_DELAY_MS
+        this.#done()
+        job.made()
+      } catch (error) {
+        if (job.failed) {
+          this.#done()
+          job.failed(error)
+        } else {
+          this.#report(job, error)
+          this.#failure = error
+          this.#options.onStuck()
+          if (this.#closed) break
+          await this.#pause(delayMs)
+          delayMs = Math.min(delayMs * 2, LAST_DELAY_MS)
+        }
+      }
+      if (turns.over) await turns.next()
+    }
+    this.#running = undefined
+  }
+
+  #done(): void {
+    this.#next++
+    if (this.#next < this.#jobs.length) {
+      if (this.#next < 1024) return
+      this.#jobs = this.#jobs.slice(this.#next)
+    } else this.#jobs = []
+    this.#next = 0
+  }
+
+  #place(job: Job): void | Promise<void> {
+    const { files, layout, owner } = this.#options
+    const unfinished = layout.unfinished(owner, job.sequence)
+    const target = layout.message(job.id)
+    try {
+      const placing = placeFile(files, unfinished, target, job.bytes())
+      return placing ? placing.catch((error) => this.#mend(job, error)) : undefined
+    } catch (error) {
+      return this.#mend(job, error)
+    }
+  }
+
+  /** Puts right what can be, and tries once more. */
+  async #mend(job: Job, error: unknown): Promise<void> {
+    const { files, layout, owner } = this.#options
+    const unfinished = layout.unfinished(owner, job.sequence)
+    const code = errnoOf(error)
+    if (code === 'ENOENT') await layout.make(files)
+    else if (code === 'EEXIST') removeIfThere(files, unfinished)
+    else throw error
+    await placeFile(files, unfinished, layout.message(job.id), job.bytes())
+  }
+
+  #report(job: Job, error: unknown): void {
+    if (this.#failure !== undefined && errnoOf(this.#failure) === errnoOf(error)) return
+    const text =
+      'a message is safe in the journal and its file cannot be made; free the disk or mend its rights'
+    this.#options.log('error', text, {
+      id: job.id,
+      folder: this.#options.layout.messages,
+      error: messageOf(error),
+    })
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(ms, resolve)
+      this.#wake = () => {
+        cancel()
+        resolve()
+      }
+    })
+  }
+}

@@ -1,0 +1,272 @@
+import { Buffer } from 'node:buffer'
+import { errnoOf, messageOf } from '../host/errno.ts'
+import { segmentPath, segmentsIn } from './appendLog.ts'
+import type { Files, OpenFile } from './files.ts'
+import { claimedBytes, RECORD_HEAD, recordBytes, wholeRecord } from './record.ts'
+
+/** A line for whoever runs this. */
+export type TellLog = (
+  level: 'debug' | 'info' | 'warn' | 'error',
+  text: string,
+  fields: Readonly<Record<string, string | number>>,
+) => void
+
+export interface FollowLogOptions {
+  readonly files: Files
+  readonly folder: string
+  /** Longest payload that is believed. */
+  readonly maxPayloadBytes: number
+  readonly log?: TellLog
+  /** Leaves out segments before this one. */
+  readonly from?: number
+}
+
+/** Whole records of one segment, read at once. */
+export interface Chunk {
+  readonly segment: number
+  /** Where in the segment `bytes` begins. */
+  readonly offset: number
+  readonly bytes: Buffer
+  /** Where each payload starts and ends in `bytes`: start, end, start, end … Empty: there is more, ask again. */
+  readonly payloads: readonly number[]
+}
+
+const CHUNK_BYTES = 256 * 1024
+/** What is summed up at most in one turn when the next whole record is looked for. */
+const SEARCH_BYTES = 8 * 1024 * 1024
+
+/**
+ * Reads a log that another process may be writing, from its beginning. A record that is not whole at the end of the
+ * newest segment is not yet there. In an older one, or once `finish` was called, it is broken: reading goes on at the
+ * next whole one, and the bytes between are told.
+ */
+export class FollowLog {
+  readonly #files: Files
+  readonly #folder: string
+  readonly #maxPayloadBytes: number
+  readonly #log: TellLog
+  #file: OpenFile | undefined
+  /** The segment that is read, or was read last. */
+  #segment: number
+  #offset = 0
+  /** Nobody writes the segment any more. */
+  #complete = false
+  #finished = false
+  #drained = false
+  #search: Search | undefined
+  #spare: Buffer | undefined
+  #told = ''
+
+  constructor(options: FollowLogOptions) {
+    this.#files = options.files
+    this.#folder = options.folder
+    this.#maxPayloadBytes = options.maxPayloadBytes
+    this.#log = options.log ?? (() => {})
+    this.#segment = (options.from ?? 1) - 1
+  }
+
+  /** All segments before this one were read to their end. */
+  get segment(): number {
+    return this.#segment
+  }
+
+  /** All was read, and nothing will come. */
+  get drained(): boolean {
+    return this.#drained
+  }
+
+  /** Nobody writes this log any more: to be called only after its writer is known to be gone. */
+  finish(): void {
+    this.#finished = true
+  }
+
+  /**
+   * The next whole records; undefined when there are none now, or they cannot be read now. One call at a time.
+   * Throws nothing: what keeps it from reading is told once, and tried again by the next call.
+   */
+  async next(): Promise<Chunk | undefined> {
+    try {
+      const chunk = await this.#next()
+      if (chunk) this.#told = ''
+      return chunk
+    } catch (error) {
+      const problem = messageOf(error)
+      if (problem !== this.#told)
+        this.#log('error', 'a log cannot be read', { folder: this.#folder, problem })
+      this.#told = problem
+      return undefined
+    }
+  }
+
+  async #next(): Promise<Chunk | undefined> {
+    for (;;) {
+      if (!this.#file && !(await this.#openNext())) return undefined
+      const file = this.#file
+      if (!file) return undefined
+      const chunk = this.#search ? undefined : await this.#whole(file)
+      if (chunk) return chunk
+      if (!this.#complete) {
+        const finished = this.#finished
+        if ((await this.#newer()) === undefined && !finished) return undefined
+        // It was complete when that was seen, which may be after its end was read.
+        this.#complete = true
+        continue
+      }
+      const found = await this.#passOver(file)
+      if (found === 'later')
+        return { segment: this.#segment, offset: this.#offset, bytes: EMPTY, payloads: [] }
+      if (found === 'nothing') await this.close()
+    }
+  }
+
+  /** The first segment after the one that was read; [] when the folder is gone. */
+  async #newer(): Promise<number | undefined> {
+    try {
+      const segments = await segmentsIn(this.#files, this.#folder)
+      return segments.find((segment) => segment > this.#segment)
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  async #openNext(): Promise<boolean> {
+    for (;;) {
+      const finished = this.#finished
+      const segment = await this.#newer()
+      if (segment === undefined) {
+        this.#drained = finished
+        return false
+      }
+      const file = await this.#opened(segment)
+      this.#segment = segment
+      this.#offset = 0
+      this.#complete = false
+      this.#file = file
+      if (file) return true
+    }
+  }
+
+  /** Undefined where the segment was taken away, or is none. */
+  async #opened(segment: number): Promise<OpenFile | undefined> {
+    const path = segmentPath(this.#folder, segment)
+    try {
+      const file = await this.#files.openToRead(path)
+      if ((await file.status()).kind === 'file') return file
+      await file.close()
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return undefined
+      if (errnoOf(error) !== 'ELOOP') throw error
+    }
+    this.#log('warn', 'a log has a segment that is no file: it is left out', { file: path })
+    return undefined
+  }
+
+  async #whole(file: OpenFile): Promise<Chunk | undefined> {
+    let bytes = this.#spare ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)
+    this.#spare = undefined
+    let count = await file.read(bytes, this.#offset)
+    const claimed = claimedBytes(bytes, 0, count)
+    if (recordBytes(claimed) > count && count === CHUNK_BYTES && claimed <= this.#maxPayloadBytes) {
+      this.#spare = bytes
+      bytes = Buffer.allocUnsafeSlow(recordBytes(claimed))
+      count = await file.read(bytes, this.#offset)
+    }
+    const payloads: number[] = []
+    let at = 0
+    for (;;) {
+      const length = wholeRecord(bytes, at, count, this.#maxPayloadBytes)
+      if (length === 0) break
+      payloads.push(at + RECORD_HEAD, at + RECORD_HEAD + length)
+      at += recordBytes(length)
+    }
+    if (at === 0) {
+      if (bytes.length === CHUNK_BYTES) this.#spare = bytes
+      return undefined
+    }
+    const chunk = { segment: this.#segment, offset: this.#offset, bytes: this.#fitted(bytes, at), payloads }
+    this.#offset += at
+    return chunk
+  }
+
+  /** A few records do not hold a whole buffer in memory. */
+  #fitted(bytes: Buffer, used: number): Buffer {
+    if (used > bytes.length / 2) return bytes
+    const fitted = Buffer.allocUnsafeSlow(used)
+    bytes.copy(fitted, 0, 0, used)
+    if (bytes.length === CHUNK_BYTES) this.#spare = bytes
+    return fitted
+  }
+
+  /** Looks for the next whole record of a complete segment, and goes there. */
+  async #passOver(file: OpenFile): Promise<'found' | 'nothing' | 'later'> {
+    this.#search ??= { at: this.#offset, garbage: false, size: (await file.status()).size }
+    const search = this.#search
+    const at = await this.#searched(file, search)
+    if (at === 'later') return 'later'
+    const end = at ?? search.size
+    this.#search = undefined
+    // Zeros at the end are room that was never used.
+    if (at !== undefined || search.garbage) {
+      this.#log('warn', 'a log has bytes that are no record: they were passed over', {
+        file: segmentPath(this.#folder, this.#segment),
+        offset: this.#offset,
+        bytes: end - this.#offset,
+      })
+    }
+    this.#offset = end
+    return at === undefined ? 'nothing' : 'found'
+  }
+
+  async #searched(file: OpenFile, search: Search): Promise<number | 'later' | undefined> {
+    const bytes = Buffer.allocUnsafeSlow(CHUNK_BYTES)
+    for (let budget = SEARCH_BYTES; search.at < search.size; ) {
+      if (budget <= 0) return 'later'
+      const count = await file.read(bytes, search.at)
+      if (count < RECORD_HEAD) {
+        for (let index = 0; index < count; index++) search.garbage ||= bytes[index] !== 0
+        break
+      }
+      let at = 0
+      for (; at + RECORD_HEAD <= count && budget > 0; at += 8) {
+        const length = claimedBytes(bytes, at, count)
+        if (length === 0) {
+          search.garbage ||= bytes.readUInt32LE(at + 4) !== 0
+          continue
+        }
+        search.garbage = true
+        if (length > this.#maxPayloadBytes || search.at + at + RECORD_HEAD + length > search.size) continue
+        budget -= length
+        if (await this.#isWhole(file, search.at + at, length, bytes, at, count)) return search.at + at
+      }
+      search.at += at
+      budget -= at
+    }
+    return undefined
+  }
+
+  async #isWhole(file: OpenFile, offset: number, length: number, bytes: Buffer, at: number, count: number) {
+    const needed = RECORD_HEAD + length
+    if (at + needed <= count) return wholeRecord(bytes, at, count, this.#maxPayloadBytes) > 0
+    const longer = Buffer.allocUnsafeSlow(needed)
+    const read = await file.read(longer, offset)
+    return wholeRecord(longer, 0, read, this.#maxPayloadBytes) > 0
+  }
+
+  /** Lets go of the file; `next` goes on with the segment after it. */
+  async close(): Promise<void> {
+    const file = this.#file
+    this.#file = undefined
+    await file?.close().catch(() => {})
+  }
+}
+
+interface Search {
+  /** Before it there is none. */
+  at: number
+  /** Something but zeros was seen. */
+  garbage: boolean
+  readonly size: number
+}
+
+const EMPTY = Buffer.alloc(0)

@@ -1,0 +1,194 @@
+import { join } from 'node:path'
+import { type Clock, systemClock } from '../core/clock.ts'
+import { messageOf } from '../host/errno.ts'
+import { ViaductError } from '../wire/errors.ts'
+import { AppendLog, type Durability, segmentPath, segmentsIn } from './appendLog.ts'
+import { type Files, nodeFiles } from './files.ts'
+import { FollowLog, type TellLog } from './followLog.ts'
+import { doneIds } from './journalRecord.ts'
+import { type LogFolders, logFolders, makeDurableFolder } from './logFolders.ts'
+import { END_RECORD } from './logSource.ts'
+import { readUsage } from './logUsage.ts'
+import type { Outgoing } from './message.ts'
+import { encodeMessage, MAX_MESSAGE_RECORD_BYTES } from './messageRecord.ts'
+import { recordBytes } from './record.ts'
+import type { Outbox, Usage } from './store.ts'
+
+export interface LogOutboxOptions {
+  /** The mailbox's folder. */
+  readonly folder: string
+  /** This sender, as no other was ever called: a process name. */
+  readonly sender: string
+  readonly durability?: Durability
+  readonly files?: Files
+  readonly clock?: Clock
+  readonly log?: TellLog
+  /** Default 16 MiB: a receiver frees the disk of one at a time. */
+  readonly segmentBytes?: number
+}
+
+const SEGMENT_BYTES = 16 * 1024 * 1024
+const LOOK_MS = 1_000
+const MAX_JOURNAL_RECORD_BYTES = 10 * 1024 * 1024
+/** Before any is known. */
+const MESSAGE_BYTES = 512
+
+/** A sender's side of a mailbox that stands on a log for each sender. Makes nothing before the first message. */
+export class LogOutbox implements Outbox {
+  readonly sender: string
+  readonly #files: Files
+  readonly #clock: Clock
+  readonly #tell: TellLog
+  readonly #folders: LogFolders
+  readonly #folder: string
+  readonly #options: LogOutboxOptions
+  #log: AppendLog | undefined
+  #opening: Promise<AppendLog> | undefined
+  #closed = false
+  /** The last that was given away. One that could not be stored has used its number up: it may come up again. */
+  #sequence = 0
+  #storedBytes = 0
+  #usage:
+    | { readonly value: Usage; readonly atMs: number; readonly sequence: number; readonly bytes: number }
+    | undefined
+  readonly #listeners = new Set<(id: string) => void>()
+  #stopListening: (() => Promise<void>) | undefined
+
+  constructor(options: LogOutboxOptions) {
+    this.#options = options
+    this.sender = options.sender
+    this.#files = options.files ?? nodeFiles
+    this.#clock = options.clock ?? systemClock
+    this.#tell = options.log ?? (() => {})
+    this.#folders = logFolders(options.folder)
+    this.#folder = join(this.#folders.senders, options.sender)
+  }
+
+  async store(message: Outgoing): Promise<void> {
+    const payload = encodeMessage(message, ++this.#sequence)
+    this.#storedBytes += recordBytes(payload.length)
+    await (this.#log ?? (await this.#open())).append(payload)
+  }
+
+  #open(): Promise<AppendLog> {
+    this.#opening ??= this.#opened()
+    return this.#opening
+  }
+
+  async #opened(): Promise<AppendLog> {
+    try {
+      if (this.#closed) {
+        throw new ViaductError('UNAVAILABLE', 'the mailbox is closed', { reason: 'CLOSED', fate: 'not-sent' })
+      }
+      await makeDurableFolder(this.#files, this.#folders.senders)
+      const log = await AppendLog.open({
+        files: this.#files,
+        folder: this.#folder,
+        durability: this.#options.durability ?? 'power-loss',
+        segmentBytes: this.#options.segmentBytes ?? SEGMENT_BYTES,
+        maxPayloadBytes: MAX_MESSAGE_RECORD_BYTES,
+      })
+      this.#log = log
+      return log
+    } catch (error) {
+      this.#opening = undefined
+      throw error
+    }
+  }
+
+  async announce(): Promise<void> {
+    const segment = this.#log?.segments.at(-1)
+    if (segment !== undefined) await this.#files.touch(segmentPath(this.#folder, segment)).catch(() => {})
+  }
+
+  /**
+   * From the sizes of all logs and what the receiver counted, at most a second old, and what this instance has stored
+   * since. Messages that no receiver has read are counted by their bytes.
+   */
+  async usage(): Promise<Usage> {
+    const now = this.#clock.now()
+    if (!this.#usage || now - this.#usage.atMs >= LOOK_MS) {
+      const [sequence, bytes] = [this.#sequence, this.#storedBytes]
+      const messageBytes = sequence === 0 ? MESSAGE_BYTES : bytes / sequence
+      const value = await readUsage(this.#files, this.#folders, messageBytes)
+      this.#usage = { value, atMs: now, sequence, bytes }
+    }
+    const { value, sequence, bytes } = this.#usage
+    return {
+      messages: value.messages + this.#sequence - sequence,
+      bytes: value.bytes + this.#storedBytes - bytes,
+    }
+  }
+
+  onAcknowledged(tell: (id: string) => void): () => void {
+    this.#listeners.add(tell)
+    this.#stopListening ??= this.#followJournal()
+    return () => void this.#listeners.delete(tell)
+  }
+
+  /** From the newest segment of the journal: what is older cannot tell of what is sent from now on. */
+  #followJournal(): () => Promise<void> {
+    const folder = this.#folders.journal
+    let journal: FollowLog | undefined
+    let looking: Promise<void> | undefined
+    let again = false
+    let stopped = false
+    const look = async (): Promise<void> => {
+      journal ??= new FollowLog({
+        files: this.#files,
+        folder,
+        maxPayloadBytes: MAX_JOURNAL_RECORD_BYTES,
+        log: this.#tell,
+        from: (await segmentsIn(this.#files, folder).catch(() => [])).at(-1) ?? 1,
+      })
+      do {
+        again = false
+        for (let chunk = await journal.next(); chunk && !stopped; chunk = await journal.next()) {
+          for (let index = 0; index < chunk.payloads.length; index += 2) {
+            this.#acknowledge(chunk.bytes.subarray(chunk.payloads[index], chunk.payloads[index + 1]))
+          }
+        }
+      } while (again && !stopped)
+    }
+    const hint = (): void => {
+      again = true
+      if (stopped || looking) return
+      looking = look().finally(() => {
+        looking = undefined
+      })
+    }
+    let stopTimer = (): void => {}
+    let unwatch: (() => void) | undefined
+    const tick = (): void => {
+      stopTimer = this.#clock.after(LOOK_MS, tick)
+      hint()
+    }
+    tick()
+    unwatch = this.#files.watch(folder, hint)
+    return async () => {
+      stopped = true
+      stopTimer()
+      unwatch?.()
+      await looking
+      await journal?.close()
+    }
+  }
+
+  #acknowledge(payload: Uint8Array): void {
+    try {
+      for (const id of doneIds(payload)) for (const tell of this.#listeners) tell(id)
+    } catch (error) {
+      this.#tell('warn', 'a record of the journal cannot be read', { problem: messageOf(error) })
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#stopListening?.()
+    const log = this.#log ?? (await this.#opening?.catch(() => undefined))
+    if (!log) return
+    // So that a receiver need not wait for the end of this process to remove the folder.
+    await log.append(END_RECORD).catch(() => {})
+    await log.close()
+  }
+}

@@ -1,0 +1,90 @@
+import { Buffer } from 'node:buffer'
+import { join } from 'node:path'
+import { isObject } from '../wire/guards.ts'
+import { segmentPath, segmentsIn } from './appendLog.ts'
+import type { Files } from './files.ts'
+import { type LogFolders, namesIn } from './logFolders.ts'
+import type { Usage } from './store.ts'
+
+/** What the receiver has counted: of all records that it read and that are still there, and those not settled. */
+export interface Waiting {
+  readonly bytes: number
+  readonly messages: number
+  readonly unsettledBytes: number
+}
+
+const MAX_BYTES = 1_024
+
+/** No promise rests on it: it is not synced. */
+export async function writeWaiting(files: Files, folders: LogFolders, waiting: Waiting): Promise<void> {
+  await files.makeFolder(folders.temporary)
+  const path = join(folders.temporary, 'waiting')
+  await files.remove(path).catch(() => {})
+  const file = await files.create(path)
+  try {
+    await file.write(Buffer.from(JSON.stringify(waiting)), 0)
+  } finally {
+    await file.close()
+  }
+  await files.rename(path, folders.waiting)
+}
+
+/**
+ * What nobody has settled: what the receiver says that it has read and not settled, and all bytes that it has not
+ * read. Where no receiver has ever counted, that is all bytes.
+ *
+ * @param messageBytes what a message takes, about
+ */
+export async function readUsage(files: Files, folders: LogFolders, messageBytes: number): Promise<Usage> {
+  const read = await readWaiting(files, folders)
+  const stored = (await storedBytes(files, folders.senders)) + (await storedBytes(files, folders.survivors))
+  const unread = Math.max(0, stored - read.bytes)
+  return {
+    bytes: read.unsettledBytes + unread,
+    messages: read.messages + Math.ceil(unread / messageBytes),
+  }
+}
+
+async function storedBytes(files: Files, parent: string): Promise<number> {
+  let bytes = 0
+  for (const name of await namesIn(files, parent)) {
+    const folder = join(parent, name)
+    const segments = await segmentsIn(files, folder).catch(() => [])
+    for (const segment of segments) {
+      // Gone meanwhile: it takes nothing.
+      bytes += await files.status(segmentPath(folder, segment)).then(
+        ({ size }) => size,
+        () => 0,
+      )
+    }
+  }
+  return bytes
+}
+
+async function readWaiting(files: Files, folders: LogFolders): Promise<Waiting> {
+  try {
+    const file = await files.openToRead(folders.waiting)
+    try {
+      const bytes = Buffer.alloc(MAX_BYTES)
+      const waiting: unknown = JSON.parse(bytes.toString('utf8', 0, await file.read(bytes, 0)))
+      return isWaiting(waiting) ? waiting : NOTHING
+    } finally {
+      await file.close()
+    }
+  } catch {
+    return NOTHING
+  }
+}
+
+const NOTHING: Waiting = { bytes: 0, messages: 0, unsettledBytes: 0 }
+
+function isWaiting(value: unknown): value is Waiting {
+  return (
+    isObject(value) &&
+    ['bytes', 'messages', 'unsettledBytes'].every((name) => isCount(Reflect.get(value, name)))
+  )
+}
+
+function isCount(value: unknown): boolean {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}

@@ -1,0 +1,173 @@
+import { errnoOf, messageOf } from '../host/errno.ts'
+import { isNamedProcessRunning, isProcessName } from '../host/processName.ts'
+import { AppendLog } from './appendLog.ts'
+import type { Files } from './files.ts'
+import { type FolderLayout, ownerOf } from './folderLayout.ts'
+import { writeMessageFile } from './messageFile.ts'
+import { decodeMessage, MAX_MESSAGE_RECORD_BYTES, type StoredMessage } from './messageRecord.ts'
+import type { MailboxLog } from './options.ts'
+import { Turns } from './turns.ts'
+import { placeFile, readWhole, removeIfThere } from './wholeFile.ts'
+
+export interface SenderJournalsOptions {
+  readonly files: Files
+  readonly layout: FolderLayout
+  readonly group: string
+  /** The receiving instance's own name, of a process that runs. */
+  readonly name: string
+  readonly log: MailboxLog
+  /** Whether the receiver's journal knows a message as done or dead: it is never to be delivered again. */
+  isOver(sender: string, sequence: number, id: string): boolean
+  /** The store keeps nothing of this sender any more. */
+  onSenderGone(sender: string): void
+  isRunning?(name: string): boolean | undefined
+}
+
+/** How far a sender's journal is known to be over. */
+interface Progress {
+  /** Every message of it that was not over has its file: done once, when its process had ended. */
+  recovered: boolean
+  /** The messages of the oldest segment that are not over, the last first; undefined until it is read. */
+  open: { readonly segment: number; readonly messages: { sequence: number; id: string }[] } | undefined
+}
+
+/** Senders that are looked at in one pass. */
+const SENDERS_AT_ONCE = 32
+
+/**
+ * The journals of senders, as the receiver sees them. Of one whose process has ended every message that is not over
+ * gets its file anew: the sender cannot make it any more, and what a loss of power left of it may be torn. A journal
+ * goes when all in it is over; a segment of it too, but for the one that a living sender writes.
+ */
+export class SenderJournals {
+  readonly #options: SenderJournalsOptions
+  readonly #progress = new Map<string, Progress>()
+  #next = 0
+  #files = 0
+
+  constructor(options: SenderJournalsOptions) {
+    this.#options = options
+  }
+
+  /** Removes what dead processes left half written. */
+  async sweep(): Promise<void> {
+    const { files, layout } = this.#options
+    for (const name of await files.list(layout.temporary)) {
+      if (this.#hasEnded(ownerOf(name))) removeIfThere(files, `${layout.temporary}/${name}`)
+    }
+  }
+
+  /** @param all every sender, not only some of them in turn. @returns whether files were made */
+  async pass(all: boolean): Promise<boolean> {
+    const { files, layout, log } = this.#options
+    const names = (await files.list(layout.senders)).filter(isProcessName)
+    for (const name of this.#progress.keys()) if (!names.includes(name)) this.#progress.delete(name)
+    const count = all ? names.length : Math.min(names.length, SENDERS_AT_ONCE)
+    let made = false
+    for (let index = 0; index < count; index++) {
+      const name = names[(this.#next + index) % names.length]
+      if (name === undefined) break
+      try {
+        if (await this.#look(name)) made = true
+      } catch (error) {
+        log('error', 'the journal of a sender cannot be recovered for now', {
+          sender: name,
+          error: messageOf(error),
+        })
+      }
+    }
+    this.#next += count
+    return made
+  }
+
+  async #look(name: string): Promise<boolean> {
+    const { files, layout } = this.#options
+    const hasEnded = this.#hasEnded(name)
+    const progress = this.#progress.get(name) ?? { recovered: false, open: undefined }
+    this.#progress.set(name, progress)
+    const journal = await AppendLog.open({
+      files,
+      folder: layout.sender(name),
+      durability: 'process-crash',
+      maxPayloadBytes: MAX_MESSAGE_RECORD_BYTES,
+    })
+    let made = false
+    if (hasEnded && !progress.recovered) {
+      made = await this.#recover(name, journal)
+      progress.recovered = true
+    }
+    await this.#forget(name, journal, progress, hasEnded)
+    return made
+  }
+
+  #hasEnded(name: string): boolean {
+    return (this.#options.isRunning ?? isNamedProcessRunning)(name) === false
+  }
+
+  async #recover(name: string, journal: AppendLog): Promise<boolean> {
+    const { isOver, log } = this.#options
+    const turns = new Turns()
+    let count = 0
+    for (const segment of journal.segments) {
+      for (const message of await this.#messages(name, journal, segment)) {
+        if (turns.over) await turns.next()
+        if (!isOver(name, message.sequence, message.id) && (await this.#restore(name, message))) count++
+      }
+    }
+    if (count > 0) log('info', 'messages of a sender that has ended were recovered', { sender: name, count })
+    return count > 0
+  }
+
+  /** @returns whether its file was not there as it should be */
+  async #restore(name: string, message: StoredMessage): Promise<boolean> {
+    const { files, layout, group, name: own } = this.#options
+    const bytes = writeMessageFile(message, group, name, message.sequence)
+    if (!bytes) return false
+    const path = layout.message(message.id)
+    try {
+      const found = await readWhole(files, path, ({ kind, size }) => kind === 'file' && size === bytes.length)
+      if (found.bytes && bytes.equals(found.bytes)) return false
+    } catch (error) {
+      // Whatever else stands there, the message takes its place.
+      if (errnoOf(error) === 'EACCES') throw error
+    }
+    await placeFile(files, layout.unfinished(own, this.#files++), path, bytes)
+    return true
+  }
+
+  async #messages(name: string, journal: AppendLog, segment: number): Promise<StoredMessage[]> {
+    const messages: StoredMessage[] = []
+    for (const { payload, offset } of await journal.read(segment)) {
+      const message = decodeMessage(Buffer.from(payload.buffer, payload.byteOffset, payload.length))
+      if (typeof message !== 'string') messages.push(message)
+      else {
+        const text = 'a record of a sender’s journal cannot be read'
+        this.#options.log('error', text, { sender: name, segment, offset, error: message })
+      }
+    }
+    return messages
+  }
+
+  /** Removes segments of which all is over, and the whole journal of one that has ended. */
+  async #forget(name: string, journal: AppendLog, progress: Progress, hasEnded: boolean): Promise<void> {
+    const { files, layout, isOver, onSenderGone } = this.#options
+    const closed = hasEnded ? [...journal.segments] : journal.segments.slice(0, -1)
+    for (const segment of closed) {
+      if (progress.open?.segment !== segment) {
+        const messages = (await this.#messages(name, journal, segment)).reverse()
+        progress.open = { segment, messages: messages.map(({ sequence, id }) => ({ sequence, id })) }
+      }
+      const { messages } = progress.open
+      for (let last = messages.at(-1); last && isOver(name, last.sequence, last.id); last = messages.at(-1)) {
+        messages.pop()
+      }
+      if (messages.length > 0) return
+      await journal.remove(segment)
+      progress.open = undefined
+    }
+    if (!hasEnded) return
+    await files.removeFolder(layout.sender(name))
+    this.#progress.delete(name)
+    onSenderGone(name)
+  }
+}

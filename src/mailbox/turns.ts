@@ -1,0 +1,19 @@
+/** So long work that runs at once may hold the event loop. */
+const TURN_MS = 10
+
+/** Gives others their turn within work that consists of many short steps. */
+export class Turns {
+  #since = performance.now()
+
+  /** Whether the turn is over; then `next` is to be awaited. */
+  get over(): boolean {
+    return performance.now() - this.#since > TURN_MS
+  }
+
+  async next(): Promise<void> {
+    await new Promise((resolve) => {
+      setImmediate(resolve)
+    })
+    this.#since = performance.now()
+  }
+}
