@@ -133,11 +133,9 @@ describe('a durable call', () => {
     const [letter] = await deadLetters(1)
     expect(letter).toMatchObject({
       type: 'journal.append',
-      error: {
-        reason: 'INVALID_INPUT',
-        attempts: 1,
-        message: expect.stringMatching(/^journal\.append: input\.row: .*string/),
-      },
+      reason: 'INVALID_INPUT',
+      attempts: 1,
+      message: expect.stringMatching(/^journal\.append: input\.row: .*string/),
     })
     expect(await rows.until(1)).toEqual(['good'])
   })
@@ -148,7 +146,7 @@ describe('a durable call', () => {
     const server = await open('keeper')
     server.serve(journal, { append() {} })
     const [letter] = await deadLetters(1)
-    expect(letter).toMatchObject({ error: { reason: 'METHOD_NOT_FOUND', attempts: 4 } })
+    expect(letter).toMatchObject({ reason: 'METHOD_NOT_FOUND', attempts: 4 })
   })
 
   it('with what cannot be sent is refused with its path, and nothing is kept', async () => {
