@@ -4,6 +4,7 @@
  */
 import { CODES, type Code } from '../wire/errors.ts'
 import { EXIT } from './failure.ts'
+import { MAILBOX_TEXTS } from './mailboxExplanations.ts'
 
 export interface Explanation {
   readonly name: string
@@ -16,7 +17,7 @@ export interface Explanation {
   readonly remedies: readonly string[]
 }
 
-type Text = readonly [code: Code, what: string, causes: readonly string[], remedies: readonly string[]]
+export type Text = readonly [code: Code, what: string, causes: readonly string[], remedies: readonly string[]]
 
 const CODE_TEXTS: Record<Code, Text> = {
   CANCELLED: [
@@ -650,7 +651,7 @@ const REASON_TEXTS: Record<string, Text> = {
   ],
   LOCK_UNREADABLE: [
     'FAILED_PRECONDITION',
-    'Something that no hub wrote lies in the place of the hub’s lock.',
+    'Something foreign lies in the place of a lock: that of a hub, or of a mailbox’s receiver.',
     ['a program or a person put it there'],
     ['look at it, then remove it; the message has the path'],
   ],
@@ -787,7 +788,7 @@ function entries(texts: Record<string, Text>, kind: Explanation['kind']): Explan
 /** All of them: codes by number, then reasons and closes by name. */
 export const EXPLANATIONS: readonly Explanation[] = [
   ...entries(CODE_TEXTS, 'code').sort((one, other) => CODES[one.code] - CODES[other.code]),
-  ...entries(REASON_TEXTS, 'reason').sort(byName),
+  ...entries({ ...REASON_TEXTS, ...MAILBOX_TEXTS }, 'reason').sort(byName),
   ...entries(CLOSE_TEXTS, 'close').sort(byName),
 ]
 

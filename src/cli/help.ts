@@ -67,6 +67,33 @@ lane, and milliseconds for ends. It reads no message's content. Ctrl-C ends it.
 Kinds: call, notify (one way), item, uploaded (the caller's items end), end, error, cancel, refused (never
 reached its target; the status says why), subscribe, publish, event.`,
   },
+  mailbox: {
+    usage: `viaduct mailbox list [ROOT]
+       viaduct mailbox show GROUP [ID]
+       viaduct mailbox dead GROUP [--reason REASON] [--limit N]
+       viaduct mailbox redrive GROUP ID …|--all|--reason REASON [--dry-run]
+       viaduct mailbox purge GROUP ID …|--all|--older-than TIME [--dry-run] [--yes]
+       viaduct mailbox send GROUP TYPE [-d JSON | -d @FILE | -d -] [KEY=VALUE …] [--ack] [--delay TIME]`,
+    about: 'durable mailboxes: what waits, what is dead, and sending',
+    text: `Reads and changes the mailboxes of a folder. It needs no hub, and a receiver may run meanwhile.
+
+  list             a line for each mailbox: store, messages that wait (~: about), dead letters, who receives
+  show             the same of one mailbox, with its dead letters; with ID one dead letter, its error and payload
+  dead             its dead letters, the newest first
+  redrive          stores dead letters' messages again, with their ids, the oldest first
+  purge            removes dead letters for good; without ids it wants --yes
+  send             stores a message and prints its id; -d and KEY=VALUE as in viaduct call
+
+  --root FOLDER    where the mailboxes are (default data/ipc)
+  --all            every dead letter
+  --reason REASON  those that died of it
+  --older-than TIME  those that died so long ago: 30m, 12h, 7d
+  --limit N        so many of them (default 50)
+  --dry-run        tells what would be done, and does nothing
+  --ack            waits until the receiver is done with the message; --timeout TIME bounds that
+  --delay TIME     not delivered sooner than after this
+  --store STORE    log or folder: makes the mailbox if it is not there`,
+  },
   explain: {
     usage: 'viaduct explain [CODE | REASON | EXIT]',
     about: 'what an error means and what to do',

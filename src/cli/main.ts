@@ -12,6 +12,7 @@ import { openSession, type Session, targetOf } from './session.ts'
 import { call } from './verbs/call.ts'
 import { describe } from './verbs/describe.ts'
 import { explain } from './verbs/explain.ts'
+import { mailbox } from './verbs/mailbox.ts'
 import { ping } from './verbs/ping.ts'
 import { tap } from './verbs/tap.ts'
 import { watchPeers } from './verbs/watch.ts'
@@ -35,6 +36,16 @@ const OWN = {
   method: { type: 'string' },
   count: { type: 'string' },
   watch: { type: 'boolean' },
+  root: { type: 'string' },
+  store: { type: 'string' },
+  ack: { type: 'boolean' },
+  delay: { type: 'string' },
+  reason: { type: 'string' },
+  limit: { type: 'string' },
+  all: { type: 'boolean' },
+  yes: { type: 'boolean' },
+  'older-than': { type: 'string' },
+  'dry-run': { type: 'boolean' },
 } as const
 
 /** Which verb takes which of them. */
@@ -66,6 +77,7 @@ async function run(args: readonly string[], out: Output): Promise<void> {
   if (verb === undefined && !flags.help) throw new UsageError('a verb is missing', 'viaduct help')
   if (flags.help || verb === 'help') return help(out, flags.help ? verb : words[0])
   if (verb === undefined || !Object.hasOwn(VERBS, verb)) throw unknownVerb(verb ?? '')
+  if (verb === 'mailbox') return mailbox(out, flags, words)
   checkFlags(verb, flags)
   switch (verb) {
     case 'explain':

@@ -167,14 +167,16 @@ export function targetText(target: NamedTarget): string {
   return 'id' in target ? target.id : `type:${target.type}`
 }
 
-/** `500ms`, `2s`, `1m` in milliseconds; 0 is no bound. */
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** `500ms`, `2s`, `1m`, `12h`, `7d` in milliseconds; 0 is no bound. */
 export function duration(text: string): number {
-  const [, digits, unit] = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text) ?? []
+  const [, digits, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? []
   if (text === '0') return 0
   if (digits === undefined) {
     throw new UsageError(`${JSON.stringify(text)} is no time: write it as 500ms, 2s or 1m, or 0 for no bound`)
   }
-  return Math.round(Number(digits) * (unit === 'ms' ? 1 : unit === 's' ? 1000 : 60_000))
+  return Math.round(Number(digits) * (UNITS[unit ?? ''] ?? 1))
 }
 
 function listOf<T>(value: unknown, is: (entry: unknown) => entry is T): T[] {

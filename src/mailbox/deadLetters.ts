@@ -24,6 +24,8 @@ export interface DeadLettersOptions {
   readonly folder: string
   /** The mailbox's name. */
   readonly group: string
+  /** The mailbox's outbox, which redriven messages go to. */
+  readonly to: Redriver
   readonly nowMs?: () => number
 }
 
@@ -63,23 +65,27 @@ const REMEMBERED = 65_536
 const BATCH = 64
 const BATCH_BYTES = 16 * 1024 * 1024
 
-/**
- * The dead letters of one mailbox. Whoever receives makes one when it becomes the active receiver, since `add` reads
- * the folder once; everything else looks each time.
- */
+/** The dead letters of one mailbox. `add` is for its active receiver, everything else for anybody. */
 export class DeadLetters implements DeadLetterSink {
   readonly #folder: DeadLetterFolder
   readonly #group: string
+  readonly #to: Redriver
   readonly #nowMs: () => number
   /** The newest letters by the id in their names, the oldest of them first. */
   #known: Promise<Map<string, LetterName[]>> | undefined
   /** Adds of one id wait for each other. */
   readonly #adding = new Map<string, Promise<void>>()
 
-  constructor({ files, folder, group, nowMs = Date.now }: DeadLettersOptions) {
+  constructor({ files, folder, group, to, nowMs = Date.now }: DeadLettersOptions) {
     this.#folder = new DeadLetterFolder(files, folder)
     this.#group = group
+    this.#to = to
     this.#nowMs = nowMs
+  }
+
+  /** `add` looks at the folder once. Whoever becomes the active receiver again calls this: another was, in between. */
+  forget(): void {
+    this.#known = undefined
   }
 
   /**
@@ -187,7 +193,7 @@ export class DeadLetters implements DeadLetterSink {
    */
   async redrive(
     selection: LetterSelection,
-    { to, dryRun = false }: { readonly to: Redriver; readonly dryRun?: boolean },
+    { dryRun = false }: { readonly dryRun?: boolean } = {},
   ): Promise<LetterOutcome> {
     const tally = new LetterTally(dryRun)
     let batch: (Letter & { readonly message: LetterMessage })[] = []
@@ -197,7 +203,9 @@ export class DeadLetters implements DeadLetterSink {
       batch = []
       bytes = 0
       if (under.length === 0) return
-      const stored = await Promise.allSettled(under.map(({ message }) => to.store(this.#again(message))))
+      const stored = await Promise.allSettled(
+        under.map(({ message }) => this.#to.store(this.#again(message))),
+      )
       for (const [index, letter] of under.entries()) {
         const outcome = stored[index]
         if (outcome?.status === 'rejected') tally.stop(letter, outcome.reason)

@@ -16,6 +16,7 @@ import {
 import { Receiver, type ReceiverStats } from './receiver.ts'
 import { Sender } from './sender.ts'
 import { openSite, type Site } from './site.ts'
+import type { Outbox } from './store.ts'
 
 export interface MailboxStats extends Partial<ReceiverStats> {
   /** Stored and not over, and their bytes; about. */
@@ -33,11 +34,11 @@ export class Mailbox {
   #receiver: Receiver | undefined
   #closing: Promise<void> | undefined
 
-  private constructor(settings: MailboxSettings, site: Site, sender: Sender) {
+  private constructor(settings: MailboxSettings, site: Site, outbox: Outbox, sender: Sender) {
     this.#settings = settings
     this.#site = site
     this.#sender = sender
-    this.#deadLetters = new DeadLetters({ ...settings, folder: site.folder })
+    this.#deadLetters = new DeadLetters({ ...settings, folder: site.folder, to: outbox })
   }
 
   /**
@@ -48,9 +49,10 @@ export class Mailbox {
   static async open(options: MailboxOptions): Promise<Mailbox> {
     const settings = readMailboxOptions(options)
     const site = await openSite(settings)
-    const sender = new Sender(await site.outbox(), settings)
+    const outbox = await site.outbox()
+    const sender = new Sender(outbox, settings)
     await sender.lookUp()
-    return new Mailbox(settings, site, sender)
+    return new Mailbox(settings, site, outbox, sender)
   }
 
   get group(): string {
@@ -116,7 +118,10 @@ export class Mailbox {
       throw new ViaductError('FAILED_PRECONDITION', text, { reason: 'RECEIVING' })
     }
     const { clock, nowMs, log, group } = this.#settings
-    const takeOver = (signal: AbortSignal) => this.#site.takeOver(settings, this.#deadLetters, signal)
+    const takeOver = (signal: AbortSignal) => {
+      this.#deadLetters.forget()
+      return this.#site.takeOver(settings, this.#deadLetters, signal)
+    }
     const receiver = new Receiver(handler, settings, { clock, nowMs, log, group, takeOver })
     this.#receiver = receiver
     receiver.begin()

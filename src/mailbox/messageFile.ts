@@ -125,7 +125,9 @@ class Reader {
     const isName = (text: string) => ID.test(text)
     const sender =
       this.#text('sender', (text) => SENDER.test(text), 'a name of 1 to 128 of A-Z a-z 0-9 . _ -') ?? ''
-    const sequence = this.#count('sequence') ?? 0
+    // A dead letter that somebody moved back by hand is redriven by that: the death that it tells of is over.
+    const isLetter = fieldOf(fieldOf(this.#object, 'error'), 'attempts') !== undefined
+    const sequence = isLetter ? 0 : (this.#count('sequence') ?? 0)
     this.#text('groupFolder', () => true, 'a text')
     const head: MessageHead = {
       id: this.#text('id', isName, '1 to 128 of A-Z a-z 0-9 . _ - and no dot first') ?? this.#facts.stem,
@@ -135,7 +137,7 @@ class Reader {
       priority: this.#priority(),
       notBeforeMs: this.#time('notBefore') ?? 0,
       expiresAtMs: this.#time('expiresAt') ?? 0,
-      redriven: this.#count('redriven') ?? 0,
+      redriven: (this.#count('redriven') ?? 0) + (isLetter ? 1 : 0),
       // One without the other says nothing of order.
       sender: sequence > 0 ? sender : '',
       sequence: sender === '' ? 0 : sequence,

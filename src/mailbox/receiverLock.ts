@@ -55,14 +55,14 @@ export class ReceiverLock {
   }
 
   /**
-   * Settles when this is the active receiver; stands by until then. To be called once.
+   * Settles when this is the active receiver; stands by until then.
    *
    * @throws ViaductError CANCELLED: `signal` was aborted · FAILED_PRECONDITION / LOCK_UNREADABLE; or the system's error
    */
   async acquire(signal?: AbortSignal): Promise<void> {
     for (;;) {
       if (signal?.aborted) throw cancelled(this.#path, signal)
-      if (await this.#take()) return
+      if (await this.tryAcquire()) return
       await this.#pause(signal)
     }
   }
@@ -74,7 +74,8 @@ export class ReceiverLock {
     this.#lock = undefined
   }
 
-  async #take(): Promise<boolean> {
+  /** @returns whether this is the active receiver now; it does not wait */
+  async tryAcquire(): Promise<boolean> {
     const options = {
       path: this.#path,
       entry: this.#entry,

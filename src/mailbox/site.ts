@@ -5,6 +5,8 @@ import { ViaductError } from '../wire/errors.ts'
 import { diskFailure } from './appendLog.ts'
 import type { DeadLetters } from './deadLetters.ts'
 import type { Files } from './files.ts'
+import { FolderInbox } from './folderInbox.ts'
+import { FolderOutbox } from './folderOutbox.ts'
 import { Journal } from './journal.ts'
 import { checkLocalDisk } from './localDisk.ts'
 import { LogInbox } from './logInbox.ts'
@@ -39,9 +41,31 @@ const STORES: Record<StoreKind, (folder: string, settings: MailboxSettings) => S
         onSenderGone: (sender) => journal.forgetSender(sender),
       }),
   }),
-  folder: (folder) => {
-    throw new ViaductError('UNIMPLEMENTED', `${folder}: the folder store is not built`)
-  },
+  folder: (folder, { group, durability, files, clock, nowMs, log }) => ({
+    outbox: () =>
+      FolderOutbox.open({
+        folder,
+        group,
+        durability,
+        files,
+        clock,
+        nowMs,
+        ...(log && { log }),
+        sender: newName(),
+      }),
+    inbox: (journal) =>
+      FolderInbox.open({
+        folder,
+        group,
+        files,
+        clock,
+        nowMs,
+        ...(log && { log }),
+        name: newName(),
+        isOver: (sender, sequence, id) => journal.known({ id, sender, sequence, redriven: 0 }) !== 'open',
+        onSenderGone: (sender) => journal.forgetSender(sender),
+      }),
+  }),
 }
 
 interface Store {

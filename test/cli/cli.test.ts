@@ -365,7 +365,7 @@ describe('usage', () => {
   })
 
   it('prints help, that of each verb, and its version', async () => {
-    const verbs = ['who', 'ping', 'describe', 'call', 'tap', 'explain']
+    const verbs = ['who', 'ping', 'describe', 'call', 'tap', 'mailbox', 'explain']
     const general = await Promise.all([run('--help'), run('help')])
     for (const outcome of general) {
       expect(outcome).toEqual(general[0])

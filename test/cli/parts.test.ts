@@ -73,8 +73,9 @@ describe('text', () => {
       '1.0 MB',
       '5.0 GB',
     ])
+    expect(['12h', '7d'].map(duration)).toEqual([43_200_000, 604_800_000])
     expect(['0', '500ms', '1.5s', '2m'].map(duration)).toEqual([0, 500, 1500, 120_000])
-    for (const wrong of ['', '5', '-1s', '1h', 's']) expect(() => duration(wrong)).toThrow('is no time')
+    for (const wrong of ['', '5', '-1s', '1w', 's']) expect(() => duration(wrong)).toThrow('is no time')
   })
 })
 

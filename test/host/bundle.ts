@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
 
@@ -16,9 +16,13 @@ export function scratch(): { path: string; remove: () => void } {
 
 /** Makes a fixture that imports our sources into one file that plain Node runs. */
 export function bundle(name: string, into: string): string {
-  const outfile = join(into, name)
+  return bundleFile(fixture(name), into)
+}
+
+export function bundleFile(path: string, into: string): string {
+  const outfile = join(into, basename(path))
   buildSync({
-    entryPoints: [fixture(name)],
+    entryPoints: [path],
     outfile,
     bundle: true,
     platform: 'node',

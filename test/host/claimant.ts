@@ -2,7 +2,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 
-/** A process of its own that claims an app's socket when told to. */
+/** A process of its own that claims something when told to. */
 export class Claimant {
   readonly process: ChildProcessWithoutNullStreams
   readonly #lines: AsyncIterator<string>
@@ -13,7 +13,7 @@ export class Claimant {
     this.#lines = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]()
   }
 
-  /** Its next line: `here`, `won`, `released` or an error as JSON; undefined at its end. */
+  /** Its next line: `here`, `won`, `released`, an error as JSON …; undefined at its end. */
   async line(): Promise<string | undefined> {
     const { value, done } = await this.#lines.next()
     return done ? undefined : value

@@ -39,21 +39,20 @@ async function disk(): Promise<SimulatedDisk> {
   return made
 }
 
-const letters = (files: Files, nowMs = () => NOW): DeadLetters =>
-  new DeadLetters({ files, folder: BOX, group: 'main', nowMs })
+type Store = (message: Outgoing) => Promise<void>
+const letters = (files: Files, nowMs = () => NOW, store: Store = storeOn(files)): DeadLetters =>
+  new DeadLetters({ files, folder: BOX, group: 'main', to: { store }, nowMs })
 
 /** A store whose messages are files, safe when it settles; the same id and redrive is one message. */
-function storeOn(files: Files): { store(message: Outgoing): Promise<void> } {
-  return {
-    async store({ id, redriven }) {
-      const file = await files.create(`/box/stored/${id}.${redriven}`).catch((error: unknown) => {
-        if (Reflect.get(Object(error), 'code') !== 'EEXIST') throw error
-        return files.open(`/box/stored/${id}.${redriven}`)
-      })
-      await file.sync()
-      await file.close()
-      await files.syncFolder('/box/stored')
-    },
+function storeOn(files: Files): Store {
+  return async ({ id, redriven }) => {
+    const file = await files.create(`/box/stored/${id}.${redriven}`).catch((error: unknown) => {
+      if (Reflect.get(Object(error), 'code') !== 'EEXIST') throw error
+      return files.open(`/box/stored/${id}.${redriven}`)
+    })
+    await file.sync()
+    await file.close()
+    await files.syncFolder('/box/stored')
   }
 }
 
@@ -136,6 +135,16 @@ describe('a dead letter', () => {
     for (const crashed of files.crashes()) expect(await crashed.list(ERRORS)).toEqual([`${NOW}-m-1.json`])
   })
 
+  it('is looked for again by one that was not the active receiver in between', async () => {
+    const files = await disk()
+    const one = letters(files)
+    await one.add(arrival('m-0'), json(1), CAUSE, 4)
+    await letters(files).add(arrival('m-1'), json(1), CAUSE, 4)
+    one.forget()
+    await one.add(arrival('m-1'), json(1), CAUSE, 4)
+    expect(await one.count()).toBe(2)
+  })
+
   it.each(['create', 'write', 'sync', 'rename', 'syncFolder', 'makeFolder', 'list'])(
     'is refused with a code when %s fails, and can be kept later',
     async (operation) => {
@@ -209,7 +218,7 @@ describe('redrive', () => {
   it('loses nothing whatever a crash leaves, and doing it again ends the same', async () => {
     const files = await disk()
     await letters(files).add(arrival('m-1'), json(1), CAUSE, 4)
-    const redrive = (on: Files) => letters(on).redrive({}, { to: storeOn(on) })
+    const redrive = (on: Files) => letters(on).redrive({})
     let both = 0
     const states = await atEveryCrash(
       files,
@@ -236,7 +245,9 @@ describe('redrive', () => {
   it('stores the oldest first, as they were, and drops an expiry that has passed', async () => {
     const files = await disk()
     let now = NOW
-    const dead = letters(files, () => now)
+    const stored: Outgoing[] = []
+    const store = async (message: Outgoing): Promise<void> => void stored.push(message)
+    const dead = letters(files, () => now, store)
     for (const id of ['c', 'a', 'b']) {
       await dead.add(
         arrival(id, { expiresAtMs: id === 'a' ? NOW + 1 : NOW + 100_000 }),
@@ -246,14 +257,12 @@ describe('redrive', () => {
       )
       now += 10
     }
-    const stored: Outgoing[] = []
-    const store = async (message: Outgoing): Promise<void> => void stored.push(message)
     const selection = { reason: 'HANDLER_ERROR', type: 'task' }
-    expect(await dead.redrive(selection, { to: { store }, dryRun: true })).toMatchObject({
+    expect(await dead.redrive(selection, { dryRun: true })).toMatchObject({
       ...{ dryRun: true, matched: 3, done: 3, reasons: { HANDLER_ERROR: 3 }, failed: 0 },
     })
     expect(stored).toEqual([])
-    expect(await dead.redrive(selection, { to: { store } })).toMatchObject({ matched: 3, done: 3 })
+    expect(await dead.redrive(selection)).toMatchObject({ matched: 3, done: 3 })
     expect(stored.map(({ id, redriven, expiresAtMs }) => [id, redriven, expiresAtMs])).toEqual([
       ['c', 1, NOW + 100_000],
       ['a', 1, 0],
@@ -275,13 +284,13 @@ describe('redrive', () => {
 
   it('ends when the store takes no more, keeps those letters, and tells', async () => {
     const files = await disk()
-    const dead = letters(files)
-    for (let n = 0; n < 200; n++) await dead.add(arrival(`m-${n}`), json(n), CAUSE, 4)
     let room = 100
     const store = async (): Promise<void> => {
       if (room-- <= 0) throw errno('ENOSPC', 'store')
     }
-    const outcome = await dead.redrive({}, { to: { store } })
+    const dead = letters(files, () => NOW, store)
+    for (let n = 0; n < 200; n++) await dead.add(arrival(`m-${n}`), json(n), CAUSE, 4)
+    const outcome = await dead.redrive({})
     expect(outcome).toMatchObject({ stopped: true, done: 100, failed: 28 })
     expect(await dead.count()).toBe(100)
   })
@@ -290,7 +299,7 @@ describe('redrive', () => {
     const files = await disk()
     const dead = letters(files)
     await dead.add(arrival('torn'), bytes('{'), { reason: 'MALFORMED', message: 'it is cut' }, 0)
-    const outcome = await dead.redrive(['torn', 'nowhere'], { to: storeOn(files) })
+    const outcome = await dead.redrive(['torn', 'nowhere'])
     expect(outcome).toMatchObject({ matched: 1, done: 0, failed: 2 })
     expect(outcome.failures.map(({ id, reason }) => [id, reason])).toEqual([
       ['torn', 'MALFORMED'],
@@ -325,11 +334,13 @@ describe('purge', () => {
 describe('what anybody put into errors/', () => {
   let folder: string
   afterEach(() => rmSync(folder, { recursive: true, force: true }))
+  const stored: Outgoing[] = []
+  const to = { store: async (message: Outgoing): Promise<void> => void stored.push(message) }
   function box(): { readonly dead: DeadLetters; put(name: string, content: string | Uint8Array): string } {
     folder = mkdtempSync(join(tmpdir(), 'vd-'))
     mkdirSync(join(folder, 'errors'))
     return {
-      dead: new DeadLetters({ files: nodeFiles, folder, group: 'main' }),
+      dead: new DeadLetters({ files: nodeFiles, folder, group: 'main', to }),
       put(name, content) {
         const path = join(folder, 'errors', name)
         writeFileSync(path, content)
@@ -393,8 +404,7 @@ describe('what anybody put into errors/', () => {
     expect(await dead.list()).toEqual([
       expect.objectContaining({ id, type: 'task', reason: 'UNKNOWN', attempts: 1, redrivable: true }),
     ])
-    const stored: Outgoing[] = []
-    await dead.redrive([id], { to: { store: async (message) => void stored.push(message) } })
+    await dead.redrive([id])
     expect(stored).toEqual([
       expect.objectContaining({
         id,
@@ -419,7 +429,7 @@ describe('what anybody put into errors/', () => {
     let most = 0
     let reads = 0
     let peak = 0
-    const stored: Files = {
+    const many: Files = {
       ...nodeFiles,
       list: async () => [...names],
       openToRead: async (path) => {
@@ -440,7 +450,7 @@ describe('what anybody put into errors/', () => {
         }
       },
     }
-    const dead = new DeadLetters({ files: stored, folder: BOX, group: 'main' })
+    const dead = new DeadLetters({ files: many, folder: BOX, group: 'main', to })
     const before = usage()
     const newest = await dead.list({ limit: 3 })
     expect(newest.map(({ failedAtMs }) => failedAtMs)).toEqual([1_099_999, 1_099_998, 1_099_997])

@@ -199,6 +199,31 @@ describe("the receiver's journal", () => {
     }
   })
 
+  it('leaves no start in a slot of what it has forgotten', async () => {
+    const disk = new SimulatedDisk()
+    const journal = await opened(disk, SMALL)
+    for (let start = 1; start <= 4; start++) journal.start('x')
+    await journal.dead(byId('x'))
+    for (let sequence = 1; sequence <= 30; sequence++) await journal.done(entry(sequence))
+    const next = await opened(disk, SMALL)
+    expect(next.known(byId('x', 1))).toBe('open')
+    expect([...next.suspects, next.starts('x')]).toEqual([0])
+  })
+
+  it('takes a slot that is torn for an empty one', async () => {
+    const disk = new SimulatedDisk()
+    expect((await opened(disk)).start('x')).toBe(1)
+    const file = await disk.open(`${FOLDER}/starts`)
+    const slots = Buffer.alloc((await file.status()).size)
+    await file.read(slots, 0)
+    const attempt = slots.indexOf('x') - 12
+    await file.write(Uint8Array.of(3), attempt)
+    const next = await opened(disk)
+    expect([...next.suspects, next.starts('x')]).toEqual([0])
+    expect(next.start('x')).toBe(1)
+    expect((await opened(disk)).starts('x')).toBe(1)
+  })
+
   it('writes what ends together as one record, in as few writes as commits', async () => {
     const disk = new SimulatedDisk()
     const journal = await opened(disk)
