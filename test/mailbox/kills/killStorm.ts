@@ -31,6 +31,9 @@ export interface MailboxVerdict {
 
 const SENDERS = 2
 const RECEIVERS = 2
+const AT_ONCE = 8
+/** From one kill to the next. */
+const MEAN_MS = 200
 const SETTLE_MS = 60_000
 
 export async function mailboxStorm(storm: MailboxStorm): Promise<MailboxVerdict> {
@@ -39,6 +42,7 @@ export async function mailboxStorm(storm: MailboxStorm): Promise<MailboxVerdict>
   const receive = { concurrency: 16, retryDelayMs: 100, maxRetries: 1_000_000 }
   const box = new Processes(storm.program, { store: storm.store, ackTimeoutMs: 300_000 })
   const perSender = Math.ceil(storm.messages / SENDERS)
+  const pauseMs = (storm.kills * MEAN_MS * AT_ONCE) / perSender
   const killed = new Map<number, bigint>()
   const count = { receivers: 0, senders: 0 }
   /** What a killed sender had begun: its next life goes on behind it. */
@@ -46,14 +50,14 @@ export async function mailboxStorm(storm: MailboxStorm): Promise<MailboxVerdict>
   let names = 0
   const sender = (index: number): Child =>
     box.start(`s${index}-${names++}`, {
-      stream: { count: perSender, atOnce: 8, from: next[index] ?? 0, ackEach: 10 },
+      stream: { count: perSender, atOnce: AT_ONCE, from: next[index] ?? 0, ackEach: 10, pauseMs },
     })
   const receiver = (): Child => box.start(`r${names++}`, { receive })
   const senders = Array.from({ length: SENDERS }, (_, index) => sender(index))
   const receivers = Array.from({ length: RECEIVERS }, receiver)
   const over = Date.now() + storm.seconds * 1000
   for (let kills = 0; kills < storm.kills && Date.now() < over; kills++) {
-    await sleep(20 + chance.below(300))
+    await sleep(20 + chance.below(2 * MEAN_MS))
     const isSender = chance.next() < 0.3
     const index = chance.below(isSender ? SENDERS : RECEIVERS)
     const victim = (isSender ? senders : receivers)[index]

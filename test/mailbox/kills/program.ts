@@ -19,6 +19,8 @@ export interface Orders {
     readonly atOnce: number
     readonly from: number
     readonly ackEach: number
+    /** Between one of those under way and the next. */
+    readonly pauseMs?: number
   }
 }
 
@@ -123,7 +125,13 @@ async function obey(command: Command): Promise<void> {
   }
 }
 
-async function stream({ count, atOnce, from, ackEach }: NonNullable<Orders['stream']>): Promise<void> {
+async function stream({
+  count,
+  atOnce,
+  from,
+  ackEach,
+  pauseMs,
+}: NonNullable<Orders['stream']>): Promise<void> {
   let next = from
   await Promise.all(
     Array.from({ length: atOnce }, async () => {
@@ -133,6 +141,7 @@ async function stream({ count, atOnce, from, ackEach }: NonNullable<Orders['stre
         note('send', id)
         await mailbox.send('task', { n }, { id, requiresAck: n % ackEach === 0 })
         note('sent', id)
+        if (pauseMs !== undefined) await sleep(pauseMs)
       }
     }),
   )
