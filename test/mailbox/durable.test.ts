@@ -1,7 +1,10 @@
 /** Durable methods over real mailboxes on a real disk, in this process and over the deaths of others. */
+import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { connectPeers, contract, isViaductError, method } from '../../src/index.ts'
@@ -27,6 +30,7 @@ const newer = contract('journal', {
   }),
 })
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const KEEPER = { id: 'keeper' }
 
 let root = ''
@@ -140,6 +144,27 @@ describe('a durable call', () => {
     expect(await rows.until(1)).toEqual(['good'])
   })
 
+  it('that is a dead letter is shown with its input, and handled when it is redriven', async () => {
+    const sender = await open()
+    await sender.client(loose, KEEPER).append({ row: 7n, at: new Uint8Array(5_000) })
+    const server = await open('keeper')
+    const serving = server.serve(journal, { append() {} })
+    const [letter] = await deadLetters(1)
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      ...[CLI, 'mailbox', 'show', 'keeper', String(letter?.id), '--root', root, '--json'],
+    ])
+    expect(JSON.parse(stdout)).toMatchObject({
+      message: { type: 'journal.append', format: 'body', payload: { row: '7', at: { bytes: 5_000 } } },
+    })
+    await serving.withdraw()
+    const inputs = collector<unknown>()
+    server.serve(loose, { append: (input) => inputs.add(input) })
+    const mailbox = await Mailbox.open({ root, group: 'keeper' })
+    opened.push(mailbox)
+    await mailbox.deadLetters.redrive([String(letter?.id)])
+    expect(await inputs.until(1)).toEqual([{ row: 7n, at: new Uint8Array(5_000) }])
+  })
+
   it('of a method that nobody serves there is a dead letter that says so', async () => {
     const sender = await open()
     await sender.client(loose, KEEPER).prune()
@@ -250,7 +275,7 @@ describe('over the deaths of processes', { timeout: 60_000 }, () => {
     await first.until((line) => 'serving' in line)
     const sender = await open()
     const { append } = sender.client(journal, KEEPER)
-    await append({ row: 'before' })
+    await sender.handled(await append({ row: 'before' }, { requiresAck: true }))
     const receipt = await append({ row: 'hang' }, { requiresAck: true })
     await first.until((line) => line.row === 'hang')
     await first.kill()
