@@ -10,7 +10,7 @@ let box: FolderMailbox
 beforeEach(() => {
   box = new FolderMailbox()
 })
-afterEach(() => box.close(), 60_000)
+afterEach(() => box.close(), 180_000)
 
 const COUNT = 100_000
 
