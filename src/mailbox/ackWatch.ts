@@ -139,7 +139,7 @@ export class AckWatch {
 
 function refusalOf(status: FileStatus, owner: number): string {
   if (status.kind !== 'file') return 'it is no plain file'
-  if (status.links !== 1) return 'it has several names'
+  if (status.links > 1) return 'it has several names'
   if (status.owner !== owner) return 'another user made it'
   return status.size > MAX_ACK_BYTES ? `it is longer than ${MAX_ACK_BYTES} bytes` : ''
 }
