@@ -21,7 +21,7 @@ export interface FolderInboxOptions {
   readonly folder: string
   readonly group: string
   /** Whether the receiver's journal knows a message as done or dead: it is never to be delivered again. */
-  isOver(sender: string, sequence: number, id: string): boolean
+  isOver(sender: string, sequence: number, id: string, redriven: number): boolean
   /** The store keeps nothing of this sender any more. */
   onSenderGone?(sender: string): void
   /** This instance's name, of a process that runs: `processName`. */
@@ -95,7 +95,7 @@ export class FolderInbox implements Inbox {
       group,
       name,
       log,
-      isOver: (sender, sequence, id) => isOver(sender, sequence, id),
+      isOver: (sender, sequence, id, redriven) => isOver(sender, sequence, id, redriven),
       onSenderGone: (sender) => {
         this.#index.forget(sender)
         onSenderGone?.(sender)
@@ -293,7 +293,7 @@ export class FolderInbox implements Inbox {
       if (turns.over) await turns.next()
       const entry = this.#entryOf(arrival)
       // Settled before: another file may have its name by now.
-      if (!entry || entry.arrival.id !== arrival.id) continue
+      if (entry?.arrival !== arrival) continue
       const asked = acknowledge && arrival.requiresAck
       this.#finish({ name: arrival.place, id: arrival.id, identity: entry.identity, asked })
     }

@@ -58,7 +58,7 @@ function refusalOf(status: FileStatus, owner: number): string | undefined {
     return `NOT_A_FILE it is ${status.kind === 'folder' ? 'a folder' : 'no plain file'}`
   if (status.links !== 1) return `NOT_A_FILE it has ${status.links} names: another one could change it`
   if (status.owner !== owner)
-    return `FOREIGN_OWNER it belongs to user ${status.owner}, and this program to ${owner}`
+    return `NOT_A_FILE it belongs to user ${status.owner}, and this program to ${owner}`
   if (status.size > MAX_FILE_BYTES)
     return `TOO_LARGE it has ${status.size} bytes and may have ${MAX_FILE_BYTES}`
   return undefined

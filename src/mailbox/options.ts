@@ -174,14 +174,17 @@ export function readMailboxOptions(options: MailboxOptions) {
 
 export type MailboxSettings = ReturnType<typeof readMailboxOptions>
 
-export function readSendOptions(options: SendOptions | undefined) {
-  return readOptions('send', options, {
-    requiresAck: flag(false),
-    delayMs: optional(positive(0, 0)),
-    priority: word<Priority>(PRIORITIES, 'normal'),
-    expiresInMs: optional(positive(0)),
-    id: text(ID, undefined),
-  })
+const SEND_RULES = {
+  requiresAck: flag(false),
+  delayMs: optional(positive(0, 0)),
+  priority: word<Priority>(PRIORITIES, 'normal'),
+  expiresInMs: optional(positive(0)),
+  id: text(ID, undefined),
+}
+const SEND_DEFAULTS = readOptions('send', undefined, SEND_RULES)
+
+export function readSendOptions(options: SendOptions | undefined): typeof SEND_DEFAULTS {
+  return options === undefined ? SEND_DEFAULTS : readOptions('send', options, SEND_RULES)
 }
 
 export function readWaitOptions(options: WaitForAckOptions | undefined) {

@@ -107,6 +107,8 @@ export class Receiver {
   #lookAgain = false
   #settling = false
   #toSettle: Settled[] = []
+  /** Handled, and written by the journal together. */
+  #ending: { readonly settled: Promise<void>; readonly group: Tracked[] } | undefined
   readonly #graves = new Fifo<() => Promise<void>>()
   #burials = 0
   /** Operations of the disk that failed, to be tried again. */
@@ -290,7 +292,8 @@ export class Receiver {
       do {
         this.#lookAgain = false
         while (this.#hasRoom && !this.#stopping) {
-          const arrivals = await inbox.next(this.#settings.windowMessages - this.#loaded)
+          // Half of it at a time: while the journal syncs the ends of one half, the other one runs.
+          const arrivals = await inbox.next(Math.ceil(this.#settings.windowMessages / 2))
           if (arrivals.length === 0) break
           for (const arrival of arrivals) this.#admit(arrival)
           this.#pump()
@@ -515,10 +518,43 @@ export class Receiver {
     if (!this.#over(attempt)) return
     const { tracked } = attempt
     this.#unload(tracked)
-    this.#record(tracked, 'done', () => {
-      this.#done++
-      this.#end(tracked, true)
-    })
+    const settled = this.#station?.journal.done(tracked.arrival)
+    if (!settled) return
+    // The journal gives one promise for all that it writes together.
+    if (settled === this.#ending?.settled) {
+      this.#ending.group.push(tracked)
+      return
+    }
+    const group = [tracked]
+    this.#ending = { settled, group }
+    this.#writing++
+    settled.then(
+      () => {
+        this.#writing--
+        for (const one of group) this.#succeededForGood(one)
+        this.#idle?.()
+      },
+      (error: unknown) => {
+        this.#writing--
+        this.#tell('error', 'IPC state cannot be written; it tries again', { error: messageOf(error) })
+        this.#tryAgain(() => {
+          for (const one of group) this.#record(one, 'done', () => this.#succeededForGood(one))
+        })
+        this.#idle?.()
+      },
+    )
+  }
+
+  #succeededForGood(tracked: Tracked): void {
+    this.#closeStart(tracked)
+    this.#done++
+    this.#end(tracked, true)
+  }
+
+  #closeStart(tracked: Tracked): void {
+    if (!tracked.isOpen) return
+    tracked.isOpen = false
+    this.#open--
   }
 
   #failed(attempt: Attempt, error: unknown): void {
@@ -556,10 +592,7 @@ export class Receiver {
     this.#insist(
       () => journal[what](tracked.arrival),
       () => {
-        if (tracked.isOpen) {
-          tracked.isOpen = false
-          this.#open--
-        }
+        this.#closeStart(tracked)
         then()
       },
     )
@@ -578,14 +611,17 @@ export class Receiver {
         this.#writing--
         this.#tell('error', 'IPC state cannot be written; it tries again', { error: messageOf(error) })
         onFailure?.()
-        if (!this.#isStopped) {
-          this.#again.push(() => this.#insist(write, then, onFailure))
-          this.#againMs = Math.min(this.#againMs, this.#parts.clock.now() + AGAIN_MS)
-          this.#arm(this.#againMs)
-        }
+        this.#tryAgain(() => this.#insist(write, then, onFailure))
         this.#idle?.()
       },
     )
+  }
+
+  #tryAgain(write: () => void): void {
+    if (this.#isStopped) return
+    this.#again.push(write)
+    this.#againMs = Math.min(this.#againMs, this.#parts.clock.now() + AGAIN_MS)
+    this.#arm(this.#againMs)
   }
 
   /** It is over and the journal knows. */
@@ -636,12 +672,10 @@ export class Receiver {
       } catch (error) {
         this.#tell('error', 'IPC messages cannot be removed; it tries again', { error: messageOf(error) })
         if (this.#isStopped) break
-        this.#again.push(() => {
+        this.#tryAgain(() => {
           this.#toSettle.push(...group)
           if (!this.#settling) void this.#settleAll()
         })
-        this.#againMs = Math.min(this.#againMs, this.#parts.clock.now() + AGAIN_MS)
-        this.#arm(this.#againMs)
       }
     }
     this.#settling = false

@@ -1,9 +1,10 @@
+import { join } from 'node:path'
 import { errnoOf, messageOf } from '../host/errno.ts'
 import { isNamedProcessRunning, isProcessName } from '../host/processName.ts'
 import { AppendLog } from './appendLog.ts'
 import type { Files } from './files.ts'
 import { type FolderLayout, ownerOf } from './folderLayout.ts'
-import { writeMessageFile } from './messageFile.ts'
+import { isFault, readMessageFile, writeMessageFile } from './messageFile.ts'
 import { decodeMessage, MAX_MESSAGE_RECORD_BYTES, type StoredMessage } from './messageRecord.ts'
 import type { MailboxLog } from './options.ts'
 import { Turns } from './turns.ts'
@@ -17,7 +18,7 @@ export interface SenderJournalsOptions {
   readonly name: string
   readonly log: MailboxLog
   /** Whether the receiver's journal knows a message as done or dead: it is never to be delivered again. */
-  isOver(sender: string, sequence: number, id: string): boolean
+  isOver(sender: string, sequence: number, id: string, redriven: number): boolean
   /** The store keeps nothing of this sender any more. */
   onSenderGone(sender: string): void
   isRunning?(name: string): boolean | undefined
@@ -28,7 +29,12 @@ interface Progress {
   /** Every message of it that was not over has its file: done once, when its process had ended. */
   recovered: boolean
   /** The messages of the oldest segment that are not over, the last first; undefined until it is read. */
-  open: { readonly segment: number; readonly messages: { sequence: number; id: string }[] } | undefined
+  open:
+    | {
+        readonly segment: number
+        readonly messages: { sequence: number; id: string; readonly redriven: number }[]
+      }
+    | undefined
 }
 
 /** Senders that are looked at in one pass. */
@@ -53,7 +59,8 @@ export class SenderJournals {
   async sweep(): Promise<void> {
     const { files, layout } = this.#options
     for (const name of await files.list(layout.temporary)) {
-      if (this.#hasEnded(ownerOf(name))) removeIfThere(files, `${layout.temporary}/${name}`)
+      const owner = ownerOf(name)
+      if (isProcessName(owner) && this.#hasEnded(owner)) removeIfThere(files, join(layout.temporary, name))
     }
   }
 
@@ -111,7 +118,8 @@ export class SenderJournals {
     for (const segment of journal.segments) {
       for (const message of await this.#messages(name, journal, segment)) {
         if (turns.over) await turns.next()
-        if (!isOver(name, message.sequence, message.id) && (await this.#restore(name, message))) count++
+        if (isOver(name, message.sequence, message.id, message.redriven)) await this.#removeTorn(message.id)
+        else if (await this.#restore(name, message)) count++
       }
     }
     if (count > 0) log('info', 'messages of a sender that has ended were recovered', { sender: name, count })
@@ -135,6 +143,20 @@ export class SenderJournals {
     return true
   }
 
+  /** Of a message that is over a loss of power may bring its name back, and not its content. */
+  async #removeTorn(id: string): Promise<void> {
+    const { files, layout } = this.#options
+    try {
+      const path = layout.message(id)
+      const { status, bytes } = await readWhole(files, path, ({ kind }) => kind === 'file')
+      if (!bytes) return
+      const read = readMessageFile(bytes, { stem: id, modifiedMs: status.modifiedMs })
+      if (isFault(read) && read.torn) files.removeNow(path)
+    } catch {
+      // It is gone, as it should be; or it will be found to be what it is.
+    }
+  }
+
   async #messages(name: string, journal: AppendLog, segment: number): Promise<StoredMessage[]> {
     const messages: StoredMessage[] = []
     for (const { payload, offset } of await journal.read(segment)) {
@@ -155,13 +177,22 @@ export class SenderJournals {
     for (const segment of closed) {
       if (progress.open?.segment !== segment) {
         const messages = (await this.#messages(name, journal, segment)).reverse()
-        progress.open = { segment, messages: messages.map(({ sequence, id }) => ({ sequence, id })) }
+        progress.open = {
+          segment,
+          messages: messages.map(({ sequence, id, redriven }) => ({ sequence, id, redriven })),
+        }
       }
       const { messages } = progress.open
-      for (let last = messages.at(-1); last && isOver(name, last.sequence, last.id); last = messages.at(-1)) {
+      for (
+        let last = messages.at(-1);
+        last && isOver(name, last.sequence, last.id, last.redriven);
+        last = messages.at(-1)
+      ) {
         messages.pop()
       }
       if (messages.length > 0) return
+      // Their files are not to come back when nothing tells any more what they were.
+      await files.syncFolder(layout.messages)
       await journal.remove(segment)
       progress.open = undefined
     }

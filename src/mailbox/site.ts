@@ -62,7 +62,8 @@ const STORES: Record<StoreKind, (folder: string, settings: MailboxSettings) => S
         nowMs,
         ...(log && { log }),
         name: newName(),
-        isOver: (sender, sequence, id) => journal.known({ id, sender, sequence, redriven: 0 }) !== 'open',
+        isOver: (sender, sequence, id, redriven) =>
+          journal.known({ id, sender, sequence, redriven }) !== 'open',
         onSenderGone: (sender) => journal.forgetSender(sender),
       }),
   }),

@@ -174,7 +174,8 @@ describe('a sender', () => {
   })
 
   it('refuses beyond the quota, keeps the order while it looks, and takes more when there is room', async () => {
-    const { outbox, send } = rig({ quota: { messages: 2 } })
+    const { outbox, sender, send } = rig({ quota: { messages: 2 } })
+    await sender.lookUp()
     await send({ id: 'a' })
     await send({ id: 'b' })
     outbox.used = { messages: 2, bytes: 0 }

@@ -1,4 +1,5 @@
 /** The long storm, with its figures: `npm run test:storm`. */
+import { mailboxStorms } from '../mailbox/kills/run.ts'
 import { killStorm, type Outcome, suspension } from './killStorm.ts'
 import { table } from './verdict.ts'
 
@@ -22,6 +23,14 @@ const suspendSeconds = number('VIADUCT_SUSPEND_SECONDS', 60)
 if (suspendSeconds > 0) {
   console.log(`the whole tree suspended for ${suspendSeconds} s`)
   tell(await suspension(options.seed, suspendSeconds))
+}
+
+const mailboxKills = number('VIADUCT_MAILBOX_KILLS', 10_000)
+if (mailboxKills > 0) {
+  console.log(`mailbox storm: ${mailboxKills} kills over each store`)
+  const messages = number('VIADUCT_MAILBOX_MESSAGES', 100_000)
+  const { seed, seconds } = options
+  if (!(await mailboxStorms({ seed, kills: mailboxKills, messages, seconds }))) process.exitCode = 1
 }
 
 function tell({ report, verdict }: Outcome): void {

@@ -8,7 +8,9 @@ import { build } from 'esbuild'
 import type { MailboxOptions } from '../../../src/mailbox/options.ts'
 import type { Command, Orders } from './program.ts'
 
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
+/** The repository: from here, or from `dist/storm/`, where the long storm's runner is bundled to. */
+const HERE = fileURLToPath(new URL('.', import.meta.url))
+const ROOT = join(HERE, HERE.includes(join('dist', 'storm')) ? '../..' : '../../..')
 
 /** A line of a ledger. */
 export interface Line {
