@@ -3,6 +3,7 @@ import { cpus, loadavg, totalmem } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { noDisk, syncMs } from './lib/disk.js'
 import { measureRound } from './lib/measure.js'
 import { picture } from './lib/picture.js'
 import { openTheatre } from './lib/stage.js'
@@ -17,7 +18,7 @@ import { WORKLOADS, workloadsNamed } from './lib/workloads.js'
 const CONTENDERS = new URL('./contenders/', import.meta.url)
 const RESULTS = fileURLToPath(new URL('./results/', import.meta.url))
 const USAGE =
-  'usage: npm run bench -- [--quick] [--json FILE] [--only NAME,NAME] [W1 W2 W3 W4 W5 W7 …] | claims [--quick] [--json]'
+  'usage: npm run bench -- [--quick] [--json FILE] [--only NAME,NAME] [W1 W2 W3 W4 W5 W6 W7 …] | claims [--quick] [--json]'
 
 if (process.argv[2] === 'claims') {
   const { values } = parseArgs({
@@ -29,12 +30,16 @@ if (process.argv[2] === 'claims') {
   process.exit(0)
 }
 
-const { ids, only, settings, jsonFile } = readArguments()
+const { ids: asked, only, settings, jsonFile } = readArguments()
+const memory = noDisk()
+const ids = asked.filter((id) => !memory || WORKLOADS[id].shape !== 'durable')
+const isDurable = ids.some((id) => WORKLOADS[id].shape === 'durable')
 /** Everything measured, by workload and contender. @type {Record<string, Map<string, import('./lib/measure.js').Figures[]>>} */
 const rounds = {}
 /** @type {{ contender: string, workload: string, error: string, ours?: boolean }[]} */
 const failures = []
 const { contenders, skipped } = await loadContenders()
+for (const id of asked) if (!ids.includes(id)) skipped.push({ name: id, reason: `${memory}` })
 
 const theatre = await openTheatre()
 for (const [signal, code] of /** @type {const} */ ([
@@ -46,12 +51,13 @@ for (const [signal, code] of /** @type {const} */ ([
 
 const startedAt = new Date()
 const loadBefore = loadavg()[0]
+const fdatasyncMs = isDurable ? syncMs() : undefined
 for (const { name, reason } of skipped) say(`SKIPPED ${name}: ${reason}\n`)
 for (const id of ids) await measureWorkload(id)
 const results = summary()
 const { cpu, cores, node, loadAfter } = results.machine
 process.stdout.write(
-  `${cpu}, ${cores} cores, Node ${node}; ${settings.rounds} rounds of ${settings.windowMs} ms; load average ${loadBefore.toFixed(1)} before, ${loadAfter.toFixed(1)} after\n\n`,
+  `${cpu}, ${cores} cores, Node ${node}; ${settings.rounds} rounds of ${settings.windowMs} ms; load average ${loadBefore.toFixed(1)} before, ${loadAfter.toFixed(1)} after${fdatasyncMs === undefined ? '' : `; fdatasync of 4 KiB ${fdatasyncMs.toFixed(2)} ms`}\n\n`,
 )
 for (const id of ids) print(id)
 if (jsonFile) keep(jsonFile)
@@ -71,12 +77,7 @@ process.exit(fatal ? 1 : 0)
  */
 async function measureWorkload(id) {
   const workload = WORKLOADS[id]
-  const able = contenders.filter(
-    ({ contender: { kind, name, workloads } }) =>
-      kind === workload.kind &&
-      workloads.some((one) => one === workload.needs) &&
-      (!only || only.includes(name) || name === workload.floor),
-  )
+  const able = contenders.filter(({ contender }) => isAble(contender, workload))
   rounds[id] = new Map()
   for (let round = 0; round < settings.rounds; round++) {
     for (let place = 0; place < able.length; place++) {
@@ -107,6 +108,15 @@ async function measureWorkload(id) {
   progress('')
 }
 
+/** @param {Contender} contender @param {import('./lib/workloads.js').Workload} workload */
+function isAble({ kind, name, workloads }, workload) {
+  return (
+    kind === workload.kind &&
+    workloads.some((one) => one === workload.needs) &&
+    (!only || only.includes(name) || name === workload.floor)
+  )
+}
+
 function summary() {
   const processors = cpus()
   return {
@@ -117,6 +127,7 @@ function summary() {
       platform: `${process.platform} ${process.arch}`,
       node: process.versions.node,
       date: startedAt.toISOString(),
+      ...(fdatasyncMs !== undefined && { fdatasyncMs }),
       loadBefore,
       loadAfter: loadavg()[0],
     },
@@ -125,9 +136,16 @@ function summary() {
       ids.map((id) => {
         const { title, unit, floor } = WORKLOADS[id]
         const floorRounds = rounds[id].get(floor) ?? []
-        const figures = contenders.flatMap(({ contender: { name, ours } }) => {
+        const figures = contenders.flatMap(({ contender: { name, ours, survives } }) => {
           const list = rounds[id].get(name)
-          return list ? [[name, { ...(ours && { ours }), ...summarise(list, floorRounds) }]] : []
+          return list
+            ? [
+                [
+                  name,
+                  { ...(ours && { ours }), ...(survives && { survives }), ...summarise(list, floorRounds) },
+                ],
+              ]
+            : []
         })
         return [id, { title, unit, floor, contenders: Object.fromEntries(figures) }]
       }),
@@ -165,6 +183,8 @@ async function loadContenders() {
     .sort()) {
     const file = new URL(name, CONTENDERS).href
     for (const contender of /** @type {Contender[]} */ ([(await import(file)).default].flat())) {
+      // What is not asked for need not be there, or be fetched.
+      if (!ids.some((id) => isAble(contender, WORKLOADS[id]))) continue
       try {
         const reason = await contender.unavailable?.()
         if (reason) skipped.push({ name: contender.name, reason })

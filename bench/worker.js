@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { holdItems } from './lib/drivers.js'
+import { enqueueingAlone, makeConsumer } from './lib/durable.js'
 import { makeCallee } from './lib/handlers.js'
 import { forgetPeak, peakBytes, residentBytes, usage } from './lib/usage.js'
 import { WORKLOADS } from './lib/workloads.js'
@@ -27,7 +28,7 @@ const env = {
 
 /** @type {import('./lib/contender.js').Contender} */
 const contender = [(await import(file)).default].flat().find((one) => one.name === name)
-const callee = makeCallee()
+const callee = workload.shape === 'durable' && role === 'callee' ? makeConsumer(dir) : makeCallee()
 /** @type {any} what `hub`, `serve` or `connect` gave */
 let open
 /** @type {ReturnType<typeof usage>} */
@@ -55,8 +56,10 @@ const operations = {
     const peak = peakBytes(open?.pid)
     return { cpuUs, peakRssBytes: peak, rssGrowthBytes: Math.max(0, peak - residentAtMark) }
   },
-  warm: ({ ms }) => workload.warm(open, ms),
-  run: ({ ms }) => workload.run(open, ms),
+  warm: ({ ms }) => workload.warm(open, ms, dir),
+  run: ({ ms }) => workload.run(open, ms, dir),
+  alone: ({ ms }) => enqueueingAlone(open, ms, dir),
+  latency: () => callee.latency(),
   async hold({ count }) {
     held = await holdItems(open, count)
     return held.read

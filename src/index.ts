@@ -14,6 +14,7 @@ export {
   topic,
 } from './contract/contract.ts'
 export { isError } from './contract/declaredErrors.ts'
+export type { DurableCall, DurableOptions, DurableSender, Receipt } from './contract/durable.ts'
 export type {
   Answer,
   BroadcastOptions,
@@ -32,6 +33,7 @@ export type {
   CallContext,
   Caller,
   CallOptions,
+  Delivery,
   EventGap,
   EventInfo,
   Handler,

@@ -4,15 +4,18 @@
  *
  * @typedef {object} Contender
  * @property {string} name unique; what tables and files call it
- * @property {'direct' | 'hub'} kind a pair of processes, or a pair and a hub between them
- * @property {('W1' | 'W2' | 'W3' | 'W4' | 'W4.10MB' | 'W4.100MB' | 'W7')[]} workloads what it can do; of a `hub`
+ * @property {'direct' | 'hub' | 'mailbox'} kind a pair of processes, or a pair and a hub between them, or a pair with
+ *   storage between them and perhaps a server (`hub`)
+ * @property {('W1' | 'W2' | 'W3' | 'W4' | 'W4.10MB' | 'W4.100MB' | 'W6' | 'W7')[]} workloads what it can do; of a `hub`
  *   contender these are measured as W5
  * @property {boolean} [ours] shown apart, and its failure fails the run
  * @property {string} [note] one line under the table: what was done for it, or what it cannot do
+ * @property {string} [survives] W6: what a stored message and its acknowledgement survive
+ * @property {() => string} [node] the Node that runs it, when not ours
  * @property {boolean} [forksCallee] the caller starts the callee with `env.forkCallee`
  * @property {() => Promise<string | undefined>} [unavailable] why it cannot run here, or nothing
  * @property {(env: Env) => Promise<Open>} [hub] runs in the hub's process
- * @property {(env: Env, handlers: Handlers) => Promise<Open>} serve runs in the callee's process; resolves when calls may come
+ * @property {(env: Env, handlers: any) => Promise<Open>} serve runs in the callee's process; resolves when calls may come
  * @property {(env: Env) => Promise<Client>} connect runs in the caller's process; resolves when calls may go
  *
  * @typedef {object} Env
@@ -32,6 +35,7 @@
  * @property {(bytes: Uint8Array) => Promise<Uint8Array>} echo W4: one message, whole
  * @property {(source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>} pipe W4.10MB, W4.100MB: a byte stream both ways
  * @property {(args: { count: number }) => AsyncIterable<import('./payload.js').Item>} items W7
+ * @property {(mail: import('./payload.js').Args) => Promise<unknown>} enqueue W6: settles once stored
  * @property {() => unknown} close
  *
  * The callee's side, the same functions for everybody (`handlers.js`).
@@ -41,6 +45,9 @@
  * @property {(bytes: Uint8Array) => Promise<Uint8Array>} echo
  * @property {(source: AsyncIterable<Uint8Array>) => AsyncGenerator<Uint8Array>} pipe
  * @property {(args: { count: number }) => AsyncGenerator<import('./payload.js').Item>} items
+ *
+ * The consumer's side of W6 (`durable.js`), in place of these.
+ * @typedef {ReturnType<typeof import('./durable.js').makeConsumer>['handlers']} Consumer
  */
 
 export {}

@@ -1,4 +1,5 @@
 import { CHUNK_BYTES, MIB, makeArgs, makeReply } from './payload.js'
+import { percentile } from './statistics.js'
 import { usage } from './usage.js'
 
 /**
@@ -11,7 +12,7 @@ import { usage } from './usage.js'
  * @property {number} cpuUs of this process
  * @property {number} [p50Us]
  * @property {number} [p99Us]
- * @property {number} [sum] of the sequence numbers sent (W3)
+ * @property {number} [sum] of the sequence numbers sent (W3, W6)
  *
  * @typedef {import('./contender.js').Client} Client
  */
@@ -83,9 +84,13 @@ async function oneAfterTheOther(once, ms) {
   } while (now - start < ms)
   const cpuUs = used.cpuUs()
   const sorted = latencies.subarray(0, Math.min(done, latencies.length)).sort()
-  /** @param {number} q */
-  const at = (q) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] * 1000
-  return { done, elapsedMs: now - start, cpuUs, p50Us: at(0.5), p99Us: at(0.99) }
+  return {
+    done,
+    elapsedMs: now - start,
+    cpuUs,
+    p50Us: percentile(sorted, 0.5) * 1000,
+    p99Us: percentile(sorted, 0.99) * 1000,
+  }
 }
 
 /** W2. @param {Client} client @param {number} ms @returns {Promise<Run>} */

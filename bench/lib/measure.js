@@ -14,6 +14,8 @@ import { ITEMS } from './workloads.js'
  * @property {number} rssGrowthBytes above what they had when it began
  * @property {number} [p50Us]
  * @property {number} [p99Us]
+ * @property {number} [storedP50Us] W6: from the call of enqueue until it is stored; p50Us and p99Us until the handler
+ * @property {number} [aloneP50Us] W6: until the handler, one message at a time
  * @property {number} [lost] W3
  * @property {number} [producedWhilePaused] W7: how far the generator ran ahead of a reader that had stopped reading
  * @property {boolean} [stillProducing] W7: it was running on when looked at last
@@ -26,20 +28,24 @@ import { ITEMS } from './workloads.js'
 const SLACK_MS = 30_000
 const SETTLE_MS = 1_000
 const PAUSE_MS = 120
+const ALONE_MS = 300
 
 /** @param {Stage} stage @param {Workload} workload @param {{ warmMs: number, windowMs: number }} settings
  * @returns {Promise<Figures>} */
 export async function measureRound(stage, workload, { warmMs, windowMs }) {
   const { caller, callee } = stage
-  const isOneWay = workload.shape === 'oneWay'
+  const isDurable = workload.shape === 'durable'
+  const isOneWay = workload.shape === 'oneWay' || isDurable
 
   const warm = await within(warmMs + SLACK_MS, 'warming up', caller.ask('warm', { ms: warmMs }))
-  if (isOneWay) await settled(stage, warm.done)
+  const warmed = isOneWay ? await settled(stage, warm.done) : undefined
+  if (isDurable) checkAll(warmed, warm)
   await callee.ask('reset')
   for (const remote of stage.all) await remote.ask('mark')
 
   const run = await within(windowMs + SLACK_MS, 'the window', caller.ask('run', { ms: windowMs }))
   const state = isOneWay ? await settled(stage, run.done) : undefined
+  if (isDurable) checkAll(state, run)
 
   let cpuUs = isOneWay ? 0 : run.cpuUs
   let peakRssBytes = 0
@@ -64,9 +70,17 @@ export async function measureRound(stage, workload, { warmMs, windowMs }) {
     peakRssBytes,
     rssGrowthBytes,
   }
+  if (isDurable) return { ...figures, storedP50Us: run.p50Us, ...(await measureLatency(stage)) }
   if (state) return { ...figures, lost: run.done - state.received }
   if (workload.shape === 'items') return { ...figures, ...(await measureHolding(stage)) }
   return { ...figures, p50Us: run.p50Us, p99Us: run.p99Us }
+}
+
+/** Nothing durable may be lost, or come twice while nothing fails. @param {any} state @param {any} run */
+function checkAll({ received, delivered, sum }, run) {
+  if (delivered !== run.done || received !== run.done)
+    throw new Error(`of ${run.done} messages ${delivered} were delivered and ${received} acknowledged`)
+  if (sum !== run.sum) throw new Error('other messages were delivered than were sent')
 }
 
 /** Waits until everything arrived, or until nothing has for a second.
@@ -84,6 +98,14 @@ async function settled({ callee }, sent) {
     state = await callee.ask('state')
   }
   return state
+}
+
+/** From enqueue to the handler: in the window that was, and alone. @param {Stage} stage */
+async function measureLatency({ caller, callee }) {
+  const latency = await callee.ask('latency')
+  await callee.ask('reset')
+  await within(SLACK_MS, 'one message at a time', caller.ask('alone', { ms: ALONE_MS }))
+  return { ...latency, aloneP50Us: (await callee.ask('latency')).p50Us }
 }
 
 /** How a stream behaves whose reader takes ten items, pauses, and leaves. It is long enough not to end by itself.

@@ -68,7 +68,9 @@ export async function openTheatre() {
       /** @param {string} role @returns {Promise<Remote>} */
       function start(role) {
         const args = [WORKER, control, dir, file, contender.name, workload, role]
-        const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+        const child = spawn(contender.node?.() ?? process.execPath, args, {
+          stdio: ['ignore', 'ignore', 'pipe'],
+        })
         child.stderr.on('data', (text) => {
           heard = (heard + text).slice(-4000)
         })
@@ -96,7 +98,7 @@ export async function openTheatre() {
           return { caller, callee, hub: undefined, all }
         }
         const [hub, callee, caller] = await Promise.all([
-          contender.kind === 'hub' ? start('hub') : undefined,
+          contender.hub ? start('hub') : undefined,
           start('callee'),
           start('caller'),
         ])

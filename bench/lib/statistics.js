@@ -6,6 +6,11 @@ export function median(numbers) {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
+/** @param {ArrayLike<number>} sorted @param {number} q */
+export function percentile(sorted, q) {
+  return sorted.length === 0 ? Number.NaN : sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]
+}
+
 /**
  * Medians of the rounds of one contender. The ratio is taken in each round to the floor of that same round, which
  * ran next to it, and only then is the median taken.
@@ -19,6 +24,8 @@ export function median(numbers) {
  * @property {number} rssGrowthBytes
  * @property {number} [p50Us]
  * @property {number} [p99Us]
+ * @property {number} [storedP50Us]
+ * @property {number} [aloneP50Us]
  * @property {number} [lost] of all rounds together
  * @property {number} [producedWhilePaused] the most of the rounds
  * @property {boolean} [stillProducing]
@@ -50,6 +57,10 @@ export function summarise(rounds, floor) {
   if (first.p50Us !== undefined) {
     summary.p50Us = middle((figures) => figures.p50Us)
     summary.p99Us = middle((figures) => figures.p99Us)
+  }
+  if (first.storedP50Us !== undefined) {
+    summary.storedP50Us = middle((figures) => figures.storedP50Us)
+    summary.aloneP50Us = middle((figures) => figures.aloneP50Us)
   }
   if (first.lost !== undefined) summary.lost = there.reduce((sum, figures) => sum + (figures.lost ?? 0), 0)
   if (first.stoppedOnBreak !== undefined) {

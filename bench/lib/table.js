@@ -1,7 +1,7 @@
 /**
  * The table on standard output.
  *
- * @typedef {import('./statistics.js').Summary} Summary
+ * @typedef {import('./statistics.js').Summary & { survives?: string }} Summary
  * @typedef {{ head: string, cell(summary: Summary): string }} Column
  */
 
@@ -32,6 +32,15 @@ const COLUMNS = {
   W4: [...latency, cpu, peak],
   'W4.10MB': [cpu, peak],
   'W4.100MB': [cpu, peak],
+  W6: [
+    { head: 'survives', cell: ({ survives }) => survives ?? '?' },
+    { head: 'stored p50 µs', cell: ({ storedP50Us }) => fine(storedP50Us ?? Number.NaN) },
+    { head: 'handler p50 µs', cell: ({ p50Us }) => fine(p50Us ?? Number.NaN) },
+    { head: 'p99 µs', cell: ({ p99Us }) => fine(p99Us ?? Number.NaN) },
+    { head: 'alone p50 µs', cell: ({ aloneP50Us }) => fine(aloneP50Us ?? Number.NaN) },
+    cpu,
+    peak,
+  ],
   W7: [
     {
       head: 'ahead of a paused reader',

@@ -1,4 +1,5 @@
 import { byteStream, echo, oneWay, pipelined, readItems, sequential } from './drivers.js'
+import { BACKLOG, enqueueing } from './durable.js'
 import { MIB } from './payload.js'
 
 /**
@@ -6,14 +7,14 @@ import { MIB } from './payload.js'
  *
  * @typedef {object} Workload
  * @property {string} title
- * @property {'calls' | 'oneWay' | 'items'} shape how the runner measures it
+ * @property {'calls' | 'oneWay' | 'items' | 'durable'} shape how the runner measures it
  * @property {string} unit of the rate
  * @property {number} [bytes] carried by one operation, both ways together: the rate is then in MB/s
  * @property {string} needs the workload that a contender must list
- * @property {'direct' | 'hub'} kind
+ * @property {'direct' | 'hub' | 'mailbox'} kind
  * @property {string} floor the contender that everybody is divided by
- * @property {(client: import('./contender.js').Client, ms: number) => Promise<import('./drivers.js').Run>} warm
- * @property {(client: import('./contender.js').Client, ms: number) => Promise<import('./drivers.js').Run>} run
+ * @property {(client: import('./contender.js').Client, ms: number, dir: string) => Promise<import('./drivers.js').Run>} warm
+ * @property {(client: import('./contender.js').Client, ms: number, dir: string) => Promise<import('./drivers.js').Run>} run
  */
 
 export const ITEMS = 100_000
@@ -95,6 +96,17 @@ for (const [id, workload] of Object.entries(direct))
     kind: 'hub',
     floor: 'hub-net-co',
   }
+
+WORKLOADS.W6 = {
+  title: `durable, 64 enqueuing at once: enqueue, handler, acknowledged; at most ${BACKLOG} before the handler`,
+  shape: 'durable',
+  unit: 'msg/s',
+  needs: 'W6',
+  kind: 'mailbox',
+  floor: 'log-floor',
+  warm: enqueueing,
+  run: enqueueing,
+}
 
 /** The ids that a name on the command line stands for: `W4` all of W4, `W5` everything through a hub.
  * @param {string} name */

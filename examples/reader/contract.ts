@@ -50,9 +50,10 @@ export const lexicon = contract('lexicon', {
   names: method({ input: z.object({ text: z.string() }), output: z.array(Entity), idempotent: true }),
 })
 
-/** Served by the history process, which appends to a file. `stored` is false for a key it already has. */
+/** Served by the history process, which appends to a file. */
 export const history = contract('history', {
-  append: method({ input: HistoryEntry, output: z.object({ stored: z.boolean() }), idempotent: true }),
+  /** Kept on disk until the history has it, whoever dies meanwhile. A key that it has changes nothing. */
+  append: method({ input: HistoryEntry, delivery: 'at-least-once' }),
   recent: method({
     input: z.object({ limit: z.int().min(1).max(1_000) }),
     output: z.array(HistoryEntry),

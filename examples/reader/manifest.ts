@@ -5,11 +5,12 @@ const PAGE_BYTES = 4 * 1024 * 1024
 
 /**
  * Who may do what. What is not here is denied by the hub, whatever a process says of itself: who it is comes
- * from the link that it was started with. Answering needs no rule.
+ * from the link that it was started with. Answering needs no rule. What goes through the mailbox does not pass the hub:
+ * there the folder says who may, and only this user may open it.
  */
 export const rules = manifest({
   main: {
-    call: ['documents.list', 'pages.parse', 'analysis.analyze', 'history.append', 'plugin.attempts'],
+    call: ['documents.list', 'pages.parse', 'analysis.analyze', 'plugin.attempts'],
     subscribe: ['pages.progress'],
   },
   network: {},

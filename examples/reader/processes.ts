@@ -35,6 +35,8 @@ export interface ProcessFiles {
   readonly root: string
   /** The file that keeps the history. */
   readonly history: string
+  /** The folder in which entries wait for it. */
+  readonly mail: string
 }
 
 /** The processes of a run; the hub and `main` come on top. Python's AI has a lexicon to ask. */
@@ -52,7 +54,7 @@ export function specOf(
   if (options.python && type === 'ai') return { ...shared, ...pythonAi() }
   const here = fileURLToPath(import.meta.url)
   const program = join(here, '..', `${PROGRAMS[type]}${extname(here)}`)
-  const argument = { network: [files.root], worker: [files.history] }
+  const argument = { network: [files.root], worker: [files.history, files.mail] }
   const given = type === 'network' || type === 'worker' ? argument[type] : []
   return { ...shared, run: [process.execPath, program, ...given] }
 }

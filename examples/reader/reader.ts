@@ -1,6 +1,7 @@
-import { mkdir, rename, stat } from 'node:fs/promises'
+import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type CallOptions, Hub } from 'viaduct'
+import { type Mailboxes, mailboxes } from 'viaduct/mailbox'
 import { Chaos, type Work } from './chaos.ts'
 import { analysis, documents, history, pages, plugin } from './contract.ts'
 import { corpusFolder, packageRoot } from './corpus.ts'
@@ -41,6 +42,8 @@ export async function read(options: Options, face: Face, stopped: AbortSignal): 
   const over = new AbortController()
   const signal = AbortSignal.any([stopped, over.signal])
   let bar: ProgressBar | undefined
+  let durable: Mailboxes | undefined
+  let emptied: string | undefined
   try {
     const lost = hub.peer.closed.then((reason) => {
       throw new Error(`the hub has gone (${reason}): start again`)
@@ -50,10 +53,15 @@ export async function read(options: Options, face: Face, stopped: AbortSignal): 
     over.abort(new Error('the reader has ended'))
     bar?.finish()
     await hub.close()
+    await durable?.close()
+    // Entries that still wait in it are the next reader's to keep.
+    if (emptied !== undefined) await rm(emptied, { recursive: true })
   }
 
   async function work(): Promise<void> {
-    const files = { root, history: await historyPath(root, options.app) }
+    const path = await historyPath(root, options.app)
+    const files = { root, history: path, mail: path.replace(/jsonl$/, 'mail') }
+    durable = await mailboxes({ root: files.mail })
     const how = { python: options.python, ...(options.chaos && { restart: CHAOS_RESTART }) }
     for (const child of processes) await hub.supervise(child.id, specOf(child, files, how))
     // Nobody waits for this: calls to a process that is starting wait in the hub.
@@ -73,7 +81,8 @@ export async function read(options: Options, face: Face, stopped: AbortSignal): 
     shown.update(0)
     const readingAt = performance.now()
     const trying = tried(paths[0] ?? root, retry, chaos)
-    const reading = readAll(paths, servicesOf(chaos), {
+    const kept: Promise<void>[] = []
+    const reading = readAll(paths, servicesOf(durable, kept, chaos), {
       run: `${Date.now()}-${process.pid}`,
       signal,
       display,
@@ -86,12 +95,16 @@ export async function read(options: Options, face: Face, stopped: AbortSignal): 
     const [rows, attempts] = await Promise.all([reading, trying, told])
     const readMs = performance.now() - readingAt
     await chaos?.end()
+    await Promise.all(kept)
+    emptied = files.mail
     const [stats, children] = await Promise.all([hub.stats(), hub.children()])
     const wholeMs = performance.now() - startedAt
     const labelledFolder = join(corpusFolder(root), 'labelled')
     shown.finish()
     const kills = chaos?.kills
-    await face.onOutcome({ rows, paths, attempts, stats, children, kills, labelledFolder, readMs, wholeMs })
+    const times = { readMs, wholeMs }
+    const counts = { kills, kept: kept.length }
+    await face.onOutcome({ rows, paths, attempts, stats, children, labelledFolder, ...counts, ...times })
   }
 
   async function processLine(): Promise<string> {
@@ -109,15 +122,22 @@ export async function read(options: Options, face: Face, stopped: AbortSignal): 
     return { paths: found.map((path) => join(root, path)), folder: root }
   }
 
-  function servicesOf(chaos: Chaos | undefined): Services {
+  /** @param kept gets a promise for each entry, which settles when the history has it */
+  function servicesOf(durable: Mailboxes, kept: Promise<void>[], chaos: Chaos | undefined): Services {
     const renderers = hub.client(pages, { type: 'renderer' })
     const ai = hub.client(analysis, { type: 'ai' })
-    const keeper = hub.client(history, { type: 'worker' })
+    const keeper = hub.client(history, { type: 'worker' }, { durable })
     const limits: CallOptions = { signal, timeoutMs: CALL_MS }
     return {
       parse: (input) => begun('parse', renderers.parse(input, limits), chaos),
       analyze: (input) => begun('analyze', ai.analyze(input, limits), chaos),
-      append: (entry) => begun('append', keeper.append(entry, limits), chaos),
+      append: async (entry) => {
+        const receipt = await begun('append', keeper.append(entry, { requiresAck: true }), chaos)
+        const handled = durable.handled(receipt, { signal })
+        // Looked at when all is read.
+        handled.catch(() => {})
+        kept.push(handled)
+      },
     }
   }
 

@@ -17,6 +17,8 @@ export interface Outcome {
   readonly stats: HubStats
   readonly children: readonly ChildStatus[]
   readonly kills: number | undefined
+  /** Entries that the history has taken. */
+  readonly kept: number
   /** Where the labelled documents are. */
   readonly labelledFolder: string
   readonly readMs: number
@@ -78,7 +80,7 @@ export function accuracyLines({
 
 /** Kills, restarts, time: what a run without tables says as well. */
 export function endLines(
-  { children, kills, wholeMs }: Pick<Outcome, 'children' | 'kills' | 'wholeMs'>,
+  { children, kills, kept, wholeMs }: Pick<Outcome, 'children' | 'kills' | 'kept' | 'wholeMs'>,
   colors: Colors,
 ): string[] {
   const restarted = children.filter(({ restarts }) => restarts > 0)
@@ -88,6 +90,7 @@ export function endLines(
   return [
     ...(kills === undefined ? [] : [colors.yellow(`Chaos: ${counted(kills, 'kill')}.`)]),
     restarts,
+    `History: ${kept.toLocaleString('en')} ${kept === 1 ? 'entry' : 'entries'} kept.`,
     `Everything, with starting the processes, took ${seconds(wholeMs)}.`,
   ]
 }

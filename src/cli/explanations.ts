@@ -432,6 +432,18 @@ const REASON_TEXTS: Record<string, Text> = {
     ['a name that is not allowed, a missing handler, something that is no schema'],
     ['the message names the place'],
   ],
+  NO_LINK: [
+    'FAILED_PRECONDITION',
+    'A method that is answered was used where there are mailboxes and no link.',
+    ['mailboxes().client() or .serve() with a method that has no `delivery`'],
+    ['use the client() or serve() of a peer, with { durable }'],
+  ],
+  MAILBOXES_MISSING: [
+    'FAILED_PRECONDITION',
+    'A method that is delivered at least once is called or served where nothing keeps its calls.',
+    ['client() or serve() was not given `durable`', 'mailboxes() was not told which is the server’s own'],
+    ['give both { durable: await mailboxes({ root }) } of viaduct/mailbox, the server with its `group`'],
+  ],
   CODEC_MISSING: [
     'INVALID_ARGUMENT',
     'A method that is compressed, sealed or signed is used without what does that.',

@@ -1,4 +1,4 @@
-import type { Caller, CallOptions, ItemStream } from '../core/call.ts'
+import type { Caller, CallOptions, ItemStream, Target } from '../core/call.ts'
 import { isThenable } from '../core/guards.ts'
 import { type Interceptor, interceptedCaller } from '../core/interceptor.ts'
 import type { Method } from '../core/method.ts'
@@ -6,6 +6,13 @@ import { checkCodecs, checkTarget } from './codecs.ts'
 import type { CallableKeys, ContractOf } from './contract.ts'
 import { rethrow } from './declaredErrors.ts'
 import type { ContractMethod } from './definition.ts'
+import {
+  type DurableOptions,
+  type DurableSender,
+  isDurable,
+  missingMailboxes,
+  type Receipt,
+} from './durable.ts'
 import { CheckedItems } from './items.ts'
 import { checked, type Place } from './schema.ts'
 
@@ -21,6 +28,11 @@ export interface ClientOptions {
   readonly validate?: boolean
   /** What shapes each call on its way out; the first sees it first. Default: nothing. */
   readonly policies?: readonly Interceptor[]
+  /**
+   * What keeps the calls of methods with `delivery: 'at-least-once'`: `mailboxes()` of `viaduct/mailbox`. Policies do
+   * not see those calls. Without it they reject with FAILED_PRECONDITION / MAILBOXES_MISSING.
+   */
+  readonly durable?: DurableSender
 }
 
 /**
@@ -43,8 +55,10 @@ export function client(caller: Caller, contract: ContractOf, options: ClientOpti
   const through = interceptedCaller(caller, policies)
   for (const [key, method] of methods) {
     if (method.kind === 'topic') continue
-    api[key] =
-      method.kind === 'stream' ? streamOf(through, method, options) : callOf(through, method, options)
+    if (isDurable(method)) api[key] = durableCallOf(caller.target, method, options.durable)
+    else
+      api[key] =
+        method.kind === 'stream' ? streamOf(through, method, options) : callOf(through, method, options)
   }
   return Object.freeze(api)
 }
@@ -60,8 +74,20 @@ export function notify<M extends Notified>(caller: Caller, method: M, input: Not
 type Notified = Method & {
   readonly kind: 'call'
   readonly '~client'?: (input: never, options: never) => unknown
+  readonly '~durable'?: never
 }
 type NotifiedInput<M extends Notified> = Parameters<NonNullable<M['~client']>>[0]
+
+function durableCallOf(
+  target: Target | undefined,
+  method: ContractMethod,
+  sender: DurableSender | undefined,
+) {
+  return async (input: unknown, options: DurableOptions = {}): Promise<Receipt> => {
+    if (!sender) throw missingMailboxes(method, 'client()')
+    return sender.send(method, input, options, target)
+  }
+}
 
 function callOf(caller: Caller, method: ContractMethod, { validate = false }: ClientOptions) {
   if (!validate) return (input: unknown, options?: CallOptions) => caller.call(method, input, options)

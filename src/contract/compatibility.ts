@@ -1,5 +1,6 @@
 import { REASONS } from '../wire/reasons.ts'
 import type { ContractOf } from './contract.ts'
+import { isDurable } from './durable.ts'
 
 /** What a ROUTE says of one method (PROTOCOL.md, section 3). */
 export interface RouteMethod {
@@ -42,7 +43,8 @@ export function compareContract(contract: ContractOf, route: Iterable<RouteMetho
   for (const [key, method] of methods) {
     const there = said.get(method.name)
     if (there === undefined) {
-      if (method.kind !== 'topic') missing.push(key)
+      // Who serves a durable method takes its calls from a mailbox.
+      if (method.kind !== 'topic' && !isDurable(method)) missing.push(key)
     } else if (NOT_THERE.has(there.status)) missing.push(key)
     else if (there.status !== 0) refused.push(key)
     else if (!there.same) changed.push(key)

@@ -4,6 +4,7 @@ import { type Code, ViaductError } from '../wire/errors.ts'
 import { isObject } from '../wire/guards.ts'
 import { isReasonName } from '../wire/reasons.ts'
 import { ContractMethod, type Definition } from './definition.ts'
+import { DURABLE_OPTIONS, type DurableEntry, type DurableMethodOptions } from './durable.ts'
 import { type InputOf, isSchema, type NoSchema, type OutputOf, type StandardSchema } from './schema.ts'
 
 /** Declared errors by name: the schema of their data, or null for an error without data. */
@@ -161,7 +162,7 @@ interface CommonOptions<Errors extends ErrorSchemas, Progress extends StandardSc
    * shows by its length what is in it when it is compressed: `'public'` says that this may be.
    */
   readonly compress?: boolean | 'public'
-  /** Reserved for methods that go through a mailbox. */
+  /** For calls without an output: see {@link DurableMethodOptions}. */
   readonly delivery?: never
 }
 
@@ -198,10 +199,14 @@ export interface TopicOptions<Data extends StandardSchema> {
 }
 
 /**
- * Declares a call. Without `input` or `output` the value is `undefined` on both sides.
+ * Declares a call. Without `input` or `output` the value is `undefined` on both sides. With `delivery: 'at-least-once'`
+ * it has no output: the caller gets a receipt once the call is on stable storage.
  * @throws ViaductError INVALID_ARGUMENT for an unknown option, for what is no Standard Schema, and for an
  * error that has the name of a link's reason.
  */
+export function method<Input extends StandardSchema = NoSchema>(
+  options: DurableMethodOptions<Input>,
+): DurableEntry<Input>
 export function method<
   Input extends StandardSchema = NoSchema,
   Output extends StandardSchema = NoSchema,
@@ -209,7 +214,11 @@ export function method<
   Progress extends StandardSchema = StandardSchema,
 >(options: MethodOptions<Input, Output, Errors, Progress>): MethodEntry<Input, Output, Errors, Progress>
 export function method(options: object): Entry {
-  return entry('call', options, ['input', 'output', ...COMMON, 'idempotent'])
+  if (!('delivery' in options) || options.delivery === undefined) {
+    return entry('call', options, ['input', 'output', ...COMMON, 'idempotent', 'delivery'])
+  }
+  checkDurable(options)
+  return entry('call', options, DURABLE_OPTIONS)
 }
 
 /**
@@ -334,7 +343,7 @@ function entry(kind: Definition['kind'], options: object, allowed: readonly stri
   const what = kind === 'call' ? 'method()' : `${kind}()`
   for (const name of Object.keys(options)) {
     if (!allowed.includes(name)) {
-      throw misuse(`${what} has no option ${quoted(name)}${name === 'delivery' ? ' yet: reserved' : ''}`)
+      throw misuse(`${what} has no option ${quoted(name)}`)
     }
   }
   checkCodecs(what, options)
@@ -348,6 +357,25 @@ function entry(kind: Definition['kind'], options: object, allowed: readonly stri
     if (schema !== null && !isSchema(schema)) throw misuse(`${what}: error ${name} is no Standard Schema`)
   }
   return { '~definition': definition }
+}
+
+/** Says of what does not go with it why: a slip here would be found only when nobody answers. */
+function checkDurable(options: object): void {
+  const { delivery }: { delivery?: unknown } = options
+  if (delivery !== 'at-least-once') {
+    throw misuse(
+      `method(): \`delivery\` is 'at-least-once' or left out, not ${quoted(String(delivery))}`,
+      'delivery',
+    )
+  }
+  for (const name of Object.keys(options)) {
+    if (!DURABLE_OPTIONS.some((known) => known === name)) {
+      throw misuse(
+        `method(): \`${name}\` does not go with \`delivery\`: the caller gets a receipt, and nobody waits for an answer`,
+        name,
+      )
+    }
+  }
 }
 
 function checkCodecs(what: string, options: object): void {
@@ -366,6 +394,7 @@ function quoted(name: string): string {
 }
 
 /** A mistake in the program that wrote the contract, found before anything is sent. */
-export function misuse(message: string): ViaductError {
-  return new ViaductError('INVALID_ARGUMENT', message, { reason: 'INVALID_CONTRACT' })
+export function misuse(message: string, path?: string): ViaductError {
+  const at = path === undefined ? undefined : { path }
+  return new ViaductError('INVALID_ARGUMENT', message, { reason: 'INVALID_CONTRACT', ...at })
 }

@@ -22,6 +22,7 @@ export interface Definition {
   readonly compress?: boolean | 'public'
   readonly sealed?: boolean
   readonly signed?: boolean
+  readonly delivery?: 'at-least-once'
 }
 
 /** What the core is told of a declared method. Fingerprint and dictionaries are made when first asked for. */
@@ -109,6 +110,7 @@ function shapeOf(name: string, kind: Method['kind'], upload: boolean, definition
       errors,
       version: definition.version ?? null,
       codecs,
+      ...(definition.delivery ? { delivery: definition.delivery } : {}),
       schemas,
     }),
     input,

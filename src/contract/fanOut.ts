@@ -58,6 +58,7 @@ export interface BroadcastResult {
 export type Called = Method & {
   readonly kind: 'call'
   readonly '~client'?: (input: never, options: never) => unknown
+  readonly '~durable'?: never
 }
 export type CalledInput<M extends Called> = Parameters<NonNullable<M['~client']>>[0]
 export type CalledOutput<M extends Called> = Awaited<ReturnType<NonNullable<M['~client']>>>

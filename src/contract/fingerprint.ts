@@ -18,6 +18,8 @@ export interface MethodShape {
   readonly version: number | null
   /** `compress`, `sealed`, `signed`; absent without any. */
   readonly codecs?: readonly string[]
+  /** `at-least-once`; absent for calls that are answered. */
+  readonly delivery?: string
   /** A topic's data stands under `input`. */
   readonly schemas: {
     readonly input: Json
@@ -31,9 +33,12 @@ export interface MethodShape {
 
 /** 16 hexadecimal digits. */
 export function fingerprint(shape: MethodShape): string {
-  const { name, kind, upload, version, schemas, codecs } = shape
+  const { name, kind, upload, version, schemas, codecs, delivery } = shape
   const errors = [...shape.errors].sort()
-  const own = codecs && codecs.length > 0 ? { codecs: [...codecs].sort() } : {}
+  const own = {
+    ...(codecs && codecs.length > 0 ? { codecs: [...codecs].sort() } : {}),
+    ...(delivery === undefined ? {} : { delivery }),
+  }
   return fnv1a64(canonicalJson({ name, kind, upload, errors, version, ...own, schemas: { ...schemas } }))
 }
 

@@ -14,6 +14,7 @@ import {
 } from './contract.ts'
 import { makeError, rethrow } from './declaredErrors.ts'
 import type { ContractMethod } from './definition.ts'
+import { isDurable, missingMailboxes } from './durable.ts'
 import { CheckedItems } from './items.ts'
 import { checked, type Place, type StandardSchema } from './schema.ts'
 
@@ -31,6 +32,8 @@ export interface ServeOptions {
    * the schemas gave; without it in the list, all of them see what came. Default: nothing.
    */
   readonly policies?: readonly Interceptor[]
+  /** What has kept the calls of methods with `delivery: 'at-least-once'`: `mailboxes()` of `viaduct/mailbox`. */
+  readonly durable?: Server
 }
 
 /** Marks in a list of policies where input and output are checked; does nothing by itself. */
@@ -45,7 +48,8 @@ export const validate: Interceptor = Object.assign((next: Next): Next => next, {
  * INVALID_ERROR or INVALID_PROGRESS for what the handler gave, each with the path to the fault.
  *
  * @throws ViaductError INVALID_ARGUMENT when a handler is missing or not declared, and with CODEC_MISSING for methods
- * that are compressed, sealed or signed when nobody here does that; nothing is served then.
+ * that are compressed, sealed or signed when nobody here does that; FAILED_PRECONDITION / MAILBOXES_MISSING for durable
+ * methods without `durable`; nothing is served then.
  */
 export function serve<E>(
   server: Server,
@@ -69,8 +73,16 @@ export function serve(
   checkCodecs(served.keys(), options.policies ?? [], 'first')
   return handleAll(
     server,
-    [...served].map(([method, run]) => [method, closes(method, contractHandler(method, run, options))]),
+    [...served].map(([method, run]) => {
+      const handler = closes(method, contractHandler(method, run, options))
+      return isDurable(method) ? [method, handler, keptBy(method, options)] : [method, handler]
+    }),
   )
+}
+
+function keptBy(method: ContractMethod, { durable }: ServeOptions): Server {
+  if (!durable) throw missingMailboxes(method, 'serve()')
+  return durable
 }
 
 type Run = (input: unknown, call: HandlerCall) => unknown

@@ -106,8 +106,22 @@ export interface Subscription<Data = unknown> extends AsyncIterable<Data> {
   cancel(reason?: unknown): void
 }
 
+/** What a handler is told of a call that was kept for it, and may come again under the same id. */
+export interface Delivery {
+  /** UUID v4: the same each time; also the call's idempotency key. */
+  readonly id: string
+  /** Which start of the handler for it this is: 1, 2 … */
+  readonly attempt: number
+  /** Who sent it, as it says itself: for people, never an authority. '' when it does not say. */
+  readonly sender: string
+  /** The handler works on it for so many milliseconds from now, before it is taken to hang. */
+  extend(ms: number): void
+}
+
 /** What a handler is told of the call it answers. */
 export interface CallContext extends CallMarks {
+  /** Of a durable method; absent on all others. */
+  readonly delivery?: Delivery | undefined
   /** Aborted when the caller cancels, the deadline passes or the link ends. Made when first asked for. */
   readonly signal: AbortSignal
   readonly peer: PeerInfo

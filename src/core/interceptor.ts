@@ -1,5 +1,14 @@
 import { ViaductError } from '../wire/errors.ts'
-import type { CallContext, Caller, CallOptions, Handler, ItemStream, PeerInfo, Target } from './call.ts'
+import type {
+  CallContext,
+  Caller,
+  CallOptions,
+  Delivery,
+  Handler,
+  ItemStream,
+  PeerInfo,
+  Target,
+} from './call.ts'
 import { isAsyncIterable, isThenable } from './guards.ts'
 import type { Method } from './method.ts'
 
@@ -289,6 +298,9 @@ export class ContextView implements CallContext {
   }
   get peer(): PeerInfo {
     return this.#context.peer
+  }
+  get delivery(): Delivery | undefined {
+    return this.#context.delivery
   }
   get timeLeftMs(): number {
     return this.#context.timeLeftMs

@@ -13,11 +13,14 @@ function servingAll(all: readonly Serving[]): Serving {
   return serving((graceMs) => Promise.all(all.map((one) => one.withdraw({ graceMs }))).then(() => {}))
 }
 
-/** Serves all of them, or none when one cannot be served. */
-export function handleAll(server: Server, served: Iterable<readonly [Method, Handler]>): Serving {
+/** Serves all of them, each where it says or else at `server`, or none when one cannot be served. */
+export function handleAll(
+  server: Server,
+  served: Iterable<readonly [Method, Handler, at?: Server]>,
+): Serving {
   const all: Serving[] = []
   try {
-    for (const [method, handler] of served) all.push(server.handle(method, handler))
+    for (const [method, handler, at = server] of served) all.push(at.handle(method, handler))
   } catch (error) {
     for (const one of all) one()
     throw error

@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { errnoOf, messageOf } from '../host/errno.ts'
 import { ViaductError } from '../wire/errors.ts'
 import type { Files, OpenFile } from './files.ts'
@@ -43,6 +44,8 @@ const SEGMENT_BYTES = 64 * 1024 * 1024
 const MAX_PAYLOAD_BYTES = 10 * 1024 * 1024
 /** Bytes that are written together at most: a larger commit would only make all of them wait. */
 const COMMIT_BYTES = 4 * 1024 * 1024
+/** Groups up to this size are written without a thread. */
+const WRITTEN_NOW_BYTES = 256 * 1024
 const NAME = /^(\d{10})\.log$/
 
 /**
@@ -111,7 +114,7 @@ export class AppendLog {
   async #commit(): Promise<void> {
     // What is appended in this turn goes together.
     await Promise.resolve()
-    while (this.#waiting.length > 0) {
+    for (; this.#waiting.length > 0; await nextTurn()) {
       const group = this.#group()
       try {
         const file = await this.#fileFor(group.bytes)
@@ -129,7 +132,9 @@ export class AppendLog {
           positions.push({ segment, offset: this.#end + at })
           at += recordBytes(payload.length)
         }
-        await file.write(buffer, this.#end)
+        // A few bytes are with the system sooner than a thread would be with them; only the sync takes time.
+        if (buffer.length <= WRITTEN_NOW_BYTES) file.writeNow(buffer, this.#end)
+        else await file.write(buffer, this.#end)
         if (this.#syncs) await file.sync()
         this.#end += at
         for (const [index, { resolve }] of group.members.entries()) {

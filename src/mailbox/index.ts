@@ -1,6 +1,7 @@
 /** The durable mailbox: messages on disk, delivered at least once. */
 
 export type { Durability } from './appendLog.ts'
+export { type Mailboxes, type MailboxesOptions, mailboxes } from './durable.ts'
 export { Mailbox, type MailboxStats } from './mailbox.ts'
 export type { MailMessage } from './message.ts'
 export type {

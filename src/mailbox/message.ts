@@ -25,7 +25,7 @@ export interface MailMessage<Payload = unknown, Type extends string = string> {
   readonly redriven?: number
 }
 
-/** How a body is written: `json` is UTF-8 JSON, `body` the body codec of PROTOCOL.md. */
+/** How a body is written: `json` is UTF-8 JSON, `body` the body codec of PROTOCOL.md, packed with its segments. */
 export type BodyFormat = 'json' | 'body'
 
 /** Everything about a message but its payload. Times in milliseconds since 1970; 0 where there is none. */

@@ -34,10 +34,7 @@ interface Progress {
   recovered: boolean
   /** The messages of the oldest segment that are not over, the last first; undefined until it is read. */
   open:
-    | {
-        readonly segment: number
-        readonly messages: { sequence: number; id: string; readonly redriven: number }[]
-      }
+    | { readonly segment: number; readonly messages: { sequence: number; id: string; redriven: number }[] }
     | undefined
 }
 

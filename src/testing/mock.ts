@@ -1,5 +1,6 @@
 import type { CallableKeys, ContractOf } from '../contract/contract.ts'
-import { type Handlers, serve } from '../contract/serve.ts'
+import { isDurable } from '../contract/durable.ts'
+import { type Handlers, type ServeOptions, serve } from '../contract/serve.ts'
 import type { PeerInfo, Server, Serving } from '../core/call.ts'
 import { ViaductError } from '../wire/errors.ts'
 
@@ -21,8 +22,8 @@ export interface Mock<E> {
   readonly calls: RecordedCalls<E>
   /** Answers a method from now on, be it for the first time. */
   on<K extends CallableKeys<E>>(key: K, handler: Handlers<E>[K]): void
-  /** Serves the contract at a peer until it is withdrawn. */
-  serveAt(server: Server | { readonly core: Server }): Serving
+  /** Serves the contract at a peer until it is withdrawn; its durable methods if `durable` says what keeps them. */
+  serveAt(server: Server | { readonly core: Server }, options?: Pick<ServeOptions, 'durable'>): Serving
   /** Forgets the calls that were recorded; handlers stay. */
   reset(): void
 }
@@ -35,9 +36,11 @@ export function mock<E>(contract: ContractOf<E>, handlers?: Partial<Handlers<E>>
 export function mock(contract: ContractOf, given: object = {}): Mock<unknown> {
   const answers = new Map<string, unknown>(Object.entries(given))
   const calls: { [key: string]: RecordedCall[] } = Object.create(null)
+  const durable = new Set<string>()
   const handlers: { [key: string]: (input: unknown, call: { readonly peer: PeerInfo }) => unknown } = {}
   for (const [key, method] of contract['~contract'].methods) {
     if (method.kind === 'topic') continue
+    if (isDurable(method)) durable.add(key)
     calls[key] = []
     handlers[key] = (input, call) => {
       calls[key]?.push({ input, peer: call.peer })
@@ -53,7 +56,11 @@ export function mock(contract: ContractOf, given: object = {}): Mock<unknown> {
     on: (key: string, handler: unknown) => {
       answers.set(key, handler)
     },
-    serveAt: (server) => serve('core' in server ? server.core : server, contract, handlers),
+    serveAt: (server, options = {}) => {
+      const served = Object.entries(handlers).filter(([key]) => options.durable || !durable.has(key))
+      const at = 'core' in server ? server.core : server
+      return serve(at, contract, Object.fromEntries(served), { ...options, partial: true })
+    },
     reset: () => {
       for (const list of Object.values(calls)) list.length = 0
     },

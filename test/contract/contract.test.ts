@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { client } from '../../src/contract/client.ts'
 import { contract, method, stream, topic } from '../../src/contract/contract.ts'
+import { fingerprint } from '../../src/contract/fingerprint.ts'
+import { jsonSchemaOf } from '../../src/contract/jsonSchema.ts'
 import type { StandardSchema } from '../../src/contract/schema.ts'
 import { DirectLink } from './directLink.ts'
 import { pages, three } from './samples.ts'
@@ -97,14 +99,57 @@ describe('a contract', () => {
   it('refuses options that it does not know, so that a slip leaves nothing unchecked', () => {
     // @ts-expect-error `inputs` is a slip
     expect(() => method({ inputs: text })).toThrow('method() has no option "inputs"')
-    // @ts-expect-error reserved
-    expect(() => method({ delivery: 'at-least-once' })).toThrow('"delivery" yet: reserved')
+    // @ts-expect-error a stream is answered
+    expect(() => stream({ item: text, delivery: 'at-least-once' })).toThrow(
+      'stream() has no option "delivery"',
+    )
     // @ts-expect-error topics have data
     expect(() => topic({ input: text })).toThrow('topic() has no option "input"')
     // @ts-expect-error data is not left out
     expect(() => topic({})).toThrow('topic() needs `data`')
     // @ts-expect-error neither item nor upload
     expect(() => stream({ input: text })).toThrow('stream() needs `item`, `upload` or both')
+  })
+
+  it('refuses what does not go with delivery, with its path', () => {
+    // @ts-expect-error the caller gets a receipt
+    expect(() => method({ delivery: 'at-least-once', output: text })).toThrow('`output` does not go with')
+    const also = {
+      errors: { Bad: null },
+      progress: text,
+      lane: 'low',
+      sealed: true,
+      idempotent: true,
+    } as const
+    for (const [name, value] of Object.entries(also)) {
+      const options = { delivery: 'at-least-once', [name]: value } as const
+      expect(() => method(options)).toThrow(
+        expect.objectContaining({ code: 'INVALID_ARGUMENT', reason: 'INVALID_CONTRACT', path: name }),
+      )
+    }
+    // @ts-expect-error another word
+    expect(() => method({ delivery: 'at-most-once' })).toThrow(expect.objectContaining({ path: 'delivery' }))
+  })
+
+  it('gives a durable method a fingerprint of its own, and others the one that they had', () => {
+    const declared = contract('history', {
+      kept: method({ input: text, delivery: 'at-least-once' }),
+      answered: method({ input: text }),
+    })
+    const print = (key: 'kept' | 'answered', more: object) => {
+      const schemas = { input: jsonSchemaOf(text, 'input'), output: null, item: null, upload: null }
+      const shape = {
+        name: `history.${key}`,
+        kind: 'call',
+        upload: false,
+        errors: [],
+        version: null,
+      } as const
+      return fingerprint({ ...shape, schemas, ...more })
+    }
+    expect(declared.kept.fingerprint).toBe(print('kept', { delivery: 'at-least-once' }))
+    expect(declared.kept.fingerprint).not.toBe(print('kept', {}))
+    expect(declared.answered.fingerprint).toBe(print('answered', {}))
   })
 
   it('refuses what is no Standard Schema', () => {

@@ -2,6 +2,7 @@ import type {
   CallContext,
   Caller,
   CallOptions,
+  Delivery,
   Handler,
   ItemStream,
   Publisher,
@@ -24,6 +25,7 @@ export class DirectLink implements Caller, Server, Publisher {
   readonly events: unknown[] = []
   readonly patterns: string[] = []
   lastOptions: CallOptions | undefined
+  delivery: Delivery | undefined
 
   handle(method: Method, handler: Handler): Serving {
     if (this.handlers.has(method.name)) throw new Error(`${method.name} is served already`)
@@ -110,8 +112,9 @@ export class DirectLink implements Caller, Server, Publisher {
   #start(method: Method, input: unknown, options: CallOptions | undefined): unknown {
     const handler = this.handlers.get(method.name)
     if (handler === undefined) throw new ViaductError('UNIMPLEMENTED', method.name)
-    const { progress, signals } = this
+    const { progress, signals, delivery } = this
     const context: CallContext = {
+      delivery,
       get signal() {
         const { signal } = new AbortController()
         signals.push(signal)

@@ -6,9 +6,10 @@ import { z } from 'zod'
 import { client, notify } from '../../src/contract/client.ts'
 import { contract, method, stream, topic } from '../../src/contract/contract.ts'
 import { isError } from '../../src/contract/declaredErrors.ts'
+import type { DurableSender, Receipt } from '../../src/contract/durable.ts'
 import { serve } from '../../src/contract/serve.ts'
 import { type ContractSubscription, publish, subscribe, subscribeAll } from '../../src/contract/topics.ts'
-import type { ItemStream, TopicEvent } from '../../src/core/call.ts'
+import type { Delivery, ItemStream, Server, TopicEvent } from '../../src/core/call.ts'
 import type { Method } from '../../src/core/method.ts'
 import { DirectLink, from } from './directLink.ts'
 import { pages, three } from './samples.ts'
@@ -177,6 +178,49 @@ notify(link, pages.analyze, { url: '' })
 notify(link, pages.analyze, { url: 1 })
 // @ts-expect-error streams are answered
 notify(link, pages.lines, { path: '' })
+
+// Durable methods: a receipt, no output, and nothing that waits for an answer.
+const kept = contract('kept', {
+  add: method({ input: z.object({ at: z.number().default(1) }), delivery: 'at-least-once' }),
+  tick: method({ delivery: 'at-least-once', version: 2 }),
+})
+const mailboxes: DurableSender & Server = { send: async () => ({ id: '' }), handle: link.handle.bind(link) }
+const keptApi = client(link, kept, { durable: mailboxes })
+expectTypeOf(keptApi.add({ at: 1 }, { delayMs: 1, priority: 'low', id: '' })).toEqualTypeOf<
+  Promise<Receipt>
+>()
+expectTypeOf(keptApi.tick()).toEqualTypeOf<Promise<Receipt>>()
+// @ts-expect-error wrong input
+keptApi.add({ at: '' })
+// @ts-expect-error nobody waits for it
+keptApi.add({ at: 1 }, { timeoutMs: 1 })
+serve(
+  link,
+  kept,
+  {
+    add(input, call) {
+      expectTypeOf(input).toEqualTypeOf<{ at: number }>()
+      expectTypeOf(call.delivery).toEqualTypeOf<Delivery>()
+      expectTypeOf(call.signal).toEqualTypeOf<AbortSignal>()
+      // @ts-expect-error nobody is told
+      call.progress(1)
+    },
+    async tick() {},
+  },
+  { durable: mailboxes },
+)
+// @ts-expect-error there is no output
+serve(link, kept, { tick: () => 1 }, { partial: true, durable: mailboxes })
+// @ts-expect-error it is kept, so it is not sent one way
+notify(link, kept.tick, undefined)
+// @ts-expect-error an output
+method({ output: z.string(), delivery: 'at-least-once' })
+// @ts-expect-error an error that nobody gets
+method({ errors: { Bad: null }, delivery: 'at-least-once' })
+// @ts-expect-error a stream
+stream({ item: z.string(), delivery: 'at-least-once' })
+// @ts-expect-error no such word
+method({ delivery: 'exactly-once' })
 
 // A contract's member is a method of the core.
 expectTypeOf(pages.analyze).toExtend<Method>()

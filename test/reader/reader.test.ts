@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, open, readdir } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { corpusFolder, labelledDocuments } from '../../examples/reader/corpus.ts'
@@ -10,9 +10,11 @@ import { bytesText } from '../../examples/reader/traffic.ts'
 import { isRunning } from '../../src/host/processInfo.ts'
 import { type HubStats, isViaductError, join } from '../../src/index.ts'
 import { testFolder } from './folder.ts'
-import { DIST, Program, peakMemory } from './program.ts'
+import { DIST, Program, peakMemory, ROOT } from './program.ts'
 
 const MIB = 1024 * 1024
+/** Where the reader keeps its history, and what waits for it. */
+const CACHE = `${ROOT}.cache/reader`
 const folder = testFolder()
 const labelled = labelledDocuments().map(({ name }) => `${corpusFolder()}/labelled/${name}`)
 
@@ -73,6 +75,16 @@ function good(row: Row | undefined): Row & { ok: true } {
   throw new Error(`no result: ${JSON.stringify(row)}`)
 }
 
+/** The paths that the history has of a run that began after a time, each as often as it has it. */
+async function keptBy({ process: { pid } }: Program, since: number): Promise<string[]> {
+  const lines = (await readFile(`${CACHE}/test.jsonl`, 'utf8')).split('\n')
+  const paths = lines.flatMap((line) => {
+    const [, time, of, path = ''] = /^\{"key":"(\d+)-(\d+):\d+:(.+?)","at":/.exec(line) ?? []
+    return Number(of) === pid && Number(time) >= since ? [path] : []
+  })
+  return paths.sort()
+}
+
 async function expectNothingLeft(pids: Iterable<number>, place: string): Promise<void> {
   expect([...pids].filter(isRunning)).toEqual([])
   expect(await readdir(place)).toEqual([])
@@ -88,7 +100,7 @@ describe('the rows', () => {
     expect(await program.ended).toBe(0)
     calm = program.rows
     await expectNothingLeft([], place)
-  })
+  }, 60_000)
 
   it('differ as the documents do', () => {
     expect(calm.map(({ ok }) => ok)).toEqual(paths.map((path) => !/missing|folder\.md|binary/.test(path)))
@@ -110,11 +122,15 @@ describe('the rows', () => {
     ])
   })
 
-  it('are the same when every child is killed on purpose', async () => {
+  it('are the same when every child is killed on purpose', { timeout: 60_000 }, async () => {
     const place = await temporary()
+    const startedAt = Date.now()
     const program = new Program(['--json', '--chaos', ...paths], place)
     expect(await program.ended).toBe(0)
     expect(comparable(program.rows)).toBe(comparable(calm))
+    expect(program.stderr).toContain(`History: ${paths.length} entries kept.`)
+    expect(await keptBy(program, startedAt)).toEqual([...paths].sort())
+    expect(await readdir(CACHE)).not.toContain('test.mail')
     const [, kills, restarts, who] = await program.until(/Chaos: (\d+) kills\.\n(\d+) restarts: (.*)\./)
     expect(kills).toBe(restarts)
     for (const id of ['network-1', 'renderer-1', 'renderer-2', 'ai-1', 'plugin-1', 'history-1'])
@@ -197,7 +213,7 @@ describe('the tables', () => {
       .filter((line) => /^\S+ → \S+ /.test(line) && !/^from →/.test(line))
     expect(shown).toHaveLength(active.length)
     expect(active.filter(({ from }) => from === 'main').map(({ method }) => method)).toEqual(
-      expect.arrayContaining(['pages.parse', 'analysis.analyze', 'history.append', 'plugin.attempts']),
+      expect.arrayContaining(['pages.parse', 'analysis.analyze', 'plugin.attempts']),
     )
   })
 

@@ -35,6 +35,7 @@ def test_fingerprint_of_a_method(case: Any) -> None:
         errors=reversed(members["errors"]),
         version=members["version"],
         codecs=reversed(members.get("codecs", [])),
+        delivery=members.get("delivery"),
         schemas=Schemas(**members["schemas"]),
     )
     assert fingerprint(shape) == case["fingerprint"]

@@ -2,9 +2,9 @@ import type { Letter, LetterMessage } from '../../mailbox/deadLetterFile.ts'
 import type { LetterFilter, LetterSummary } from '../../mailbox/deadLetters.ts'
 import type { LetterOutcome } from '../../mailbox/deadLetterTally.ts'
 import { Mailbox } from '../../mailbox/index.ts'
-import { decodeBody } from '../../wire/body.ts'
 import { isViaductError } from '../../wire/errors.ts'
 import { MAX_DEPTH, TRUSTED_MAX_KEYS } from '../../wire/limits.ts'
+import { unpack } from '../../wire/packed.ts'
 import { Failure, UsageError } from '../failure.ts'
 import { lettersOf, storeOf } from '../mailboxes.ts'
 import { type MailboxFlags, rootOf } from '../mailboxFlags.ts'
@@ -121,7 +121,7 @@ function senderText({ sender, sequence }: LetterMessage): string {
 function payloadOf({ body: { format, bytes } }: LetterMessage): unknown {
   try {
     if (format === 'json') return JSON.parse(new TextDecoder().decode(bytes))
-    return decodeBody(bytes, 0, bytes.length, { maxDepth: MAX_DEPTH, maxKeys: TRUSTED_MAX_KEYS })
+    return unpack(bytes, { maxDepth: MAX_DEPTH, maxKeys: TRUSTED_MAX_KEYS })
   } catch {
     return bytes
   }

@@ -40,6 +40,7 @@ class MethodShape:
 
     ``name``: the full one, as ``pages.analyze``. ``errors``: names of the declared errors, in any order.
     ``codecs``: ``compress``, ``sealed``, ``signed``, as far as they are asked for.
+    ``delivery``: ``at-least-once`` for what goes through a mailbox.
     A stream without items of its own has the kind ``call``.
     """
 
@@ -49,6 +50,7 @@ class MethodShape:
     errors: Iterable[str] = ()
     version: int | None = None
     codecs: Iterable[str] = ()
+    delivery: Literal["at-least-once"] | None = None
     schemas: Schemas = Schemas()
 
 
@@ -65,6 +67,7 @@ def fingerprint(shape: MethodShape) -> str:
         "version": shape.version,
         "schemas": schemas,
         **({"codecs": codecs} if codecs else {}),
+        **({"delivery": shape.delivery} if shape.delivery else {}),
     }
     return fnv1a64(canonical_json(members))
 

@@ -1,0 +1,94 @@
+/**
+ * Faults that the suite has to find. Each replaces one text of one file, which must be there exactly once, and names the
+ * tests of which at least one must fail then.
+ */
+export const mutants = [
+  {
+    name: 'what a full transport says is ignored',
+    file: 'src/transports/socket.ts',
+    from: 'return !full\n',
+    to: 'return true\n',
+    tests: ['test/transports/socket.test.ts'],
+  },
+  {
+    name: 'names are keys of a plain object',
+    file: 'src/contract/dispatcher.ts',
+    from: 'new Map<string, (...args: Arguments) => unknown>()',
+    to: `(() => {
+    const all: Record<string, (...args: Arguments) => unknown> = {}
+    return {
+      get: (name: string) => all[name],
+      has: (name: string) => name in all,
+      set: (name: string, handler: (...args: Arguments) => unknown) => void (all[name] = handler),
+      delete: (name: string) => delete all[name],
+      keys: () => Object.keys(all),
+    }
+  })()`,
+    tests: ['test/faces/patterns', 'test/contract'],
+  },
+  {
+    name: 'a claimed source is believed',
+    file: 'src/faces/router/router.ts',
+    from: 'if (source !== call.peer.id) throw foreign(source, call.peer.id)',
+    to: '',
+    tests: ['test/faces/router'],
+  },
+  {
+    name: 'a cut authentication tag will do',
+    file: 'src/host/crypto.ts',
+    from: `    const decipher = createDecipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES })
+    try {
+      decipher.setAAD(covered)
+      decipher.setAuthTag(sealed.subarray(-TAG_BYTES))`,
+    to: `    const decipher = createDecipheriv(CIPHER, key, nonce)
+    try {
+      decipher.setAAD(covered)
+      decipher.setAuthTag(sealed.subarray(-TAG_BYTES).subarray(0, 4))`,
+    tests: ['test/codecs/flips.test.ts', 'test/codecs/primitives.test.ts'],
+  },
+  {
+    name: 'a cancel frees the slot at once',
+    file: 'src/hub/switch.ts',
+    from: '      forwarded.states[slot] = STATE.cancelled\n',
+    to: '      this.#freed(callee, slot)\n',
+    tests: ['test/hub/switch.test.ts', 'test/hub/model.test.ts'],
+  },
+  {
+    name: 'a call is retried that may have run',
+    file: 'src/policies/retry.ts',
+    from: "return error.fate === 'not-sent' || idempotent",
+    to: 'return true',
+    tests: ['test/policies/retry.test.ts'],
+  },
+  {
+    name: 'anybody may answer a call',
+    file: 'src/hub/switch.ts',
+    from: `    const table = from.forwarded
+    const far = table.find(readU32(bytes, at + AT.id))
+    if (far < 0) {
+      from.late++
+      return
+    }
+    const to = table.callers[far] as Port`,
+    to: `    let table = from.forwarded
+    let far = table.find(readU32(bytes, at + AT.id))
+    for (const other of far < 0 ? this.ports : []) {
+      far = other.forwarded.find(readU32(bytes, at + AT.id))
+      table = other.forwarded
+      if (far >= 0) break
+    }
+    if (far < 0) {
+      from.late++
+      return
+    }
+    const to = table.callers[far] as Port`,
+    tests: ['test/hub/forgery.test.ts', 'test/hub/model.test.ts'],
+  },
+  {
+    name: 'a new file’s name is not synced',
+    file: 'src/mailbox/appendLog.ts',
+    from: 'if (this.#syncs) await this.#files.syncFolder(this.#folder)',
+    to: '',
+    tests: ['test/mailbox/appendLog.test.ts'],
+  },
+]
