@@ -1,3 +1,4 @@
+import type { Clock } from '../core/clock.ts'
 import { ViaductError } from '../wire/errors.ts'
 import type { Arrival, BodyFormat } from './message.ts'
 import type { Delivery } from './options.ts'
@@ -33,15 +34,15 @@ export class Attempt implements Delivery {
   leaseEndMs: number
   /** Settled, or given up: what its handler does from now on is not heard. */
   isOver = false
-  readonly #now: () => number
+  readonly #clock: Clock
   #controller: AbortController | undefined
 
-  constructor(tracked: Tracked, format: BodyFormat, leaseEndMs: number, now: () => number) {
+  constructor(tracked: Tracked, format: BodyFormat, leaseEndMs: number, clock: Clock) {
     this.tracked = tracked
     this.attempt = tracked.starts
     this.format = format
     this.leaseEndMs = leaseEndMs
-    this.#now = now
+    this.#clock = clock
   }
 
   /** Made when it is asked for, since few handlers do. */
@@ -59,7 +60,7 @@ export class Attempt implements Delivery {
         })
       }
       if (this.isOver) throw leaseExpired(this.tracked.arrival.id)
-      if (this.leaseEndMs !== Number.POSITIVE_INFINITY) this.leaseEndMs = this.#now() + ms
+      if (this.leaseEndMs !== Number.POSITIVE_INFINITY) this.leaseEndMs = this.#clock.now() + ms
     }
   }
 

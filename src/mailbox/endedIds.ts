@@ -9,6 +9,9 @@ export class EndedIds {
   readonly #window: number
   #elder = new Map<string, number>()
   #younger = new Map<string, number>()
+  /** How many of each were set as dead. */
+  #elderDead = 0
+  #youngerDead = 0
 
   constructor(window: number) {
     this.#window = window
@@ -18,14 +21,22 @@ export class EndedIds {
     return this.#younger.get(id) ?? this.#elder.get(id)
   }
 
+  /** Whether any of them is dead: few are, and a question less for each of the others is worth it. */
+  get hasDead(): boolean {
+    return this.#elderDead + this.#youngerDead > 0
+  }
+
   /** @returns whether this began a new generation */
   set(id: string, end: number): boolean {
     const full = this.#younger.size >= this.#window
     if (full) {
       this.#elder = this.#younger
+      this.#elderDead = this.#youngerDead
       this.#younger = new Map()
+      this.#youngerDead = 0
     }
     this.#younger.set(id, end)
+    if (end !== DONE) this.#youngerDead++
     return full
   }
 

@@ -60,7 +60,7 @@ export class JournalState {
 
   /** Of a message that is open. */
   life(id: string): number {
-    return (this.#ended.get(id) ?? DONE) + 1
+    return this.#ended.hasDead ? (this.#ended.get(id) ?? DONE) + 1 : 0
   }
 
   /** Whether a start that was found in a slot is over. */

@@ -117,7 +117,10 @@ export class LogInbox implements Inbox {
     for (let idle = 0; found.length < max && idle < this.#ring.length; ) {
       const source = this.#ring[this.#turn++ % this.#ring.length]
       const before = found.length
-      if (source && (source.isFilled || (source.mayHaveMore && (await source.fill())))) {
+      if (
+        source &&
+        (source.isFilled || (found.length === 0 && source.mayHaveMore && (await source.fill())))
+      ) {
         this.#take(source, Math.min(max, before + TURN), found)
       }
       idle = found.length === before ? idle + 1 : 0

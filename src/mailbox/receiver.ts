@@ -480,7 +480,7 @@ export class Receiver {
     const { clock, group, log } = this.#parts
     const { heartbeat, leaseMs } = this.#settings
     const leaseEndMs = heartbeat ? Number.POSITIVE_INFINITY : clock.now() + leaseMs
-    const attempt = new Attempt(tracked, body.format, leaseEndMs, () => clock.now())
+    const attempt = new Attempt(tracked, body.format, leaseEndMs, clock)
     this.#running.add(attempt)
     if (!heartbeat) this.#arm(leaseEndMs)
     if (log) {
@@ -803,21 +803,38 @@ async function contentOf(inbox: Inbox, arrival: Arrival): Promise<Body | Uint8Ar
   }
 }
 
+let lastMs = 0
+let lastTime = new Date(lastMs).toISOString()
+
+/** Many messages are of the same millisecond. */
+function isoTime(ms: number): string {
+  if (ms !== lastMs) {
+    lastTime = new Date(ms).toISOString()
+    lastMs = ms
+  }
+  return lastTime
+}
+
 function mailMessage(arrival: Arrival, payload: unknown, group: string): MailMessage {
-  const { id, type, sentAtMs, priority, notBeforeMs, expiresAtMs, sender, sequence, redriven } = arrival
-  return {
+  const { id, type, sentAtMs, requiresAck, priority, notBeforeMs, expiresAtMs, sender, sequence, redriven } =
+    arrival
+  const message: { -readonly [Field in keyof MailMessage]: MailMessage[Field] } = {
     id,
     type,
     groupFolder: group,
     payload,
-    timestamp: new Date(sentAtMs).toISOString(),
-    requiresAck: arrival.requiresAck,
+    timestamp: isoTime(sentAtMs),
+    requiresAck,
     priority,
-    ...(notBeforeMs > 0 && { notBefore: new Date(notBeforeMs).toISOString() }),
-    ...(expiresAtMs > 0 && { expiresAt: new Date(expiresAtMs).toISOString() }),
-    ...(sender !== '' && { sender, sequence }),
-    ...(redriven > 0 && { redriven }),
   }
+  if (sender !== '') {
+    message.sender = sender
+    message.sequence = sequence
+  }
+  if (notBeforeMs > 0) message.notBefore = isoTime(notBeforeMs)
+  if (expiresAtMs > 0) message.expiresAt = isoTime(expiresAtMs)
+  if (redriven > 0) message.redriven = redriven
+  return message
 }
 
 function causeOf(error: unknown): DeathCause {

@@ -28,7 +28,7 @@ export class Sender {
   readonly #settings: MailboxSettings
   readonly #receiverPid: (() => number | undefined) | undefined
   readonly #acknowledgements: Acknowledgements
-  readonly #stopTelling: () => void
+  #stopTelling: (() => void) | undefined
   readonly #listeners: { readonly [E in keyof MailboxEvents]: Set<MailboxEvents[E]> } = {
     ack: new Set(),
     error: new Set(),
@@ -55,7 +55,6 @@ export class Sender {
         for (const listener of this.#listeners.error) this.#call(() => listener(error, id))
       },
     })
-    this.#stopTelling = outbox.onAcknowledged((id) => this.#acknowledgements.acknowledged(id))
   }
 
   get pendingAcks(): number {
@@ -103,6 +102,7 @@ export class Sender {
         throw new ViaductError('RESOURCE_EXHAUSTED', text, { reason: 'TOO_MANY_ACKS', fate: 'not-sent' })
       }
       this.#acknowledgements.expect(id)
+      this.#stopTelling ??= this.#outbox.onAcknowledged((done) => this.#acknowledgements.acknowledged(done))
     }
     const sentAtMs = nowMs()
     try {
@@ -144,7 +144,7 @@ export class Sender {
   async close(): Promise<void> {
     this.#isClosed = true
     await this.#outbox.close()
-    this.#stopTelling()
+    this.#stopTelling?.()
     this.#acknowledgements.close()
   }
 
