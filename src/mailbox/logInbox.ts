@@ -114,15 +114,13 @@ export class LogInbox implements Inbox {
       while (found.length < max && (await earlier.fill())) this.#take(earlier, max, found)
       if (found.length >= max) return found
     }
+    // Each is read once: what comes meanwhile is not waited for, so that handlers run beside those who send.
+    let reads = this.#ring.length
     for (let idle = 0; found.length < max && idle < this.#ring.length; ) {
       const source = this.#ring[this.#turn++ % this.#ring.length]
       const before = found.length
-      if (
-        source &&
-        (source.isFilled || (found.length === 0 && source.mayHaveMore && (await source.fill())))
-      ) {
-        this.#take(source, Math.min(max, before + TURN), found)
-      }
+      const isRead = source?.isFilled || (source?.mayHaveMore && reads-- > 0 && (await source.fill()))
+      if (source && isRead) this.#take(source, Math.min(max, before + TURN), found)
       idle = found.length === before ? idle + 1 : 0
     }
     if (found.length === 0 && this.#ring.some(({ mayHaveMore }) => mayHaveMore)) this.#hint()
