@@ -29,13 +29,21 @@ const ROWS = [
   ['how long a kept function may stay unused', ['MAX_LEASE_MS']],
   ['routes on one link, methods on one route', ['MAX_ROUTES', 'MAX_METHODS']],
   ['a body that the hub itself reads', ['HUB_BODY_BYTES', 'HUB_BODY_DEPTH']],
+  ['one message of a mailbox', ['MAILBOX_MESSAGE_BYTES']],
+  ['one mailbox; beyond it, sends are refused', ['QUOTA_MESSAGES', 'QUOTA_BYTES']],
+  ['ids that a receiver remembers', ['DEDUPE_IDS']],
+  ['handlers of a mailbox at once', ['HANDLERS']],
+  ['starts of a message after the first, from a failure to the next', ['START_RETRIES', 'RETRY_DELAY_MS']],
+  ['a handler that keeps its lease itself', ['HANDLER_LEASE_MS']],
+  ['acknowledgement awaited, announcements after that', ['ACK_TIMEOUT_MS', 'ANNOUNCEMENTS']],
+  ['messages of one sender that wait for an acknowledgement', ['PENDING_ACKS']],
 ]
 
 /**
  * The table of limits. A row stands in it only when the sources use all of its constants: a limit that
  * nothing applies is no promise.
  *
- * @param {Readonly<Record<string, number>>} limits src/wire/limits.ts
+ * @param {Readonly<Record<string, number>>} limits src/wire/limits.ts and src/mailbox/limits.ts
  * @param {string} sources all other sources
  */
 export function limitsTable(limits, sources) {
@@ -51,6 +59,7 @@ function amount(name, value) {
   if (value === undefined) throw new Error(`there is no limit ${name}`)
   if (name.endsWith('_MS')) return value % 1000 === 0 ? `${value / 1000} s` : `${value} ms`
   if (name.endsWith('_BYTES')) {
+    if (value % 2 ** 30 === 0) return `${value / 2 ** 30} GiB`
     if (value % 2 ** 20 === 0) return `${value / 2 ** 20} MiB`
     if (value % 2 ** 10 === 0) return `${value / 2 ** 10} KiB`
     return `${value} bytes`
@@ -215,7 +224,10 @@ export function readResult(root = ROOT) {
 }
 
 async function main() {
-  const limits = await import('../dist/wire/limits.js')
+  const limits = {
+    ...(await import('../dist/wire/limits.js')),
+    ...(await import('../dist/mailbox/limits.js')),
+  }
   const { CODES } = await import('../dist/wire/errors.js')
   const { EXPLANATIONS } = await import('../dist/cli/explanations.js')
   const { EXIT } = await import('../dist/cli/failure.js')

@@ -1,6 +1,7 @@
 /** The JSON of a dead letter: the message as S2 writes it, and `error` beside it; read as if anybody had written it. */
 import { fieldOf } from '../wire/fieldOf.ts'
 import { isObject } from '../wire/guards.ts'
+import { MAILBOX_MESSAGE_BYTES } from './limits.ts'
 import type { Arrival, Envelope, Fault } from './message.ts'
 import { PRIORITIES } from './priority.ts'
 import type { DeathCause } from './receiver.ts'
@@ -8,7 +9,6 @@ import type { Body } from './store.ts'
 
 /** Longest file that is read: 10 MiB of body as base64, and what stands around it. */
 export const MAX_LETTER_BYTES = 16 * 1024 * 1024
-const MAX_MESSAGE_BYTES = 10 * 1024 * 1024
 const MAX_RAW_BYTES = 64 * 1024
 const MAX_TEXT_CHARACTERS = 8 * 1024
 const MAX_STACK_CHARACTERS = 32 * 1024
@@ -111,7 +111,7 @@ function contentJson(content: Death['content']): object {
     const payload = parsed(bytes)
     // Numbers may be longer when they are written again; such a payload is kept as its bytes.
     if (payload && isShallow(payload.value, MAX_DEPTH - 1)) {
-      if (Buffer.byteLength(JSON.stringify(payload.value)) <= MAX_MESSAGE_BYTES)
+      if (Buffer.byteLength(JSON.stringify(payload.value)) <= MAILBOX_MESSAGE_BYTES)
         return { payload: payload.value }
     }
   }
@@ -164,7 +164,7 @@ function messageIn(letter: object): LetterMessage | undefined {
   const type = text(fieldOf(letter, 'type'), 128)
   const body = bodyIn(letter)
   if (id === undefined || !ID.test(id) || type === undefined || type === '' || !body) return undefined
-  if (body.bytes.length > MAX_MESSAGE_BYTES) return undefined
+  if (body.bytes.length > MAILBOX_MESSAGE_BYTES) return undefined
   const priority = PRIORITIES.find((one) => one === fieldOf(letter, 'priority'))
   return {
     id,

@@ -12,6 +12,7 @@ import {
   writeEvents,
 } from './journalRecord.ts'
 import { type Entry, JournalState, type Known } from './journalState.ts'
+import { DEDUPE_IDS } from './limits.ts'
 import { StartSlots } from './startSlots.ts'
 
 export type { Entry, Known } from './journalState.ts'
@@ -37,7 +38,6 @@ interface Batch {
   reject(error: unknown): void
 }
 
-const DEDUPE = 100_000
 const SEGMENT_BYTES = 16 * 1024 * 1024
 /** So many segments are there only where receivers ended soon: the next begins with the ids of all of them. */
 const MAX_SEGMENTS = 8
@@ -67,7 +67,7 @@ export class Journal {
     this.#folder = options.folder
     this.#log = log
     this.#slots = slots
-    this.#state = new JournalState(options.dedupe ?? DEDUPE, (slot) => slots.free(slot))
+    this.#state = new JournalState(options.dedupe ?? DEDUPE_IDS, (slot) => slots.free(slot))
   }
 
   /** @throws ViaductError RESOURCE_EXHAUSTED / DISK_FULL · UNAVAILABLE / DISK_FAILED */

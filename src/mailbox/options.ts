@@ -13,6 +13,18 @@ import {
 import type { ViaductError } from '../wire/errors.ts'
 import type { Durability } from './appendLog.ts'
 import { type Files, nodeFiles } from './files.ts'
+import {
+  ACK_TIMEOUT_MS,
+  ANNOUNCEMENTS,
+  DEDUPE_IDS,
+  HANDLER_LEASE_MS,
+  HANDLERS,
+  PENDING_ACKS,
+  QUOTA_BYTES,
+  QUOTA_MESSAGES,
+  RETRY_DELAY_MS,
+  START_RETRIES,
+} from './limits.ts'
 import type { BodyFormat, MailMessage } from './message.ts'
 import { PRIORITIES, type Priority } from './priority.ts'
 
@@ -152,10 +164,10 @@ export function readMailboxOptions(options: MailboxOptions) {
     store: word<StoreKind>(['log', 'folder'], 'log'),
     durability: word<Durability>(['power-loss', 'process-crash'], 'power-loss'),
     quota: given<object | undefined>(undefined, 'an object of messages and bytes'),
-    ackTimeoutMs: positive(30_000),
-    maxRetries: count(3, 0),
-    retryDelayMs: positive(5_000),
-    maxPendingAcks: count(10_000),
+    ackTimeoutMs: positive(ACK_TIMEOUT_MS),
+    maxRetries: count(ANNOUNCEMENTS, 0),
+    retryDelayMs: positive(RETRY_DELAY_MS),
+    maxPendingAcks: count(PENDING_ACKS),
     allowNetworkFileSystem: flag(false),
     log: callback<MailboxLog | undefined>(undefined),
     clock: time(),
@@ -166,8 +178,8 @@ export function readMailboxOptions(options: MailboxOptions) {
   if (read.root === '') throw badOption('mailbox', 'root', 'give the folder of the mailboxes')
   if (read.group === '') throw badOption('mailbox', 'group', 'give the name of the mailbox')
   const quota = readOptions('mailbox.quota', read.quota, {
-    messages: count(1_000_000),
-    bytes: count(1024 * 1024 * 1024),
+    messages: count(QUOTA_MESSAGES),
+    bytes: count(QUOTA_BYTES),
   })
   return { ...read, quota }
 }
@@ -193,12 +205,12 @@ export function readWaitOptions(options: WaitForAckOptions | undefined) {
 
 export function readReceiveOptions(options: ReceiveOptions | undefined) {
   return readOptions('receive', options, {
-    concurrency: count(16),
-    maxRetries: count(3, 0),
-    retryDelayMs: positive(5_000, 0),
-    leaseMs: positive(30_000),
+    concurrency: count(HANDLERS),
+    maxRetries: count(START_RETRIES, 0),
+    retryDelayMs: positive(RETRY_DELAY_MS, 0),
+    leaseMs: positive(HANDLER_LEASE_MS),
     heartbeat: flag(true),
-    dedupe: count(100_000, 0),
+    dedupe: count(DEDUPE_IDS, 0),
     windowMessages: count(1_000),
     windowBytes: count(16 * 1024 * 1024),
     graceMs: positive(5_000, 0),

@@ -2,6 +2,7 @@ import { messageOf } from '../host/errno.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { Acknowledgements, closed } from './acknowledgements.ts'
 import { jsonBytes } from './json.ts'
+import { MAILBOX_MESSAGE_BYTES } from './limits.ts'
 import type { BodyFormat } from './message.ts'
 import {
   type LogLevel,
@@ -14,8 +15,6 @@ import {
 } from './options.ts'
 import type { Outbox, Usage } from './store.ts'
 
-/** Longest body. */
-export const MAX_MESSAGE_BYTES = 10 * 1024 * 1024
 const MAX_TYPE_CHARACTERS = 128
 /** What is known of the mailbox's size may be so old. */
 const USAGE_MS = 1_000
@@ -81,8 +80,8 @@ export class Sender {
       })
     }
     const body = format === 'body' && payload instanceof Uint8Array ? payload : jsonBytes(payload)
-    if (body.length > MAX_MESSAGE_BYTES) {
-      const text = `the payload has ${body.length} bytes, and ${MAX_MESSAGE_BYTES} is the most: send where it lies instead`
+    if (body.length > MAILBOX_MESSAGE_BYTES) {
+      const text = `the payload has ${body.length} bytes, and ${MAILBOX_MESSAGE_BYTES} is the most: send where it lies instead`
       throw new ViaductError('INVALID_ARGUMENT', text, {
         reason: 'MESSAGE_TOO_LARGE',
         path: 'payload',

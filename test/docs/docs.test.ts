@@ -15,6 +15,7 @@ import {
 import { EXPLANATIONS } from '../../src/cli/explanations.ts'
 import { EXIT } from '../../src/cli/failure.ts'
 import { generalHelp, VERBS, verbHelp } from '../../src/cli/help.ts'
+import * as mailboxLimits from '../../src/mailbox/limits.ts'
 import { CODES } from '../../src/wire/errors.ts'
 import * as limits from '../../src/wire/limits.ts'
 import { anchorsOf, linksOf, pages, ROOT } from './pages.ts'
@@ -108,7 +109,9 @@ describe('commands', () => {
 describe('parts made of the code', () => {
   it('the limits in the README', () => {
     const { text } = pageOf('README.md')
-    expect(text, MEND).toBe(between(text, 'limits', limitsTable(limits, readSources())))
+    expect(text, MEND).toBe(
+      between(text, 'limits', limitsTable({ ...limits, ...mailboxLimits }, readSources())),
+    )
   })
 
   it('the measurements in the README', () => {

@@ -91,4 +91,72 @@ export const mutants = [
     to: '',
     tests: ['test/mailbox/appendLog.test.ts'],
   },
+  {
+    name: 'a message is removed before it is known to be done',
+    file: 'src/mailbox/receiver.ts',
+    from: `    if (!settled) return
+    // The journal gives`,
+    to: `    if (!settled) return
+    settled.catch(() => {})
+    if (this.#writing >= 0) return this.#succeededForGood(tracked)
+    // The journal gives`,
+    tests: ['test/mailbox/receiver.test.ts'],
+  },
+  {
+    name: 'the folder of messages is watched and never scanned',
+    file: 'src/mailbox/folderInbox.ts',
+    from: '      if (!this.#scan.isUnchanged()) await this.#readFolder(scan)\n',
+    to: `      const self: FolderInbox & { isHinted?: boolean } = this
+      if (self.isHinted === undefined) this.#files.watch(this.#layout.messages, () => void (self.isHinted = true))
+      if (self.isHinted !== false && !this.#scan.isUnchanged()) await this.#readFolder(scan)
+      self.isHinted = false\n`,
+    tests: ['test/mailbox/folderStore.test.ts'],
+  },
+  {
+    name: 'a start is counted after it has happened',
+    file: 'src/mailbox/startSlots.ts',
+    from: '    this.#file.writeNow(buffer.subarray(0, end), slot * SLOT_BYTES)\n',
+    to: `    const late = Buffer.from(buffer.subarray(0, end))
+    setImmediate(() => this.#file.writeNow(late, slot * SLOT_BYTES))\n`,
+    tests: ['test/mailbox/journalKill.test.ts'],
+  },
+  {
+    name: 'an acknowledgement counts whoever made it',
+    file: 'src/mailbox/ackWatch.ts',
+    from: `        refused = refusalOf(status, owner)
+        return refused === ''`,
+    to: "        return refusalOf(status, owner) !== 'whoever'",
+    tests: ['test/mailbox/folderStore.test.ts'],
+  },
+  {
+    name: 'suspects run beside others',
+    file: 'src/mailbox/receiver.ts',
+    from: '} else if (journal.suspects.has(arrival.id)) {',
+    to: "} else if (journal.suspects.has('')) {",
+    tests: ['test/mailbox/receiver.test.ts'],
+  },
+  {
+    name: 'the name of a dead letter is not synced',
+    file: 'src/mailbox/deadLetterFolder.ts',
+    from: `      await to.close()
+    }
+    await this.sync()`,
+    to: `      await to.close()
+    }`,
+    tests: ['test/mailbox/deadLetters.test.ts'],
+  },
+  {
+    name: 'what a dead sender’s journal holds is not recovered',
+    file: 'src/mailbox/senderJournals.ts',
+    from: 'if (hasEnded && !progress.recovered) {',
+    to: 'if (hasEnded && progress.recovered) {',
+    tests: ['test/mailbox/folderStore.test.ts'],
+  },
+  {
+    name: 'the receiver’s journal forgets when it begins a new file',
+    file: 'src/mailbox/journal.ts',
+    from: 'return [...(this.#headHasIds ? this.#state.endedSnapshot() : []), ...this.#state.snapshot()]',
+    to: 'return []',
+    tests: ['test/mailbox/journal.test.ts'],
+  },
 ]

@@ -1,6 +1,6 @@
 /**
  * Breaks the code on purpose, one fault at a time, in a copy, and asks that the suite finds each: a test that cannot
- * fail proves nothing. `node test/mutants/run.js [words of a name…]`; takes a few minutes.
+ * fail proves nothing. `node test/mutants/run.js [words of a file or name…]`; takes a few minutes.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { mutants } from './mutants.js'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const LEFT_OUT = ['.git', 'node_modules']
 const wanted = process.argv.slice(2)
-const chosen = mutants.filter(({ name }) => wanted.every((word) => name.includes(word)))
+const chosen = mutants.filter(({ name, file }) => wanted.every((word) => `${file} ${name}`.includes(word)))
 
 const copy = mkdtempSync(join(tmpdir(), 'vm-'))
 let survivors = 0
