@@ -107,8 +107,8 @@ describe('a mailbox in logs, when the power goes', () => {
     await seconds(first, 1_000)
     await seconds(first, 11_000)
     compacted ||= early.some(({ place }) => place.includes('/survivors/r1.1/'))
-    // The first receiver is killed, and another compacts what it had compacted, and more.
-    const second = inbox(disk, 'r2', { clock, segmentBytes: 800, isRunning: () => true })
+    // The first receiver is killed, and another, whose name comes before, compacts what it had compacted, and more.
+    const second = inbox(disk, 'q2', { clock, segmentBytes: 800, isRunning: () => true })
     await send(18, 24)
     const found = await drained(second)
     // As a receiver does with what its journal knows.
@@ -120,7 +120,7 @@ describe('a mailbox in logs, when the power goes', () => {
     )
     await seconds(second, 1_000)
     await seconds(second, 11_000)
-    expect(late.some(({ place }) => place.includes('/survivors/r2.1/'))).toBe(true)
+    expect(late.some(({ place }) => place.includes('/survivors/q2.1/'))).toBe(true)
     await settle(second, late)
     await seconds(second, 1_000)
     expect(compacted).toBe(true)
