@@ -70,6 +70,12 @@ export const MAILBOX_TEXTS: Record<string, Text> = {
       'viaduct mailbox redrive GROUP ID when the handler is mended',
     ],
   ],
+  GIVEN_UP_BEFORE: [
+    'FAILED_PRECONDITION',
+    'A dead letter’s reason: a message of this id had been given up, and came again after its letter was purged.',
+    ['it was sent, or dropped into messages/, again with the same id'],
+    ['viaduct mailbox redrive GROUP ID has it handled', 'send another message with another id'],
+  ],
   EXPIRED: [
     'DEADLINE_EXCEEDED',
     'A dead letter’s reason: the message was to be delivered by a time, and that has passed. It was not started.',

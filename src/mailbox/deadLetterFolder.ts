@@ -1,5 +1,5 @@
 /** The folder `errors/` and its files: each is written whole or not at all, and read as if anybody had made it. */
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { errnoOf, messageOf } from '../host/errno.ts'
 import { diskFailure } from './appendLog.ts'
 import {
@@ -25,6 +25,8 @@ export class DeadLetterFolder {
 
   async make(): Promise<void> {
     await this.#files.makeFolder(this.path)
+    // Letters that are synced in it are nowhere where its own name is lost.
+    await this.#files.syncFolder(dirname(this.path))
     await this.#files.makeFolder(this.#tmp)
   }
 

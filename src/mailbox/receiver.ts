@@ -84,6 +84,10 @@ const LOOK_MS = 1_000
 const AGAIN_MS = 1_000
 /** Dead letters that are written at once. */
 const BURIALS = 8
+const GIVEN_UP_BEFORE: DeathCause = {
+  reason: 'GIVEN_UP_BEFORE',
+  message: 'a message of this id was given up before, and its letter is gone: redrive it to have it handled',
+}
 
 /** Starts a handler for each message of a mailbox: at least once, and never again once it is done. */
 export class Receiver {
@@ -319,12 +323,12 @@ export class Receiver {
     if (!station) return
     const { journal, inbox } = station
     const known = journal.known(arrival)
-    if (known !== 'open') {
+    if (known === 'done') {
       this.#duplicates++
       inbox.release(arrival)
-      const settle = (): void => this.#settle(arrival, known === 'done')
+      const settle = (): void => this.#settle(arrival, true)
       if (journal.isRecorded(arrival)) settle()
-      else this.#insist(() => journal[known](arrival), settle)
+      else this.#insist(() => journal.done(arrival), settle)
       return
     }
     const under = this.#tracked.get(arrival.id)
@@ -338,7 +342,12 @@ export class Receiver {
     this.#tracked.set(arrival.id, tracked)
     this.#loaded++
     this.#loadedBytes += arrival.bytes
-    if (arrival.fault) {
+    if (known === 'dead') {
+      // Most often its letter is there, since a crash came before the store forgot it. But that may have been purged,
+      // and the message stored again: what is not done is in the store or a dead letter, never nowhere.
+      this.#duplicates++
+      this.#bury(tracked, GIVEN_UP_BEFORE)
+    } else if (arrival.fault) {
       this.#bury(tracked, arrival.fault)
     } else if (tracked.starts >= this.#maxStarts) {
       const message = `its process ended, or its handler failed, ${tracked.starts} times`
@@ -718,11 +727,15 @@ export class Receiver {
       this.#insist(
         () => station.deadLetters.add(arrival, content, cause, starts),
         () => {
-          this.#record(tracked, 'dead', () => {
-            this.#dead++
-            this.#end(tracked, false)
-            this.#pump()
-          })
+          const { journal } = station
+          if (journal.known(arrival) === 'dead' && journal.isRecorded(arrival)) this.#end(tracked, false)
+          else {
+            this.#record(tracked, 'dead', () => {
+              this.#dead++
+              this.#end(tracked, false)
+              this.#pump()
+            })
+          }
           resolve()
         },
         () => {

@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { errnoOf } from '../host/errno.ts'
 import { processName } from '../host/processName.ts'
 import { ViaductError } from '../wire/errors.ts'
@@ -86,12 +86,14 @@ export async function openSite(mailbox: MailboxSettings): Promise<Site> {
   const folder = join(root, group)
   const own = join(folder, '.journal')
   try {
-    await files.makeFolder(join(own, 'tmp'))
+    // Whoever watches one of these hears nothing of one that is made later.
+    for (const name of ['tmp', 'senders', 'receiver']) await files.makeFolder(join(own, name))
+    await files.makeFolder(join(folder, 'errors'))
   } catch (error) {
     throw diskFailure(folder, error)
   }
   if (!mailbox.allowNetworkFileSystem) await checkLocalDisk(folder)
-  await markStore(files, join(own, 'store'), mailbox.store)
+  await markStore(files, join(own, 'store'), mailbox.store, root)
   const lockPath = join(own, 'receiver.lock')
   const store = STORES[mailbox.store](folder, mailbox)
   return {
@@ -144,8 +146,11 @@ async function leave({
   }
 }
 
-/** A mailbox stays of the kind that it was made as. */
-async function markStore(files: Files, path: string, store: StoreKind): Promise<void> {
+/**
+ * A mailbox stays of the kind that it was made as. Where its mark stands, the names of all folders that lead to it
+ * are on stable storage: whatever is synced in them is found again.
+ */
+async function markStore(files: Files, path: string, store: StoreKind, root: string): Promise<void> {
   const mark = JSON.stringify({ store, version: VERSION })
   for (;;) {
     const found = await readMark(files, path)
@@ -156,6 +161,7 @@ async function markStore(files: Files, path: string, store: StoreKind): Promise<
     }
     const unfinished = join(path, '..', 'tmp', `${newName()}.store`)
     try {
+      await syncNames(files, dirname(path), root)
       const file = await files.create(unfinished)
       try {
         await file.write(Buffer.from(mark), 0)
@@ -167,6 +173,20 @@ async function markStore(files: Files, path: string, store: StoreKind): Promise<
       await files.syncFolder(join(path, '..'))
     } catch (error) {
       throw diskFailure(path, error)
+    }
+  }
+}
+
+/** Of all folders on the way: any of them may be new, made by us or by who died before he could sync it. */
+async function syncNames(files: Files, folder: string, root: string): Promise<void> {
+  const ours = dirname(resolve(root)).length
+  for (let path = resolve(folder), last = ''; path !== last; path = dirname(path)) {
+    last = path
+    try {
+      await files.syncFolder(path)
+    } catch (error) {
+      // One further up that we may not open is none that we made.
+      if (path.length >= ours || !['EACCES', 'EPERM'].includes(errnoOf(error))) throw error
     }
   }
 }

@@ -276,20 +276,23 @@ export class SimulatedDisk implements Files {
   /**
    * Every disk that may be found after power was lost now: of each file the writes that were not synced are there up
    * to one of them, that one whole, cut in its middle, or only its length; of each folder the changes up to one of
-   * them. Each varies by itself while the others lost all or nothing.
+   * them. Each varies by itself while the others lost all or nothing. `isChosen` leaves out some, but never that all or
+   * nothing was lost.
    */
-  *crashes(): Generator<SimulatedDisk> {
+  *crashes(isChosen: () => boolean = () => true): Generator<SimulatedDisk> {
     const folders = new Set(this.#folders.values())
     const inodes = new Set([...folders].flatMap((folder) => [...folder.names.values()]))
     for (const rest of ['lost', 'kept'] as const) {
       yield this.#crashed(rest, new Map(), new Map())
       for (const inode of inodes) {
         if (inode instanceof Folder) continue
-        for (const content of contents(inode))
-          yield this.#crashed(rest, new Map([[inode, content]]), new Map())
+        for (const content of contents(inode)) {
+          if (isChosen()) yield this.#crashed(rest, new Map([[inode, content]]), new Map())
+        }
       }
       for (const folder of folders) {
         for (let kept = 0; kept <= folder.pending.length; kept++) {
+          if (!isChosen()) continue
           const names = named(folder.durable, folder.pending.slice(0, kept))
           yield this.#crashed(rest, new Map(), new Map([[folder, names]]))
         }
