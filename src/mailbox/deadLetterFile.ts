@@ -1,10 +1,10 @@
 /** The JSON of a dead letter: the message as S2 writes it, and `error` beside it; read as if anybody had written it. */
 import { fieldOf } from '../wire/fieldOf.ts'
 import { isObject } from '../wire/guards.ts'
+import type { DeathCause } from './deathCause.ts'
 import { MAILBOX_MESSAGE_BYTES } from './limits.ts'
 import type { Arrival, Envelope, Fault } from './message.ts'
 import { PRIORITIES } from './priority.ts'
-import type { DeathCause } from './receiver.ts'
 import type { Body } from './store.ts'
 
 /** Longest file that is read: 10 MiB of body as base64, and what stands around it. */

@@ -16,7 +16,7 @@ import { DeadLetterFolder } from './deadLetterFolder.ts'
 import { type LetterOutcome, LetterTally } from './deadLetterTally.ts'
 import type { Files } from './files.ts'
 import type { Outgoing } from './message.ts'
-import type { DeadLetterSink } from './receiver.ts'
+import type { DeadLetterSink } from './station.ts'
 
 export interface DeadLettersOptions {
   readonly files: Files

@@ -17,4 +17,5 @@ export type {
   WaitForAckOptions,
 } from './options.ts'
 export type { Priority } from './priority.ts'
-export type { Receiver, ReceiverStats } from './receiver.ts'
+export type { Receiver } from './receiver.ts'
+export type { ReceiverStats } from './station.ts'

@@ -13,9 +13,10 @@ import {
   type StoreKind,
   type WaitForAckOptions,
 } from './options.ts'
-import { Receiver, type ReceiverStats } from './receiver.ts'
+import { Receiver } from './receiver.ts'
 import { Sender } from './sender.ts'
 import { openSite, type Site } from './site.ts'
+import type { ReceiverStats } from './station.ts'
 import type { Outbox } from './store.ts'
 
 export interface MailboxStats extends Partial<ReceiverStats> {

@@ -1,89 +1,25 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Clock } from '../core/clock.ts'
 import { isThenable } from '../core/guards.ts'
 import { Histogram } from '../core/histogram.ts'
 import { messageOf } from '../host/errno.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
-import { isObject } from '../wire/guards.ts'
 import { Attempt, leaseExpired, Tracked } from './attempt.ts'
-import { Fifo } from './fifo.ts'
+import { Burials } from './burials.ts'
+import { causeOf, type DeathCause, isHopeless } from './deathCause.ts'
 import { untilFullSecond } from './fullSecond.ts'
-import type { Journal } from './journal.ts'
 import { jsonValue } from './json.ts'
 import { keepAlive } from './keepAlive.ts'
-import type { Arrival, MailMessage } from './message.ts'
-import type { MailboxLog, MailHandler, ReceiveSettings } from './options.ts'
+import { mailMessage } from './mailMessage.ts'
+import type { Arrival } from './message.ts'
+import type { MailHandler, ReceiveSettings } from './options.ts'
+import { AGAIN_MS, Persistence } from './persistence.ts'
 import { Schedule } from './schedule.ts'
-import type { Body, Inbox, Settled } from './store.ts'
-
-/** Why a message is a dead letter. */
-export interface DeathCause {
-  /** `HANDLER_ERROR`, `EXPIRED`, `MALFORMED` … */
-  readonly reason: string
-  readonly message: string
-  readonly stack?: string
-}
-
-/** Where dead letters go. */
-export interface DeadLetterSink {
-  /**
-   * Settles when it is on stable storage.
-   * @param content its body, or the bytes as they are of one that has a fault; absent when they cannot be read
-   * @param attempts starts
-   */
-  add(
-    arrival: Arrival,
-    content: Body | Uint8Array | undefined,
-    cause: DeathCause,
-    attempts: number,
-  ): Promise<unknown>
-}
-
-/** What the active receiver of a mailbox holds, and nobody else. */
-export interface Station {
-  readonly journal: Journal
-  readonly inbox: Inbox
-  readonly deadLetters: DeadLetterSink
-  /** Aborted when another has become the receiver, since this process was taken for dead. */
-  readonly lost?: AbortSignal
-  /** Closes all of it, the lock last. */
-  close(): Promise<void>
-}
-
-export interface ReceiverParts {
-  readonly group: string
-  readonly clock: Clock
-  readonly nowMs: () => number
-  readonly log: MailboxLog | undefined
-  /** Settles when this is the active receiver; stands by until then, or until the signal is aborted. */
-  readonly takeOver: (signal: AbortSignal) => Promise<Station>
-}
-
-export interface ReceiverStats {
-  /** May be started now. */
-  readonly ready: number
-  /** Started and not over. */
-  readonly leased: number
-  /** Wait for their time, or for their next attempt. */
-  readonly delayed: number
-  /** Since this receiver began, as the next three. */
-  readonly done: number
-  readonly dead: number
-  readonly retried: number
-  /** Messages that were not started since their id was known, or under way. */
-  readonly duplicates: number
-  /** Held in memory, about. */
-  readonly bytes: number
-  /** From when a message was sent, or was due, to its first start. */
-  readonly latencyMs: { readonly p50: number; readonly p95: number; readonly p99: number }
-}
+import { Settlements } from './settlements.ts'
+import type { ReceiverParts, ReceiverStats, Station } from './station.ts'
+import type { Body } from './store.ts'
 
 /** It looks at least so often, whether or not anything was notified. */
 const LOOK_MS = 1_000
-/** After a failure of the disk. */
-const AGAIN_MS = 1_000
-/** Dead letters that are written at once. */
-const BURIALS = 8
 const GIVEN_UP_BEFORE: DeathCause = {
   reason: 'GIVEN_UP_BEFORE',
   message: 'a message of this id was given up before, and its letter is gone: redrive it to have it handled',
@@ -110,17 +46,11 @@ export class Receiver {
   #aloneSinceMs = 0
   #looking = false
   #lookAgain = false
-  #settling = false
-  #toSettle: Settled[] = []
+  #burials: Burials | undefined
+  #settlements: Settlements | undefined
+  readonly #persistence: Persistence
   /** Handled, and written by the journal together. */
   #ending: { readonly settled: Promise<void>; readonly group: Tracked[] } | undefined
-  readonly #graves = new Fifo<() => Promise<void>>()
-  #burials = 0
-  /** Operations of the disk that failed, to be tried again. */
-  #again: (() => void)[] = []
-  #againMs = Number.POSITIVE_INFINITY
-  /** Operations of the disk that are under way. */
-  #writing = 0
   #timer: (() => void) | undefined
   #timerMs = Number.POSITIVE_INFINITY
   #stopping: Promise<void> | undefined
@@ -146,6 +76,12 @@ export class Receiver {
     this.#settings = settings
     this.#parts = parts
     this.#maxStarts = 1 + settings.maxRetries
+    this.#persistence = new Persistence({
+      now: () => parts.clock.now(),
+      onFailure: (error) => this.#tell('error', 'IPC state cannot be written; it tries again', { error }),
+      onDue: (atMs) => this.#arm(atMs),
+      onSettled: () => this.#idle?.(),
+    })
     this.ready = new Promise((resolve, reject) => {
       this.#became = resolve
       this.#neverBecame = reject
@@ -211,6 +147,9 @@ export class Receiver {
 
   #activate(station: Station): void {
     this.#station = station
+    this.#burials = new Burials(station, this.#persistence)
+    const onAcknowledged = (id: string): void => this.#tell('debug', 'ACK sent', { id })
+    this.#settlements = new Settlements(station.inbox, this.#persistence, this.#parts.log && onAcknowledged)
     station.lost?.addEventListener('abort', () => this.#lose(), { once: true })
     this.#unwatch = station.inbox.watch(() => void this.#look())
     this.#tell('info', 'IPC watcher setup for group', {})
@@ -242,12 +181,12 @@ export class Receiver {
       this.#over(attempt)
       if (!this.#isStopped) this.#record(attempt.tracked, 'failed', () => {})
     }
-    const isBuried = (): boolean => this.#graves.size === 0 && this.#burials === 0
+    const isBuried = (): boolean => this.#burials?.isIdle ?? true
     if (!isBuried()) await this.#wait(this.#settings.graceMs, isBuried)
     this.#isStopped = true
-    for (const again of this.#again.splice(0)) again()
-    this.#againMs = Number.POSITIVE_INFINITY
-    const isQuiet = (): boolean => this.#writing === 0 && !this.#settling && this.#toSettle.length === 0
+    this.#burials?.giveUp()
+    this.#persistence.giveUp()
+    const isQuiet = (): boolean => this.#persistence.underWay === 0
     if (!isQuiet()) await this.#wait(Number.POSITIVE_INFINITY, isQuiet)
     this.#timer?.()
     this.#unwatch?.()
@@ -326,9 +265,9 @@ export class Receiver {
     if (known === 'done') {
       this.#duplicates++
       inbox.release(arrival)
-      const settle = (): void => this.#settle(arrival, true)
+      const settle = (): void => this.#settlements?.add(arrival, true)
       if (journal.isRecorded(arrival)) settle()
-      else this.#insist(() => journal.done(arrival), settle)
+      else this.#persistence.insist(() => journal.done(arrival), settle)
       return
     }
     const under = this.#tracked.get(arrival.id)
@@ -541,20 +480,15 @@ export class Receiver {
     }
     const group = [tracked]
     this.#ending = { settled, group }
-    this.#writing++
-    settled.then(
+    this.#persistence.once(
+      settled,
       () => {
-        this.#writing--
         for (const one of group) this.#succeededForGood(one)
-        this.#idle?.()
       },
-      (error: unknown) => {
-        this.#writing--
-        this.#tell('error', 'IPC state cannot be written; it tries again', { error: messageOf(error) })
-        this.#tryAgain(() => {
+      () => {
+        this.#persistence.later(() => {
           for (const one of group) this.#record(one, 'done', () => this.#succeededForGood(one))
         })
-        this.#idle?.()
       },
     )
   }
@@ -603,7 +537,7 @@ export class Receiver {
   #record(tracked: Tracked, what: 'done' | 'failed' | 'dead', then: () => void): void {
     const journal = this.#station?.journal
     if (!journal) return
-    this.#insist(
+    this.#persistence.insist(
       () => journal[what](tracked.arrival),
       () => {
         this.#closeStart(tracked)
@@ -612,39 +546,13 @@ export class Receiver {
     )
   }
 
-  /** A failing disk loses nothing: tries until it succeeds, or the receiver has stopped. */
-  #insist(write: () => Promise<unknown>, then: () => void, onFailure?: () => void): void {
-    this.#writing++
-    write().then(
-      () => {
-        this.#writing--
-        then()
-        this.#idle?.()
-      },
-      (error: unknown) => {
-        this.#writing--
-        this.#tell('error', 'IPC state cannot be written; it tries again', { error: messageOf(error) })
-        onFailure?.()
-        this.#tryAgain(() => this.#insist(write, then, onFailure))
-        this.#idle?.()
-      },
-    )
-  }
-
-  #tryAgain(write: () => void): void {
-    if (this.#isStopped) return
-    this.#again.push(write)
-    this.#againMs = Math.min(this.#againMs, this.#parts.clock.now() + AGAIN_MS)
-    this.#arm(this.#againMs)
-  }
-
   /** It is over and the journal knows. */
   #end(tracked: Tracked, acknowledge: boolean): void {
     const { arrival, twins } = tracked
     this.#unload(tracked)
     this.#tracked.delete(arrival.id)
     this.#schedule.acquit(tracked)
-    this.#settle(arrival, acknowledge)
+    this.#settlements?.add(arrival, acknowledge)
     // Their sequences are to be known as well, and one that was redriven since is another death's.
     for (const twin of twins ?? []) this.#admit(twin)
     this.#wake()
@@ -663,88 +571,34 @@ export class Receiver {
     })
   }
 
-  #settle(arrival: Arrival, acknowledge: boolean): void {
-    this.#toSettle.push({ arrival, acknowledge: acknowledge && arrival.requiresAck })
-    if (!this.#settling) void this.#settleAll()
-  }
-
-  async #settleAll(): Promise<void> {
-    const inbox = this.#station?.inbox
-    if (!inbox) return
-    this.#settling = true
-    await Promise.resolve()
-    while (this.#toSettle.length > 0) {
-      const group = this.#toSettle
-      this.#toSettle = []
-      try {
-        await inbox.settled(group)
-        if (this.#parts.log) {
-          for (const { arrival, acknowledge } of group) {
-            if (acknowledge) this.#tell('debug', 'ACK sent', { id: arrival.id })
-          }
-        }
-      } catch (error) {
-        this.#tell('error', 'IPC messages cannot be removed; it tries again', { error: messageOf(error) })
-        if (this.#isStopped) break
-        this.#tryAgain(() => {
-          this.#toSettle.push(...group)
-          if (!this.#settling) void this.#settleAll()
-        })
-      }
-    }
-    this.#settling = false
-    this.#idle?.()
-  }
-
   /** Makes a dead letter of it, then lets the journal know, then lets the store forget it. */
   #bury(tracked: Tracked, cause: DeathCause): void {
-    this.#graves.push(() => this.#dig(tracked, cause))
-    this.#unload(tracked)
-    this.#nextGrave()
-  }
-
-  #nextGrave(): void {
-    while (this.#burials < BURIALS && !this.#isStopped) {
-      const grave = this.#graves.shift()
-      if (!grave) return
-      this.#burials++
-      this.#writing++
-      grave().finally(() => {
-        this.#writing--
-        this.#burials--
-        this.#nextGrave()
-        this.#idle?.()
-      })
-    }
-  }
-
-  async #dig(tracked: Tracked, cause: DeathCause): Promise<void> {
-    const station = this.#station
-    if (!station) return
     const { arrival, starts } = tracked
-    const content = await contentOf(station.inbox, arrival)
-    await new Promise<void>((resolve) => {
-      this.#insist(
-        () => station.deadLetters.add(arrival, content, cause, starts),
-        () => {
-          const { journal } = station
-          if (journal.known(arrival) === 'dead' && journal.isRecorded(arrival)) this.#end(tracked, false)
-          else {
-            this.#record(tracked, 'dead', () => {
-              this.#dead++
-              this.#end(tracked, false)
-              this.#pump()
-            })
-          }
-          resolve()
-        },
-        () => {
-          // Until it can be kept, it holds nobody up.
-          this.#schedule.acquit(tracked)
-          if (tracked.isOpen) this.#record(tracked, 'failed', () => this.#pump())
-          if (this.#isStopped) resolve()
-        },
-      )
+    this.#unload(tracked)
+    this.#burials?.add({
+      arrival,
+      attempts: starts,
+      cause,
+      onWritten: () => this.#buried(tracked),
+      onFailure: () => {
+        // Until it can be kept, it holds nobody up.
+        this.#schedule.acquit(tracked)
+        if (tracked.isOpen) this.#record(tracked, 'failed', () => this.#pump())
+      },
+    })
+  }
+
+  #buried(tracked: Tracked): void {
+    const { arrival } = tracked
+    const journal = this.#station?.journal
+    if (journal?.known(arrival) === 'dead' && journal.isRecorded(arrival)) {
+      this.#end(tracked, false)
+      return
+    }
+    this.#record(tracked, 'dead', () => {
+      this.#dead++
+      this.#end(tracked, false)
+      this.#pump()
     })
   }
 
@@ -783,17 +637,14 @@ export class Receiver {
         attempt.abort(error)
       }
     }
-    if (this.#againMs <= now) {
-      this.#againMs = Number.POSITIVE_INFINITY
-      for (const again of this.#again.splice(0)) again()
-    }
+    this.#persistence.tryAgain()
     // What a suspect waits for, or does, may take hours: then it is no reason to hold up all others.
     if (this.#schedule.isHeldUp) {
       if (now - this.#aloneSinceMs >= this.#settings.leaseMs) this.#schedule.acquitAll()
     } else {
       this.#aloneSinceMs = now
     }
-    this.#arm(Math.min(nextMs, now + Math.max(0, this.#schedule.dueMs - nowMs()), this.#againMs))
+    this.#arm(Math.min(nextMs, now + Math.max(0, this.#schedule.dueMs - nowMs()), this.#persistence.dueMs))
     void this.#look()
     this.#pump()
   }
@@ -808,58 +659,6 @@ export class Receiver {
   }
 }
 
-async function contentOf(inbox: Inbox, arrival: Arrival): Promise<Body | Uint8Array | undefined> {
-  try {
-    return arrival.fault ? await inbox.raw(arrival) : await inbox.body(arrival)
-  } catch {
-    return undefined
-  }
-}
-
-let lastMs = 0
-let lastTime = new Date(lastMs).toISOString()
-
-/** Many messages are of the same millisecond. */
-function isoTime(ms: number): string {
-  if (ms !== lastMs) {
-    lastTime = new Date(ms).toISOString()
-    lastMs = ms
-  }
-  return lastTime
-}
-
-function mailMessage(arrival: Arrival, payload: unknown, group: string): MailMessage {
-  const { id, type, sentAtMs, requiresAck, priority, notBeforeMs, expiresAtMs, sender, sequence, redriven } =
-    arrival
-  const message: { -readonly [Field in keyof MailMessage]: MailMessage[Field] } = {
-    id,
-    type,
-    groupFolder: group,
-    payload,
-    timestamp: isoTime(sentAtMs),
-    requiresAck,
-    priority,
-  }
-  if (sender !== '') {
-    message.sender = sender
-    message.sequence = sequence
-  }
-  if (notBeforeMs > 0) message.notBefore = isoTime(notBeforeMs)
-  if (expiresAtMs > 0) message.expiresAt = isoTime(expiresAtMs)
-  if (redriven > 0) message.redriven = redriven
-  return message
-}
-
-function causeOf(error: unknown): DeathCause {
-  const reason = isViaductError(error) ? error.reason : 'HANDLER_ERROR'
-  const stack = error instanceof Error ? error.stack : undefined
-  return { reason, message: messageOf(error), ...(stack !== undefined && { stack }) }
-}
-
 function stopped(): ViaductError {
   return new ViaductError('UNAVAILABLE', 'the receiver has stopped', { reason: 'CLOSED' })
-}
-
-function isHopeless(error: unknown): boolean {
-  return isObject(error) && 'recoverable' in error && error.recoverable === false
 }

@@ -12,8 +12,8 @@ import { checkLocalDisk } from './localDisk.ts'
 import { LogInbox } from './logInbox.ts'
 import { LogOutbox } from './logOutbox.ts'
 import type { MailboxSettings, ReceiveSettings, StoreKind } from './options.ts'
-import type { Station } from './receiver.ts'
 import { ReceiverLock, receiverPid } from './receiverLock.ts'
+import type { Station } from './station.ts'
 import type { Inbox, Outbox } from './store.ts'
 
 /** One mailbox's folder, and what stands in it. */

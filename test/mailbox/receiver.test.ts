@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { DeathCause } from '../../src/mailbox/deathCause.ts'
 import { Journal } from '../../src/mailbox/journal.ts'
 import type { MailMessage } from '../../src/mailbox/message.ts'
 import {
@@ -7,7 +8,7 @@ import {
   type ReceiveOptions,
   readReceiveOptions,
 } from '../../src/mailbox/options.ts'
-import { type DeathCause, Receiver } from '../../src/mailbox/receiver.ts'
+import { Receiver } from '../../src/mailbox/receiver.ts'
 import { VirtualClock } from '../../src/testing/virtualClock.ts'
 import { MemoryInbox } from './memoryInbox.ts'
 import { errno, SimulatedDisk } from './simulatedDisk.ts'
