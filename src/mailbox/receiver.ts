@@ -509,19 +509,11 @@ export class Receiver {
     if (!this.#over(attempt)) return
     const { tracked } = attempt
     const cause = causeOf(error)
-    const { id, type } = tracked.arrival
-    const isLast = tracked.starts >= this.#maxStarts || isHopeless(error)
-    this.#tell('warn', isLast ? 'IPC message failed' : 'Retrying IPC message', {
-      id,
-      type,
-      attempt: tracked.starts,
-      reason: cause.reason,
-      error: cause.message,
-    })
-    if (isLast) {
+    if (tracked.starts >= this.#maxStarts || isHopeless(error)) {
       this.#bury(tracked, cause)
       return
     }
+    this.#tellOf('Retrying IPC message', tracked, cause)
     this.#retried++
     const dueMs = this.#parts.nowMs() + this.#settings.retryDelayMs
     this.#record(tracked, 'failed', () => {
@@ -574,6 +566,7 @@ export class Receiver {
   /** Makes a dead letter of it, then lets the journal know, then lets the store forget it. */
   #bury(tracked: Tracked, cause: DeathCause): void {
     const { arrival, starts } = tracked
+    this.#tellOf('IPC message failed', tracked, cause)
     this.#unload(tracked)
     this.#burials?.add({
       arrival,
@@ -586,6 +579,11 @@ export class Receiver {
         if (tracked.isOpen) this.#record(tracked, 'failed', () => this.#pump())
       },
     })
+  }
+
+  #tellOf(text: string, { arrival, starts }: Tracked, { reason, message }: DeathCause): void {
+    const { id, type } = arrival
+    this.#tell('warn', text, { id, type, attempt: starts, reason, error: message })
   }
 
   #buried(tracked: Tracked): void {
