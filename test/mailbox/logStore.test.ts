@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { AppendLog } from '../../src/mailbox/appendLog.ts'
 import type { TellLog } from '../../src/mailbox/followLog.ts'
+import { Journal } from '../../src/mailbox/journal.ts'
 import { writeEvents } from '../../src/mailbox/journalRecord.ts'
 import type { Arrival } from '../../src/mailbox/message.ts'
 import { encodeMessage } from '../../src/mailbox/messageRecord.ts'
@@ -250,8 +251,10 @@ describe('a mailbox in logs', () => {
     const stop = sender.onAcknowledged((id) => told.push(id))
     const done = (id: string, what: 'done' | 'failed'): Promise<unknown> =>
       journal.append(writeEvents([{ what, id, sender: 'a', sequence: 1, count: 1 }]))
+    for (const id of ['m1', 'm2', 'm3']) await sender.store(outgoing(id, { requiresAck: true }))
     await done('m1', 'done')
     await done('m2', 'failed')
+    await done('other', 'done')
     await rest()
     expect(told).toEqual(['m1'])
     stop()
@@ -259,6 +262,53 @@ describe('a mailbox in logs', () => {
     await clock.advance(2_000)
     expect(told).toEqual(['m1'])
     await sender.close()
+  })
+
+  it('tells of none whose record a loss of power may take back', async () => {
+    const disk = new SimulatedDisk()
+    const clock = new VirtualClock()
+    const folder = `${FOLDER}/.journal/receiver`
+    const sender = outbox(disk, 'a', { clock })
+    const told: string[] = []
+    let checks: Promise<void>[] = []
+    sender.onAcknowledged((id) => {
+      told.push(id)
+      for (const crashed of disk.crashes()) {
+        checks.push(
+          Journal.open({ files: crashed, folder, concurrency: 2 }).then((later) =>
+            expect(later.known({ id, sender: 'a', sequence: 0, redriven: 0 })).toBe('done'),
+          ),
+        )
+      }
+    })
+    const journal = await Journal.open({ files: disk, folder, concurrency: 2 })
+    // What the receiver could not sync stands there to be read; and at first the sender cannot sync it either.
+    let isBroken = true
+    let tried = 0
+    disk.before = (operation, path) => {
+      if (!['sync', 'truncate'].includes(operation) || !path.startsWith(folder) || !isBroken) return
+      tried++
+      throw errno('EIO', path)
+    }
+    for (const [index, id] of ['m1', 'm2', 'm3'].entries()) {
+      await sender.store(outgoing(id, { requiresAck: true }))
+      const ended = journal.done({ id, sender: 'a', sequence: index + 1, redriven: 0 }).catch(() => {})
+      await clock.advance(1_000)
+      await rest()
+      await ended
+      if (isBroken) {
+        expect(tried).toBeGreaterThan(2)
+        expect(told).toEqual([])
+      }
+      isBroken = false
+    }
+    await clock.advance(1_000)
+    await rest()
+    expect(told).toEqual(['m1', 'm2', 'm3'])
+    await Promise.all(checks)
+    checks = []
+    await sender.close()
+    await journal.close()
   })
 
   it('frees segments that a few messages keep, and brings those to the next receiver in their order', async () => {
