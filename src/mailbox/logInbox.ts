@@ -42,7 +42,13 @@ const SCAN_MS = 1_000
 const TURN = 16
 const RAW_BYTES = 64 * 1024
 
-/** The receiver's side of a mailbox that stands on a log for each sender. */
+/**
+ * The receiver's side of a mailbox that stands on a log for each sender.
+ *
+ * It reads what was written, synced or not: that a send has not resolved forbids no delivery. What is over may then be
+ * known to the journal for good while a loss of power, or a sender's failed sync, takes its record back. That confuses
+ * nothing later: a sequence is given away once, also when storing failed, and no other sender ever bears the name.
+ */
 export class LogInbox implements Inbox {
   readonly #files: Files
   readonly #folders: LogFolders
