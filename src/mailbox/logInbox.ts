@@ -33,6 +33,8 @@ export interface LogInboxOptions {
   readonly heldBytes?: number
   /** Of the log that compaction writes; default 16 MiB. */
   readonly segmentBytes?: number
+  /** Whose files are read; default: the user that this process runs as. */
+  readonly owner?: number
 }
 
 const HELD_BYTES = 16 * 1024 * 1024
@@ -56,6 +58,8 @@ export class LogInbox implements Inbox {
   readonly #onSenderGone: (sender: string) => void
   readonly #isRunning: (name: string) => boolean | undefined
   readonly #held: HeldBytes
+  readonly #owner: number
+  readonly #clock: Clock
   readonly #compaction: LogCompaction
   readonly #senders = new Map<string, LogSource>()
   /** Senders whose logs end where they end now. */
@@ -76,6 +80,8 @@ export class LogInbox implements Inbox {
 
   constructor(options: LogInboxOptions) {
     const clock = options.clock ?? systemClock
+    this.#clock = clock
+    this.#owner = options.owner ?? process.getuid?.() ?? 0
     this.#files = options.files ?? nodeFiles
     this.#folders = logFolders(options.folder)
     this.#log = options.log ?? (() => {})
@@ -92,6 +98,7 @@ export class LogInbox implements Inbox {
       held: this.#held,
       clock,
       log: this.#log,
+      owner: this.#owner,
       read: (arrival) => this.#payload(arrival),
       onRemoved: (senders) => this.#forget(senders),
     })
@@ -208,6 +215,8 @@ export class LogInbox implements Inbox {
       keepsSurvivors: false,
       held: this.#held,
       log: this.#log,
+      owner: this.#owner,
+      clock: this.#clock,
     })
     this.#senders.set(name, source)
     this.#ring.push(source)

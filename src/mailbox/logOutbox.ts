@@ -25,6 +25,8 @@ export interface LogOutboxOptions {
   readonly log?: TellLog
   /** Default 16 MiB: a receiver frees the disk of one at a time. */
   readonly segmentBytes?: number
+  /** Whose journal is read; default: the user that this process runs as. */
+  readonly owner?: number
 }
 
 const SEGMENT_BYTES = 16 * 1024 * 1024
@@ -154,6 +156,7 @@ export class LogOutbox implements Outbox {
         folder,
         maxPayloadBytes: MAX_JOURNAL_RECORD_BYTES,
         log: this.#tell,
+        ...(this.#options.owner !== undefined && { owner: this.#options.owner }),
         from: (await segmentsIn(this.#files, folder).catch(() => [])).at(-1) ?? 1,
       })
       do {

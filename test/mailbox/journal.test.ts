@@ -69,7 +69,7 @@ describe("the receiver's journal", () => {
   it.each([
     ['power-loss', 'could not sync it'],
     ['process-crash', 'did without syncs'],
-  ] as const)('never takes back what it once said, though who wrote it (%s) %s', async (durability) => {
+  ] as const)('never takes back what it once said, though who wrote it (%s) %s', async (durability, _) => {
     const disk = new SimulatedDisk()
     const first = await opened(disk, { durability })
     disk.before = (operation, path) => {

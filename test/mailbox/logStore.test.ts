@@ -150,6 +150,69 @@ describe('a mailbox in logs', () => {
     ])
   })
 
+  it('passes over a record that a live sender will never make whole, once others follow it, in two seconds', async () => {
+    const disk = new SimulatedDisk()
+    const clock = new VirtualClock()
+    const sender = outbox(disk, 'a')
+    await sender.store(outgoing('m1'))
+    const path = `${sendersFolder}/a/0000000001.log`
+    const at = (await disk.status(path)).size
+    await sender.store(outgoing('m2'))
+    const file = await disk.open(path)
+    await file.write(Buffer.from([0xff]), at + 20)
+    const told: string[] = []
+    const log: TellLog = (level, text, fields) => told.push(`${level} ${text} ${JSON.stringify(fields)}`)
+    const receiver = inbox(disk, 'r', { clock, log })
+    const seconds = async (count: number): Promise<string[]> => {
+      const found: Arrival[] = []
+      for (let second = 0; second < count; second++) {
+        await clock.advance(1_000)
+        found.push(...(await drained(receiver)))
+      }
+      return ids(found)
+    }
+    expect(ids(await drained(receiver))).toEqual(['m1'])
+    // Nothing is behind it: it may be on its way.
+    expect(await seconds(10)).toEqual([])
+    expect(told).toEqual([])
+    await sender.store(outgoing('m3'))
+    const end = (await disk.status(path)).size
+    expect(await seconds(1)).toEqual(['m3'])
+    expect(told).toEqual([expect.stringContaining('passed over')])
+    // One whose length goes beyond what is there may be on its way too.
+    const far = Buffer.alloc(64)
+    far.writeUInt32LE(4_000)
+    await file.write(far, end)
+    expect(await seconds(10)).toEqual([])
+    await file.truncate(end)
+    await sender.store(outgoing('m4'))
+    expect(await seconds(1)).toEqual(['m4'])
+    expect(told).toHaveLength(1)
+    await receiver.close()
+  })
+
+  it('reads no segment that another user made, and one with two names when it has one again', async () => {
+    const disk = new SimulatedDisk()
+    const clock = new VirtualClock()
+    const sender = outbox(disk, 'a')
+    await sender.store(outgoing('m1'))
+    const told: string[] = []
+    const log: TellLog = (_, text, fields) => told.push(`${text} ${JSON.stringify(fields)}`)
+    const receiver = inbox(disk, 'r', { clock, log })
+    disk.links = 2
+    expect(await drained(receiver)).toEqual([])
+    expect(told).toEqual([expect.stringContaining('2 names')])
+    disk.links = 1
+    await clock.advance(1_000)
+    expect(ids(await drained(receiver))).toEqual(['m1'])
+    disk.owner = 77
+    const other = inbox(disk, 'r', { clock, log })
+    expect(await drained(other)).toEqual([])
+    expect(told[1]).toContain('no file of ours')
+    await receiver.close()
+    await other.close()
+  })
+
   it('brings what it cannot understand as a fault, and goes on', async () => {
     const disk = new SimulatedDisk()
     const log = await AppendLog.open({ files: disk, folder: `${sendersFolder}/liar` })

@@ -98,6 +98,7 @@ describe('the folders of a mailbox', () => {
       const inbox = new LogInbox({
         folder: join(root, 'main'),
         name: 'later',
+        owner: 0,
         files: crashed,
         clock: new VirtualClock(),
         isRunning: () => false,
@@ -110,6 +111,7 @@ describe('the folders of a mailbox', () => {
     const inbox = new LogInbox({
       folder: join(root, 'main'),
       name: 'now',
+      owner: 0,
       files: disk,
       clock: new VirtualClock(),
     })
