@@ -188,7 +188,8 @@ export class FollowLog {
   async #whole(file: OpenFile): Promise<Chunk | undefined> {
     let bytes = this.#spare ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)
     this.#spare = undefined
-    let count = await file.read(bytes, this.#offset)
+    // A thread would take longer than this does, and a message waits for it.
+    let count = file.readNow(bytes, this.#offset)
     this.#ahead = count
     const claimed = claimedBytes(bytes, 0, count)
     if (recordBytes(claimed) > count && count === CHUNK_BYTES && claimed <= this.#maxPayloadBytes) {

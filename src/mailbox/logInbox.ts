@@ -127,10 +127,13 @@ export class LogInbox implements Inbox {
       while (found.length < max && (await earlier.fill())) this.#take(earlier, max, found)
       if (found.length >= max) return found
     }
+    // What was found waits for nothing more than one look at each of the others.
+    const filled = new Set<LogSource>()
     for (let idle = 0; found.length < max && idle < this.#ring.length; ) {
       const source = this.#ring[this.#turn++ % this.#ring.length]
       const before = found.length
-      if (source && (source.isFilled || (source.mayHaveMore && (await source.fill())))) {
+      if (source && (source.isFilled || (!filled.has(source) && (await source.fill())))) {
+        filled.add(source)
         this.#take(source, Math.min(max, before + TURN), found)
       }
       idle = found.length === before ? idle + 1 : 0

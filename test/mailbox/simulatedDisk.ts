@@ -188,8 +188,8 @@ export class SimulatedDisk implements Files {
     return {
       write: (bytes, at) => this.#step('write', path, () => written(bytes, at)),
       writeNow: (bytes, at) => this.#now('write', path, () => written(bytes, at)),
-      read: (into, position) =>
-        this.#step('read', path, () => inode.content.copy(into, 0, position, position + into.length)),
+      read: (into, position) => this.#step('read', path, () => inode.content.copy(into, 0, position)),
+      readNow: (into, position) => this.#now('read', path, () => inode.content.copy(into, 0, position)),
       sync: () =>
         this.#step('sync', path, () => {
           inode.durable = inode.content
