@@ -206,10 +206,14 @@ export class AppendLog {
     await file.close().catch(() => {})
   }
 
-  /** All records of a segment, in order, up to the first that is not whole. */
+  /**
+   * All records of a segment, in order, up to the first that is not whole. They are on stable storage when it settles:
+   * whoever wrote them may have ended before his sync, and what was read will be acted upon.
+   */
   async read(segment: number): Promise<LogRecord[]> {
     const file = await this.#files.open(this.#path(segment))
     try {
+      if (this.#syncs) await file.sync()
       const bytes = Buffer.alloc((await file.status()).size)
       const whole = bytes.subarray(0, await file.read(bytes, 0))
       const records: LogRecord[] = []

@@ -36,6 +36,8 @@ export interface OpenFile {
   status(): Promise<FileStatus>
   /** As `write`, before it returns: for a few bytes that must be with the system before the next line runs. */
   writeNow(bytes: Uint8Array, position: number): void
+  /** As `read`, before it returns: for what was written a moment ago and is in memory still. */
+  readNow(into: Uint8Array, position: number): number
   close(): Promise<void>
 }
 
@@ -224,6 +226,16 @@ class NodeFile implements OpenFile {
     for (let done = 0; done < bytes.length; ) {
       done += writeSync(this.#handle.fd, bytes, done, bytes.length - done, position + done)
     }
+  }
+
+  readNow(into: Uint8Array, position: number): number {
+    let done = 0
+    while (done < into.length) {
+      const count = readSync(this.#handle.fd, into, done, into.length - done, position + done)
+      if (count === 0) break
+      done += count
+    }
+    return done
   }
 
   close(): Promise<void> {

@@ -19,6 +19,10 @@ export interface FollowLogOptions {
   readonly log?: TellLog
   /** Leaves out segments before this one. */
   readonly from?: number
+  /** Who made its segments; default: the user that this process runs as. */
+  readonly owner?: number
+  /** Monotonic. */
+  readonly now?: () => number
 }
 
 /** Whole records of one segment, read at once. */
@@ -34,11 +38,16 @@ export interface Chunk {
 const CHUNK_BYTES = 256 * 1024
 /** What is summed up at most in one turn when the next whole record is looked for. */
 const SEARCH_BYTES = 8 * 1024 * 1024
+/** What was written before a record that is whole is on its way no longer than this. */
+const STUCK_MS = 2_000
+/** No commit is longer than this and the longest payload. */
+const COMMIT_BYTES = 8 * 1024 * 1024
 
 /**
  * Reads a log that another process may be writing, from its beginning. A record that is not whole at the end of the
- * newest segment is not yet there. In an older one, or once `finish` was called, it is broken: reading goes on at the
- * next whole one, and the bytes between are told.
+ * newest segment is not yet there. In an older one, or once `finish` was called, or when for two seconds it was not
+ * whole though all of its bytes and others after it are there, it is broken: reading goes on at the next whole one, and
+ * the bytes between are told.
  */
 export class FollowLog {
   readonly #files: Files
@@ -54,6 +63,11 @@ export class FollowLog {
   #finished = false
   #drained = false
   #search: Search | undefined
+  readonly #owner: number
+  readonly #now: () => number
+  /** Bytes that were seen from the offset on. */
+  #ahead = 0
+  #stuck: Stuck | undefined
   #spare: Buffer | undefined
   #told = ''
 
@@ -63,6 +77,8 @@ export class FollowLog {
     this.#maxPayloadBytes = options.maxPayloadBytes
     this.#log = options.log ?? (() => {})
     this.#segment = (options.from ?? 1) - 1
+    this.#owner = options.owner ?? process.getuid?.() ?? 0
+    this.#now = options.now ?? (() => performance.now())
   }
 
   /** All segments before this one were read to their end. */
@@ -107,7 +123,10 @@ export class FollowLog {
       if (chunk) return chunk
       if (!this.#complete) {
         const finished = this.#finished
-        if ((await this.#newer()) === undefined && !finished) return undefined
+        if ((await this.#newer()) === undefined && !finished) {
+          if (this.#ahead > 0 && (await this.#passStuck(file))) continue
+          return undefined
+        }
         // It was complete when that was seen, which may be after its end was read.
         this.#complete = true
         continue
@@ -152,20 +171,26 @@ export class FollowLog {
     const path = segmentPath(this.#folder, segment)
     try {
       const file = await this.#files.openToRead(path)
-      if ((await file.status()).kind === 'file') return file
+      const { kind, owner, links } = await file.status()
+      const isOurs = kind === 'file' && owner === this.#owner
+      if (isOurs && links <= 1) return file
       await file.close()
+      // A backup may have given it a second name: it is read when that is gone, and no message of it is lost.
+      if (isOurs) throw new Error(`${path} has ${links} names: remove the others`)
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined
       if (errnoOf(error) !== 'ELOOP') throw error
     }
-    this.#log('warn', 'a log has a segment that is no file: it is left out', { file: path })
+    this.#log('warn', 'a log has a segment that is no file of ours: it is left out', { file: path })
     return undefined
   }
 
   async #whole(file: OpenFile): Promise<Chunk | undefined> {
     let bytes = this.#spare ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)
     this.#spare = undefined
-    let count = await file.read(bytes, this.#offset)
+    // A thread would take longer than this does, and a message waits for it.
+    let count = file.readNow(bytes, this.#offset)
+    this.#ahead = count
     const claimed = claimedBytes(bytes, 0, count)
     if (recordBytes(claimed) > count && count === CHUNK_BYTES && claimed <= this.#maxPayloadBytes) {
       this.#spare = bytes
@@ -207,15 +232,49 @@ export class FollowLog {
     const end = at ?? search.size
     this.#search = undefined
     // Zeros at the end are room that was never used.
-    if (at !== undefined || search.garbage) {
-      this.#log('warn', 'a log has bytes that are no record: they were passed over', {
-        file: segmentPath(this.#folder, this.#segment),
-        offset: this.#offset,
-        bytes: end - this.#offset,
-      })
-    }
+    if (at !== undefined || search.garbage) this.#tellPassed(end)
     this.#offset = end
     return at === undefined ? 'nothing' : 'found'
+  }
+
+  /** Goes on behind a record that its writer, who is still there, will not make whole any more. */
+  async #passStuck(file: OpenFile): Promise<boolean> {
+    if (this.#stuck?.offset !== this.#offset) this.#stuck = { offset: this.#offset, sinceMs: this.#now() }
+    const stuck = this.#stuck
+    if (this.#now() - stuck.sinceMs < STUCK_MS) return false
+    const { size } = await file.status()
+    if (!stuck.search) {
+      if (size === stuck.searchedBytes || !(await this.#isAllThere(file, size))) return false
+      stuck.search = { at: this.#offset + 8, garbage: true, size }
+    }
+    const at = await this.#searched(file, stuck.search)
+    if (at === 'later') return false
+    stuck.searchedBytes = stuck.search.size
+    stuck.search = undefined
+    if (at === undefined) return false
+    this.#tellPassed(at)
+    this.#offset = at
+    return true
+  }
+
+  /** Whether the bytes that the record at the offset says to have were all written. */
+  async #isAllThere(file: OpenFile, size: number): Promise<boolean> {
+    const head = Buffer.alloc(RECORD_HEAD)
+    const claimed = claimedBytes(head, 0, await file.read(head, this.#offset))
+    const ahead = size - this.#offset
+    return (
+      claimed > this.#maxPayloadBytes ||
+      ahead > this.#maxPayloadBytes + COMMIT_BYTES ||
+      ahead > recordBytes(claimed)
+    )
+  }
+
+  #tellPassed(end: number): void {
+    this.#log('warn', 'a log has bytes that are no record: they were passed over', {
+      file: segmentPath(this.#folder, this.#segment),
+      offset: this.#offset,
+      bytes: end - this.#offset,
+    })
   }
 
   async #searched(file: OpenFile, search: Search): Promise<number | 'later' | undefined> {
@@ -267,6 +326,15 @@ interface Search {
   /** Something but zeros was seen. */
   garbage: boolean
   readonly size: number
+}
+
+/** A record that has not become whole since then. */
+interface Stuck {
+  readonly offset: number
+  readonly sinceMs: number
+  search?: Search | undefined
+  /** How long the segment was when no whole record was found behind it. */
+  searchedBytes?: number
 }
 
 const EMPTY = Buffer.alloc(0)

@@ -80,6 +80,8 @@ export class Journal {
       const log = await AppendLog.open({ files, folder, durability, segmentBytes, head })
       slots = await StartSlots.open(files, join(folder, 'starts'))
       journal = new Journal(options, log, slots)
+      // Names of segments that somebody wrote who did without syncs.
+      if (durability === 'power-loss') await files.syncFolder(folder)
       await journal.#replay()
       journal.#recoverStarts()
       await slots.reserve(options.concurrency)

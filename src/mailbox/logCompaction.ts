@@ -18,6 +18,7 @@ export interface LogCompactionOptions {
   readonly held: HeldBytes
   readonly clock: Clock
   readonly log: TellLog
+  readonly owner: number
   readonly read: (arrival: LogArrival) => Promise<Buffer>
   /** Copies of messages of these senders were removed for good. */
   readonly onRemoved: (senders: Iterable<string>) => void
@@ -64,7 +65,7 @@ export class LogCompaction {
   }
 
   async findEarlier(): Promise<void> {
-    const { files, folders, held, log } = this.#options
+    const { files, folders, held, log, owner, clock } = this.#options
     this.#taken = await namesIn(files, folders.survivors)
     for (const name of this.#taken.sort()) {
       const source = new LogSource({
@@ -74,6 +75,8 @@ export class LogCompaction {
         keepsSurvivors: true,
         held,
         log,
+        owner,
+        clock,
       })
       // Only the receiver of a mailbox writes such a log, and that is us now.
       source.finish()

@@ -33,6 +33,8 @@ export interface LogInboxOptions {
   readonly heldBytes?: number
   /** Of the log that compaction writes; default 16 MiB. */
   readonly segmentBytes?: number
+  /** Whose files are read; default: the user that this process runs as. */
+  readonly owner?: number
 }
 
 const HELD_BYTES = 16 * 1024 * 1024
@@ -42,7 +44,13 @@ const SCAN_MS = 1_000
 const TURN = 16
 const RAW_BYTES = 64 * 1024
 
-/** The receiver's side of a mailbox that stands on a log for each sender. */
+/**
+ * The receiver's side of a mailbox that stands on a log for each sender.
+ *
+ * It reads what was written, synced or not: that a send has not resolved forbids no delivery. What is over may then be
+ * known to the journal for good while a loss of power, or a sender's failed sync, takes its record back. That confuses
+ * nothing later: a sequence is given away once, also when storing failed, and no other sender ever bears the name.
+ */
 export class LogInbox implements Inbox {
   readonly #files: Files
   readonly #folders: LogFolders
@@ -50,6 +58,8 @@ export class LogInbox implements Inbox {
   readonly #onSenderGone: (sender: string) => void
   readonly #isRunning: (name: string) => boolean | undefined
   readonly #held: HeldBytes
+  readonly #owner: number
+  readonly #clock: Clock
   readonly #compaction: LogCompaction
   readonly #senders = new Map<string, LogSource>()
   /** Senders whose logs end where they end now. */
@@ -70,6 +80,8 @@ export class LogInbox implements Inbox {
 
   constructor(options: LogInboxOptions) {
     const clock = options.clock ?? systemClock
+    this.#clock = clock
+    this.#owner = options.owner ?? process.getuid?.() ?? 0
     this.#files = options.files ?? nodeFiles
     this.#folders = logFolders(options.folder)
     this.#log = options.log ?? (() => {})
@@ -86,6 +98,7 @@ export class LogInbox implements Inbox {
       held: this.#held,
       clock,
       log: this.#log,
+      owner: this.#owner,
       read: (arrival) => this.#payload(arrival),
       onRemoved: (senders) => this.#forget(senders),
     })
@@ -119,7 +132,7 @@ export class LogInbox implements Inbox {
     for (let idle = 0; found.length < max && idle < this.#ring.length; ) {
       const source = this.#ring[this.#turn++ % this.#ring.length]
       const before = found.length
-      const isRead = source?.isFilled || (source?.mayHaveMore && reads-- > 0 && (await source.fill()))
+      const isRead = source?.isFilled || (reads-- > 0 && (await source?.fill()))
       if (source && isRead) this.#take(source, Math.min(max, before + TURN), found)
       idle = found.length === before ? idle + 1 : 0
     }
@@ -203,6 +216,8 @@ export class LogInbox implements Inbox {
       keepsSurvivors: false,
       held: this.#held,
       log: this.#log,
+      owner: this.#owner,
+      clock: this.#clock,
     })
     this.#senders.set(name, source)
     this.#ring.push(source)

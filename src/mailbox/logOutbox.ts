@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { type Clock, systemClock } from '../core/clock.ts'
-import { messageOf } from '../host/errno.ts'
+import { errnoOf, messageOf } from '../host/errno.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { AppendLog, type Durability, diskFailure, segmentPath, segmentsIn } from './appendLog.ts'
 import { type Files, nodeFiles } from './files.ts'
@@ -25,6 +25,8 @@ export interface LogOutboxOptions {
   readonly log?: TellLog
   /** Default 16 MiB: a receiver frees the disk of one at a time. */
   readonly segmentBytes?: number
+  /** Whose journal is read; default: the user that this process runs as. */
+  readonly owner?: number
 }
 
 const SEGMENT_BYTES = 16 * 1024 * 1024
@@ -32,6 +34,15 @@ const LOOK_MS = 1_000
 const MAX_JOURNAL_RECORD_BYTES = 10 * 1024 * 1024
 /** Before any is known. */
 const MESSAGE_BYTES = 512
+/** Ids of messages whose acknowledgement was asked for that are told apart from all others. */
+const MAX_EXPECTED = 100_000
+
+/** A record that tells of the end of messages whose acknowledgement is waited for. */
+interface DoneRecord {
+  /** Where its payload ends in its segment. */
+  readonly end: number
+  readonly ids: readonly string[]
+}
 
 /** A sender's side of a mailbox that stands on a log for each sender. Makes nothing before the first message. */
 export class LogOutbox implements Outbox {
@@ -52,6 +63,10 @@ export class LogOutbox implements Outbox {
     | { readonly value: Usage; readonly atMs: number; readonly sequence: number; readonly bytes: number }
     | undefined
   readonly #listeners = new Set<(id: string) => void>()
+  /** Asked for and not told; undefined: too many died or wait, so every id is taken for one. */
+  #expected: Set<string> | undefined = new Set()
+  /** Records of the journal that were read and may not yet be on stable storage, by segment. */
+  readonly #read = new Map<number, DoneRecord[]>()
   #stopListening: (() => Promise<void>) | undefined
 
   constructor(options: LogOutboxOptions) {
@@ -66,6 +81,7 @@ export class LogOutbox implements Outbox {
 
   async store(message: Outgoing): Promise<void> {
     const log = this.#log ?? (await this.#open())
+    if (message.requiresAck) this.#expect(message.id)
     const payload = encodeMessage(message, ++this.#sequence)
     this.#storedBytes += recordBytes(payload.length)
     await log.append(payload)
@@ -140,15 +156,19 @@ export class LogOutbox implements Outbox {
         folder,
         maxPayloadBytes: MAX_JOURNAL_RECORD_BYTES,
         log: this.#tell,
+        ...(this.#options.owner !== undefined && { owner: this.#options.owner }),
         from: (await segmentsIn(this.#files, folder).catch(() => [])).at(-1) ?? 1,
       })
       do {
         again = false
         for (let chunk = await journal.next(); chunk && !stopped; chunk = await journal.next()) {
           for (let index = 0; index < chunk.payloads.length; index += 2) {
-            this.#acknowledge(chunk.bytes.subarray(chunk.payloads[index], chunk.payloads[index + 1]))
+            const end = chunk.payloads[index + 1] ?? 0
+            const payload = chunk.bytes.subarray(chunk.payloads[index], end)
+            this.#noteDone(chunk.segment, chunk.offset + end, payload)
           }
         }
+        await this.#tellDone()
       } while (again && !stopped)
     }
     const hint = (): void => {
@@ -175,11 +195,60 @@ export class LogOutbox implements Outbox {
     }
   }
 
-  #acknowledge(payload: Uint8Array): void {
+  #expect(id: string): void {
+    if (this.#expected && this.#expected.size < MAX_EXPECTED) this.#expected.add(id)
+    else this.#expected = undefined
+  }
+
+  #noteDone(segment: number, end: number, payload: Uint8Array): void {
     try {
-      for (const id of doneIds(payload)) for (const tell of this.#listeners) tell(id)
+      const ids = [...doneIds(payload)].filter((id) => this.#expected?.delete(id) ?? true)
+      if (ids.length === 0) return
+      const records = this.#read.get(segment) ?? []
+      records.push({ end, ids })
+      this.#read.set(segment, records)
     } catch (error) {
       this.#tell('warn', 'a record of the journal cannot be read', { problem: messageOf(error) })
+    }
+  }
+
+  /**
+   * What can be read was written, and not always synced: the receiver may be doing that now, or may fail. A message
+   * is acknowledged when the record of its end survives what the mailbox was opened for, so it is synced here first.
+   */
+  async #tellDone(): Promise<void> {
+    for (const [segment, records] of this.#read) {
+      const safe =
+        this.#options.durability === 'process-crash'
+          ? Number.POSITIVE_INFINITY
+          : await this.#safeUntil(segment)
+      if (safe === undefined) continue
+      this.#read.delete(segment)
+      for (const { end, ids } of records) {
+        for (const id of ids) {
+          // The receiver could not sync what it cut off, and will write it again.
+          if (end > safe) this.#expect(id)
+          else for (const tell of this.#listeners) tell(id)
+        }
+      }
+    }
+  }
+
+  /** Where a segment of the journal ends on stable storage; undefined when that cannot be told now. */
+  async #safeUntil(segment: number): Promise<number | undefined> {
+    try {
+      const file = await this.#files.open(segmentPath(this.#folders.journal, segment))
+      try {
+        await file.sync()
+        return (await file.status()).size
+      } finally {
+        await file.close()
+      }
+    } catch (error) {
+      // It was removed since later ones, which are safe, say all that it said.
+      if (errnoOf(error) === 'ENOENT') return Number.POSITIVE_INFINITY
+      this.#tell('warn', 'an acknowledgement cannot be synced; it tries again', { problem: messageOf(error) })
+      return undefined
     }
   }
 

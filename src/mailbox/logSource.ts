@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { join } from 'node:path'
+import type { Clock } from '../core/clock.ts'
 import { errnoOf } from '../host/errno.ts'
 import { segmentPath, segmentsIn } from './appendLog.ts'
 import type { Files } from './files.ts'
@@ -44,6 +45,8 @@ export class LogSource {
     readonly keepsSurvivors: boolean
     readonly held: HeldBytes
     readonly log: TellLog
+    readonly owner: number
+    readonly clock: Clock
   }) {
     this.#files = options.files
     this.name = options.name
@@ -55,6 +58,8 @@ export class LogSource {
       folder: this.folder,
       maxPayloadBytes: MAX_MESSAGE_RECORD_BYTES,
       log: options.log,
+      owner: options.owner,
+      now: () => options.clock.now(),
     })
   }
 

@@ -443,7 +443,7 @@ describe('what anybody put into errors/', () => {
           throw new Error('only read')
         }
         return {
-          ...{ write: no, writeNow: no, sync: no, truncate: no },
+          ...{ write: no, writeNow: no, readNow: no, sync: no, truncate: no },
           read: async (into) => content.copy(into),
           status: async () => ({ ...status, kind: 'file' }),
           close: async () => void open--,

@@ -66,6 +66,24 @@ describe("the receiver's journal", () => {
     expect(left.length).toBeLessThan(8)
   })
 
+  it.each([
+    ['power-loss', 'could not sync it'],
+    ['process-crash', 'did without syncs'],
+  ] as const)('never takes back what it once said, though who wrote it (%s) %s', async (durability, _) => {
+    const disk = new SimulatedDisk()
+    const first = await opened(disk, { durability })
+    disk.before = (operation, path) => {
+      if (['sync', 'truncate'].includes(operation)) throw errno('EIO', path)
+    }
+    await first.done(entry(1)).catch(() => {})
+    disk.before = () => {}
+    // The first was killed.
+    const second = await opened(disk)
+    expect(second.known(entry(1))).toBe('done')
+    for (const crashed of disk.crashes()) expect((await opened(crashed)).known(entry(1))).toBe('done')
+    await second.close()
+  })
+
   it('follows its model over kills at any operation and restarts', async () => {
     const action = fc.record({
       what: fc.constantFrom('start', 'done', 'dead', 'failed', 'redrive'),

@@ -128,6 +128,62 @@ describe('a mailbox in logs, when the power goes', () => {
     expect(books.stored).toEqual(books.offered)
   })
 
+  it('loses and doubles nothing when messages are settled in the middle of any operation of compacting', async () => {
+    let settledInside = 0
+    for (let at = 0; ; at++) {
+      const disk = new SimulatedDisk()
+      const clock = new VirtualClock()
+      const senders = ['a', 'b'].map((name) => outbox(disk, name, { segmentBytes: 800, clock }))
+      const books: Books = { offered: new Set(), stored: new Set(), done: new Set() }
+      for (let index = 0; index < 20; index++) {
+        for (const sender of senders) {
+          books.offered.add(`${sender.sender}${index}`)
+          await sender.store(outgoing(`${sender.sender}${index}`))
+          books.stored.add(`${sender.sender}${index}`)
+        }
+      }
+      const receiver = inbox(disk, 'r1', { clock, segmentBytes: 800, heldBytes: 1 })
+      const found = await drained(receiver)
+      const settle = (some: readonly Arrival[]): Promise<void> => {
+        for (const { id } of some) books.done.add(id)
+        return receiver.settled(over(some))
+      }
+      const kept = found.filter(({ sequence }) => sequence % 8 === 2)
+      await settle(found.filter((arrival) => !kept.includes(arrival)))
+      await clock.advance(1_000)
+      await receiver.next(1)
+      let operation = -1
+      const settling: Promise<void>[] = []
+      disk.after = () => {
+        if (++operation !== at) return
+        settledInside++
+        settling.push(settle(kept.filter(() => chosen(2))))
+      }
+      for (const ms of [11_000, 11_000]) {
+        await clock.advance(ms)
+        await receiver.next(1)
+        await rest()
+      }
+      disk.after = () => {}
+      await Promise.all(settling)
+      for (const arrival of kept.filter(({ id }) => !books.done.has(id))) {
+        expect((await receiver.body(arrival)).bytes).toEqual(Buffer.from(bodyOf(arrival.id)))
+      }
+      for (const crashed of disk.crashes(() => chosen(4))) await check(crashed, books)
+      // All of it over: nothing may be left behind.
+      await settle(kept)
+      await clock.advance(11_000)
+      await receiver.next(1)
+      await rest()
+      await clock.advance(1_000)
+      await receiver.next(1)
+      expect(await disk.list(`${FOLDER}/.journal/survivors`).catch(() => [])).toEqual([])
+      await receiver.close()
+      if (operation < at) break
+    }
+    expect(settledInside).toBeGreaterThan(20)
+  })
+
   it.each(['ENOSPC', 'EIO'])(
     'compacts later when %s comes in any operation of it, and loses nothing',
     async (code) => {

@@ -28,7 +28,7 @@ export function bodyOf(id: string): Uint8Array {
 }
 
 export function outbox(files: Files, sender: string, more: Partial<LogOutboxOptions> = {}): LogOutbox {
-  return new LogOutbox({ folder: FOLDER, sender, files, clock: new VirtualClock(), ...more })
+  return new LogOutbox({ folder: FOLDER, sender, files, owner: 0, clock: new VirtualClock(), ...more })
 }
 
 export function inbox(files: Files, name: string, more: Partial<LogInboxOptions> = {}): LogInbox {
@@ -36,6 +36,7 @@ export function inbox(files: Files, name: string, more: Partial<LogInboxOptions>
     folder: FOLDER,
     name,
     files,
+    owner: 0,
     clock: new VirtualClock(),
     isRunning: () => true,
     ...more,

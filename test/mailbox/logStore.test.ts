@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { AppendLog } from '../../src/mailbox/appendLog.ts'
 import type { TellLog } from '../../src/mailbox/followLog.ts'
+import { Journal } from '../../src/mailbox/journal.ts'
 import { writeEvents } from '../../src/mailbox/journalRecord.ts'
 import type { Arrival } from '../../src/mailbox/message.ts'
 import { encodeMessage } from '../../src/mailbox/messageRecord.ts'
@@ -149,6 +150,69 @@ describe('a mailbox in logs', () => {
     ])
   })
 
+  it('passes over a record that a live sender will never make whole, once others follow it, in two seconds', async () => {
+    const disk = new SimulatedDisk()
+    const clock = new VirtualClock()
+    const sender = outbox(disk, 'a')
+    await sender.store(outgoing('m1'))
+    const path = `${sendersFolder}/a/0000000001.log`
+    const at = (await disk.status(path)).size
+    await sender.store(outgoing('m2'))
+    const file = await disk.open(path)
+    await file.write(Buffer.from([0xff]), at + 20)
+    const told: string[] = []
+    const log: TellLog = (level, text, fields) => told.push(`${level} ${text} ${JSON.stringify(fields)}`)
+    const receiver = inbox(disk, 'r', { clock, log })
+    const seconds = async (count: number): Promise<string[]> => {
+      const found: Arrival[] = []
+      for (let second = 0; second < count; second++) {
+        await clock.advance(1_000)
+        found.push(...(await drained(receiver)))
+      }
+      return ids(found)
+    }
+    expect(ids(await drained(receiver))).toEqual(['m1'])
+    // Nothing is behind it: it may be on its way.
+    expect(await seconds(10)).toEqual([])
+    expect(told).toEqual([])
+    await sender.store(outgoing('m3'))
+    const end = (await disk.status(path)).size
+    expect(await seconds(1)).toEqual(['m3'])
+    expect(told).toEqual([expect.stringContaining('passed over')])
+    // One whose length goes beyond what is there may be on its way too.
+    const far = Buffer.alloc(64)
+    far.writeUInt32LE(4_000)
+    await file.write(far, end)
+    expect(await seconds(10)).toEqual([])
+    await file.truncate(end)
+    await sender.store(outgoing('m4'))
+    expect(await seconds(1)).toEqual(['m4'])
+    expect(told).toHaveLength(1)
+    await receiver.close()
+  })
+
+  it('reads no segment that another user made, and one with two names when it has one again', async () => {
+    const disk = new SimulatedDisk()
+    const clock = new VirtualClock()
+    const sender = outbox(disk, 'a')
+    await sender.store(outgoing('m1'))
+    const told: string[] = []
+    const log: TellLog = (_, text, fields) => told.push(`${text} ${JSON.stringify(fields)}`)
+    const receiver = inbox(disk, 'r', { clock, log })
+    disk.links = 2
+    expect(await drained(receiver)).toEqual([])
+    expect(told).toEqual([expect.stringContaining('2 names')])
+    disk.links = 1
+    await clock.advance(1_000)
+    expect(ids(await drained(receiver))).toEqual(['m1'])
+    disk.owner = 77
+    const other = inbox(disk, 'r', { clock, log })
+    expect(await drained(other)).toEqual([])
+    expect(told[1]).toContain('no file of ours')
+    await receiver.close()
+    await other.close()
+  })
+
   it('brings what it cannot understand as a fault, and goes on', async () => {
     const disk = new SimulatedDisk()
     const log = await AppendLog.open({ files: disk, folder: `${sendersFolder}/liar` })
@@ -250,8 +314,10 @@ describe('a mailbox in logs', () => {
     const stop = sender.onAcknowledged((id) => told.push(id))
     const done = (id: string, what: 'done' | 'failed'): Promise<unknown> =>
       journal.append(writeEvents([{ what, id, sender: 'a', sequence: 1, count: 1 }]))
+    for (const id of ['m1', 'm2', 'm3']) await sender.store(outgoing(id, { requiresAck: true }))
     await done('m1', 'done')
     await done('m2', 'failed')
+    await done('other', 'done')
     await rest()
     expect(told).toEqual(['m1'])
     stop()
@@ -259,6 +325,53 @@ describe('a mailbox in logs', () => {
     await clock.advance(2_000)
     expect(told).toEqual(['m1'])
     await sender.close()
+  })
+
+  it('tells of none whose record a loss of power may take back', async () => {
+    const disk = new SimulatedDisk()
+    const clock = new VirtualClock()
+    const folder = `${FOLDER}/.journal/receiver`
+    const sender = outbox(disk, 'a', { clock })
+    const told: string[] = []
+    let checks: Promise<void>[] = []
+    sender.onAcknowledged((id) => {
+      told.push(id)
+      for (const crashed of disk.crashes()) {
+        checks.push(
+          Journal.open({ files: crashed, folder, concurrency: 2 }).then((later) =>
+            expect(later.known({ id, sender: 'a', sequence: 0, redriven: 0 })).toBe('done'),
+          ),
+        )
+      }
+    })
+    const journal = await Journal.open({ files: disk, folder, concurrency: 2 })
+    // What the receiver could not sync stands there to be read; and at first the sender cannot sync it either.
+    let isBroken = true
+    let tried = 0
+    disk.before = (operation, path) => {
+      if (!['sync', 'truncate'].includes(operation) || !path.startsWith(folder) || !isBroken) return
+      tried++
+      throw errno('EIO', path)
+    }
+    for (const [index, id] of ['m1', 'm2', 'm3'].entries()) {
+      await sender.store(outgoing(id, { requiresAck: true }))
+      const ended = journal.done({ id, sender: 'a', sequence: index + 1, redriven: 0 }).catch(() => {})
+      await clock.advance(1_000)
+      await rest()
+      await ended
+      if (isBroken) {
+        expect(tried).toBeGreaterThan(2)
+        expect(told).toEqual([])
+      }
+      isBroken = false
+    }
+    await clock.advance(1_000)
+    await rest()
+    expect(told).toEqual(['m1', 'm2', 'm3'])
+    await Promise.all(checks)
+    checks = []
+    await sender.close()
+    await journal.close()
   })
 
   it('frees segments that a few messages keep, and brings those to the next receiver in their order', async () => {

@@ -69,9 +69,10 @@ export class SimulatedDisk implements Files {
   /** Called after each operation: here a crash may come. */
   after: () => void = () => {}
   operations = 0
-  /** What `modifiedMs` and `owner` say. */
+  /** What `modifiedMs`, `owner` and `links` say. */
   nowMs: () => number = () => 0
   owner = 0
+  links = 1
   readonly #watchers = new Map<string, Set<() => void>>()
 
   async #step<T>(operation: string, path: string, act: () => T): Promise<T> {
@@ -147,7 +148,7 @@ export class SimulatedDisk implements Files {
   }
 
   #statusOf(kind: FileStatus['kind'], number: number, size: number, modifiedMs: number): FileStatus {
-    return { kind, size, modifiedMs, links: 1, owner: this.owner, identity: `${number}` }
+    return { kind, size, modifiedMs, links: this.links, owner: this.owner, identity: `${number}` }
   }
 
   create(path: string): Promise<OpenFile> {
@@ -187,8 +188,8 @@ export class SimulatedDisk implements Files {
     return {
       write: (bytes, at) => this.#step('write', path, () => written(bytes, at)),
       writeNow: (bytes, at) => this.#now('write', path, () => written(bytes, at)),
-      read: (into, position) =>
-        this.#step('read', path, () => inode.content.copy(into, 0, position, position + into.length)),
+      read: (into, position) => this.#step('read', path, () => inode.content.copy(into, 0, position)),
+      readNow: (into, position) => this.#now('read', path, () => inode.content.copy(into, 0, position)),
       sync: () =>
         this.#step('sync', path, () => {
           inode.durable = inode.content

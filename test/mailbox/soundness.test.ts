@@ -1,12 +1,13 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Mailbox } from '../../src/mailbox/index.ts'
 import { LogInbox } from '../../src/mailbox/logInbox.ts'
+import { LogOutbox } from '../../src/mailbox/logOutbox.ts'
 import type { MailHandler } from '../../src/mailbox/options.ts'
 import { VirtualClock } from '../../src/testing/virtualClock.ts'
-import { drained } from './logRig.ts'
+import { bodyOf, drained, outgoing, over } from './logRig.ts'
 import { SimulatedDisk } from './simulatedDisk.ts'
 
 let roots: string[] = []
@@ -98,6 +99,7 @@ describe('the folders of a mailbox', () => {
       const inbox = new LogInbox({
         folder: join(root, 'main'),
         name: 'later',
+        owner: 0,
         files: crashed,
         clock: new VirtualClock(),
         isRunning: () => false,
@@ -110,6 +112,7 @@ describe('the folders of a mailbox', () => {
     const inbox = new LogInbox({
       folder: join(root, 'main'),
       name: 'now',
+      owner: 0,
       files: disk,
       clock: new VirtualClock(),
     })
@@ -122,6 +125,60 @@ describe('the folders of a mailbox', () => {
     }
     await inbox.close()
     await mailbox.close()
+  })
+})
+
+describe('what somebody removes from below a receiver', () => {
+  it('harms no other message, and what is read of it already is delivered', async () => {
+    const folder = join(mkdtempSync(join(tmpdir(), 'sound-')), 'main')
+    roots.push(dirname(folder))
+    const senders = ['a', 'b'].map((sender) => new LogOutbox({ folder, sender, segmentBytes: 1_000 }))
+    for (let index = 0; index < 30; index++) {
+      for (const sender of senders) await sender.store(outgoing(`${sender.sender}${index}`))
+    }
+    const log: string[] = []
+    const gone: string[] = []
+    let isRunning = true
+    const receiver = new LogInbox({
+      folder,
+      name: 'r',
+      heldBytes: 1,
+      isRunning: () => isRunning,
+      onSenderGone: (name) => gone.push(name),
+      log: (level, text) => log.push(`${level} ${text}`),
+    })
+    const logs = join(folder, '.journal/senders')
+    const first = await receiver.next(4)
+    // Of one sender a segment in the middle and the one that is read, of the other everything.
+    const [read = '', second = ''] = readdirSync(join(logs, 'a')).sort()
+    for (const segment of [read, second]) unlinkSync(join(logs, 'a', segment))
+    rmSync(join(logs, 'b'), { recursive: true })
+    const rest = await drained(receiver)
+    const all = [...first, ...rest]
+    const own = all.filter(({ sender }) => sender === 'a').map(({ sequence }) => sequence)
+    expect(own).toEqual([...new Set(own)].sort((one, other) => one - other))
+    expect(own.at(-1)).toBe(30)
+    expect(all.every(({ fault }) => fault === undefined)).toBe(true)
+    for (const arrival of all) {
+      const body = Promise.resolve().then(() => receiver.body(arrival))
+      const isThere = arrival.sender === 'a' && !arrival.place.includes(read)
+      if (isThere) expect((await body).bytes).toEqual(Buffer.from(bodyOf(arrival.id)))
+      else await body.catch((error: unknown) => expect(error).toMatchObject({ code: 'NOT_FOUND' }))
+    }
+    await receiver.settled(over(all))
+    isRunning = false
+    await expect
+      .poll(
+        async () => {
+          await receiver.next(1)
+          return [...gone].sort()
+        },
+        { timeout: 5_000 },
+      )
+      .toEqual(['a', 'b'])
+    expect(readdirSync(logs)).toEqual([])
+    expect(log).toEqual([])
+    await receiver.close()
   })
 })
 
