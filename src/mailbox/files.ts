@@ -74,8 +74,11 @@ export interface Files {
   syncFolder(path: string): Promise<void>
   /** Sets the times of a file to now, so that who watches it hears of it. */
   touch(path: string): Promise<void>
-  /** Calls `hint` when something in a folder may have changed; often, late, or never. Throws nothing. */
-  watch(folder: string, hint: () => void): () => void
+  /**
+   * Calls `hint` when something in a folder may have changed, with its name where the system tells it; often, late, or
+   * never. Throws nothing.
+   */
+  watch(folder: string, hint: (name?: string) => void): () => void
 
   // What follows is done before it returns. For small files that nobody syncs this is two to three times as fast as
   // by a thread; the caller sees to it that others have their turn.
@@ -128,7 +131,7 @@ export const nodeFiles: Files = {
   },
   watch(folder, hint) {
     try {
-      const watcher = watch(folder, { persistent: false }, hint)
+      const watcher = watch(folder, { persistent: false }, (_event, name) => hint(name ?? undefined))
       watcher.on('error', () => watcher.close())
       return () => watcher.close()
     } catch {

@@ -41,8 +41,9 @@ export class FolderSettler {
     this.#options = options
   }
 
-  /** @returns `kept`: it is still there, and tried again. `replaced`: another file has its name. */
-  settle(over: Over): 'removed' | 'replaced' | 'kept' {
+  /** @returns `kept`: it is still there, and tried again. `gone`: somebody else removed it. `replaced`: another file
+   * has its name. */
+  settle(over: Over): 'removed' | 'gone' | 'replaced' | 'kept' {
     try {
       // First the acknowledgement: when the file is gone, nobody would make it any more.
       if (over.asked) this.#acknowledge(over.id)
@@ -71,7 +72,7 @@ export class FolderSettler {
     void placeFile(files, layout.unfinished(`${name}.ack`, this.#acks++), layout.ack(id), Buffer.from(text))
   }
 
-  #remove({ name, id, identity }: Over): 'removed' | 'replaced' {
+  #remove({ name, id, identity }: Over): 'removed' | 'gone' | 'replaced' {
     const { files, layout, nowMs } = this.#options
     const path = join(layout.messages, name)
     try {
@@ -82,6 +83,7 @@ export class FolderSettler {
       else files.removeNow(path)
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error
+      return 'gone'
     }
     return 'removed'
   }

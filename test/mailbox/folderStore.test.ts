@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { nodeFiles } from '../../src/mailbox/files.ts'
+import { type Files, nodeFiles } from '../../src/mailbox/files.ts'
 import { VirtualClock } from '../../src/testing/virtualClock.ts'
 import { all, FolderMailbox, outgoing, text, until } from './folderMailbox.ts'
 import { errno } from './simulatedDisk.ts'
@@ -213,14 +213,60 @@ describe('a mailbox in a folder', () => {
     drop('messages', 'after')
     await until(() => hints > before, 900)
     expect(await all(inbox)).toMatchObject([{ id: 'after' }])
-    rmSync(box.path('messages'), { recursive: true })
-    expect(await all(inbox)).toEqual([])
-    drop('messages', 'again')
-    expect(await all(inbox)).toMatchObject([{ id: 'again' }])
-    rmSync(box.path('messages'), { recursive: true })
-    symlinkSync(box.path('old'), box.path('messages'))
-    expect(await all(inbox)).toEqual([])
+    const hinted = async (change: () => void) => {
+      const count = hints
+      change()
+      await until(() => hints > count, 1500)
+      return all(inbox)
+    }
+    expect(await hinted(() => rmSync(box.path('messages'), { recursive: true }))).toEqual([])
+    expect(await hinted(() => drop('messages', 'again'))).toMatchObject([{ id: 'again' }])
+    const replace = () => {
+      rmSync(box.path('messages'), { recursive: true })
+      symlinkSync(box.path('old'), box.path('messages'))
+    }
+    expect(await hinted(replace)).toEqual([])
     expect(box.logged.filter((line) => line.includes('cannot be read'))).toHaveLength(1)
+  })
+
+  it('looks at what a notification names, and at the folder for those that got lost', async () => {
+    const clock = new VirtualClock()
+    let listed = 0
+    let notify: (name?: string) => void = () => {}
+    const files: Files = {
+      ...nodeFiles,
+      watch: (_folder, hint) => {
+        notify = hint
+        return () => {}
+      },
+      namesNow: (folder) => {
+        if (folder === box.path('messages')) listed++
+        return nodeFiles.namesNow(folder)
+      },
+    }
+    const inbox = await box.inbox({ clock, files })
+    inbox.watch(() => {})
+    const drop = (id: string) => writeFileSync(box.path('messages', `${id}.json`), '{"type":"t","payload":1}')
+    notify('nothing.json')
+    expect(await all(inbox)).toEqual([])
+    const before = listed
+    drop('lost')
+    drop('named')
+    notify('named.json')
+    const named = await inbox.next(10)
+    expect(named).toMatchObject([{ id: 'named' }])
+    expect(await inbox.next(10)).toEqual([])
+    expect(listed).toBe(before)
+    await clock.advance(1000)
+    expect(await inbox.next(10)).toMatchObject([{ id: 'lost' }])
+    // Of its own removals it makes nothing; a new file by such a name is one.
+    await box.settle(inbox, named)
+    drop('named')
+    notify('named.json')
+    expect(await inbox.next(10)).toEqual([])
+    notify('named.json')
+    expect(await inbox.next(10)).toMatchObject([{ id: 'named' }])
+    expect(listed).toBe(before + 1)
   })
 
   it('needs no notification: each second it looks by itself', async () => {
