@@ -5,6 +5,7 @@ import { ViaductError } from '../wire/errors.ts'
 import { MAX_DEPTH, MAX_KEYS } from '../wire/limits.ts'
 import { AckWatch } from './ackWatch.ts'
 import { AppendLog, type Durability, diskFailure } from './appendLog.ts'
+import { Fifo } from './fifo.ts'
 import { type Files, nodeFiles } from './files.ts'
 import { FolderLayout } from './folderLayout.ts'
 import { FolderUsage } from './folderUsage.ts'
@@ -60,7 +61,8 @@ export class FolderOutbox implements Outbox {
   /** Files of messages that wait for an acknowledgement, the oldest first. */
   readonly #kept = new Map<string, Uint8Array>()
   #keptBytes = 0
-  #entrance: Waiting[] = []
+  /** Those that there is no room for yet. */
+  readonly #entrance = new Fifo<Waiting>()
   #waitingBytes = 0
   #sequence = 0
   #closed = false
@@ -83,7 +85,7 @@ export class FolderOutbox implements Outbox {
       owner: sender,
       clock,
       log,
-      onStuck: () => this.#admit(),
+      onFailure: () => this.#admit(),
     })
     const owner = options.owner ?? process.getuid?.() ?? 0
     this.#acks = new AckWatch({ files, layout, clock, nowMs, log, owner })
@@ -148,16 +150,14 @@ export class FolderOutbox implements Outbox {
 
   /** Lets in what there is room for, in order. */
   #admit(): void {
-    let count = 0
-    for (const waiting of this.#entrance) {
-      if (this.#waitingBytes > MAX_WAITING_BYTES) break
-      count++
+    while (this.#waitingBytes <= MAX_WAITING_BYTES) {
+      const waiting = this.#entrance.shift()
+      if (!waiting) return
       this.#waitingBytes += sizeOf(waiting)
       if (this.#journal) this.#journalled(this.#journal, waiting)
       else this.#write(waiting, waiting.resolve, waiting.reject)
     }
-    if (count > 0) this.#entrance = this.#entrance.slice(count)
-    if (this.#entrance.length > 0 && this.#writer.failure !== undefined) this.#refuseAll()
+    if (this.#entrance.size > 0 && this.#writer.stuckBy !== undefined) this.#refuseAll()
   }
 
   #journalled(journal: AppendLog, waiting: Waiting): void {
@@ -198,15 +198,16 @@ export class FolderOutbox implements Outbox {
     this.#writer.add({ ...job, failed: failedOnce })
   }
 
-  /** Files cannot be made for now, and as much waits as may wait. */
+  /** Files cannot be made, and as much waits as may wait. */
   #refuseAll(): void {
-    const refusedOnes = this.#entrance
-    this.#entrance = []
-    const why = messageOf(this.#writer.failure)
-    for (const { reject } of refusedOnes) {
-      const text = `${this.#layout.messages}: too many messages wait for their files, which cannot be made: ${why}`
-      reject(refused('RESOURCE_EXHAUSTED', 'MAILBOX_FULL', text))
-    }
+    const why = messageOf(this.#writer.stuckBy)
+    const text = `${this.#layout.messages}: too many messages wait for their files, which cannot be made: ${why}`
+    this.#rejectAll(() => refused('RESOURCE_EXHAUSTED', 'MAILBOX_FULL', text))
+  }
+
+  #rejectAll(error: () => ViaductError): void {
+    for (let waiting = this.#entrance.shift(); waiting; waiting = this.#entrance.shift())
+      waiting.reject(error())
   }
 
   #keep(id: string, bytes: Uint8Array): void {
@@ -262,8 +263,7 @@ export class FolderOutbox implements Outbox {
     await this.#journal?.close()
     await this.#writer.close()
     const text = `${this.#layout.root}: the mailbox was closed`
-    for (const { reject } of this.#entrance) reject(refused('UNAVAILABLE', 'CLOSED', text))
-    this.#entrance = []
+    this.#rejectAll(() => refused('UNAVAILABLE', 'CLOSED', text))
   }
 }
 

@@ -8,6 +8,8 @@ import { placeFile, removeIfThere } from './wholeFile.ts'
 
 const FIRST_DELAY_MS = 100
 const LAST_DELAY_MS = 5_000
+/** Failures in a row after which it is no passing one. */
+const STUCK_AFTER = 3
 
 /** A file to be made. */
 export interface Job {
@@ -26,8 +28,8 @@ export interface FolderWriterOptions {
   readonly owner: string
   readonly clock: Clock
   readonly log: MailboxLog
-  /** Told when the first file cannot be made and those behind it wait. */
-  readonly onStuck: () => void
+  /** Told each time that the first file could not be made, and those behind it wait. */
+  readonly onFailure: () => void
 }
 
 /** Makes the files of one sender in `messages/`, strictly one after another: who sees one finds all before it. */
@@ -37,6 +39,7 @@ export class FolderWriter {
   #next = 0
   #running: Promise<void> | undefined
   #failure: unknown
+  #failures = 0
   #closed = false
   #wake: () => void = () => {}
 
@@ -44,9 +47,9 @@ export class FolderWriter {
     this.#options = options
   }
 
-  /** Why the file that is first cannot be made; undefined while all is well. */
-  get failure(): unknown {
-    return this.#failure
+  /** Why the file that is first cannot be made; undefined while it is only slow, or may have failed in passing. */
+  get stuckBy(): unknown {
+    return this.#failures < STUCK_AFTER ? undefined : this.#failure
   }
 
   add(job: Job): void {
@@ -71,6 +74,7 @@ export class FolderWriter {
         const placing = this.#place(job)
         if (placing) await placing
         this.#failure = undefined
+        this.#failures = 0
         delayMs = FIRST_DELAY_MS
         this.#done()
         job.made()
@@ -81,7 +85,8 @@ export class FolderWriter {
         } else {
           this.#report(job, error)
           this.#failure = error
-          this.#options.onStuck()
+          this.#failures++
+          this.#options.onFailure()
           if (this.#closed) break
           await this.#pause(delayMs)
           delayMs = Math.min(delayMs * 2, LAST_DELAY_MS)

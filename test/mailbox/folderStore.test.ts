@@ -392,6 +392,44 @@ describe('failures of the disk', () => {
     expect(box.logged).toHaveLength(1)
   })
 
+  it.each([false, true])(
+    'sends wait while files are slow, and are refused only if they cannot be made: %s',
+    async (isBroken) => {
+      const clock = new VirtualClock()
+      let failures = 0
+      const files: Files = {
+        ...nodeFiles,
+        createNow(path, bytes) {
+          if (failures < 2 || isBroken) {
+            failures++
+            throw errno('ENOSPC', path)
+          }
+          nodeFiles.createNow(path, bytes)
+        },
+      }
+      const outbox = await box.outbox({ files, clock })
+      const ids = Array.from({ length: 100 }, (_, index) => `m${index}`)
+      // More than may wait for its files.
+      const big = 'x'.repeat(200 * 1024)
+      const stored = Promise.allSettled(ids.map((id) => outbox.store(outgoing(id, big))))
+      for (let count = 1; count < 3; count++) {
+        await until(() => failures >= count)
+        await clock.advance(1000)
+      }
+      const outcomes = await stored
+      const refused = outcomes.filter(({ status }) => status === 'rejected')
+      if (isBroken) {
+        expect(outcomes[0]).toMatchObject({ status: 'fulfilled' })
+        expect(refused.length).toBeGreaterThan(10)
+        expect(refused[0]).toMatchObject({ reason: { reason: 'MAILBOX_FULL', fate: 'not-sent' } })
+      } else {
+        expect(refused).toEqual([])
+        await until(() => readdirSync(box.path('messages')).length === ids.length)
+        expect((await all(await box.inbox())).map(({ id }) => id)).toEqual(ids)
+      }
+    },
+  )
+
   it('a message whose file was never made is recovered when its sender has ended', async () => {
     const broken = (path: string) => {
       throw errno('EACCES', path)
