@@ -2,6 +2,7 @@ import {
   closeSync,
   constants,
   fstatSync,
+  ftruncateSync,
   lstatSync,
   opendirSync,
   openSync,
@@ -85,6 +86,11 @@ export interface Files {
 
   /** Makes a new file, writes and closes it; fails with EEXIST where one is, and may leave a part of it. */
   createNow(path: string, bytes: Uint8Array): void
+  /**
+   * Opens as `open`; if `admits` says so of what was opened, writes over its content and cuts it there. It is not
+   * emptied before: some systems would then write it to the disk at once.
+   */
+  overwriteNow(path: string, bytes: Uint8Array, admits: (status: FileStatus) => boolean): boolean
   /** Opens as `openToRead`, and reads all of it if `admits` says so of what was opened. */
   readNow(path: string, admits: (status: FileStatus) => boolean): WholeFile
   statusNow(path: string): FileStatus
@@ -142,6 +148,18 @@ export const nodeFiles: Files = {
     const fd = openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, PRIVATE_FILE)
     try {
       for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, done)
+    } finally {
+      closeSync(fd)
+    }
+  },
+  overwriteNow(path, bytes, admits) {
+    const fd = openSync(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
+    try {
+      const status = statusOf(fstatSync(fd))
+      if (!admits(status)) return false
+      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, done)
+      if (status.size > bytes.length) ftruncateSync(fd, bytes.length)
+      return true
     } finally {
       closeSync(fd)
     }

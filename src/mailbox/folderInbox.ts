@@ -13,6 +13,7 @@ import { untilFullSecond } from './fullSecond.ts'
 import type { Arrival } from './message.ts'
 import type { MailboxLog } from './options.ts'
 import { SenderJournals } from './senderJournals.ts'
+import { SpareGiver } from './spareFiles.ts'
 import type { Body, Inbox, Settled } from './store.ts'
 import { Turns } from './turns.ts'
 
@@ -52,6 +53,7 @@ export class FolderInbox implements Inbox {
   readonly #finder: FolderFinder
   readonly #journals: SenderJournals
   readonly #settler: FolderSettler
+  readonly #spares: SpareGiver
   readonly #hints = new Set<() => void>()
   /** What was logged, so that it is not logged again each second. */
   readonly #told = new Set<string>()
@@ -80,7 +82,16 @@ export class FolderInbox implements Inbox {
       isGone: () => this.#layout.make(files).catch(() => {}),
     })
     const ackKeepMs = options.ackKeepMs ?? ACK_KEEP_MS
-    this.#settler = new FolderSettler({ files, layout: this.#layout, name, nowMs, log, ackKeepMs })
+    this.#spares = new SpareGiver({ files, layout: this.#layout, receiver: name, clock })
+    this.#settler = new FolderSettler({
+      files,
+      layout: this.#layout,
+      spares: this.#spares,
+      name,
+      nowMs,
+      log,
+      ackKeepMs,
+    })
     this.#journals = new SenderJournals({
       files,
       layout: this.#layout,
@@ -183,7 +194,8 @@ export class FolderInbox implements Inbox {
       // Settled before: another file may have its name by now.
       if (entry?.arrival !== arrival) continue
       const asked = acknowledge && arrival.requiresAck
-      this.#finish({ name: arrival.place, id: arrival.id, identity: entry.identity, asked })
+      const { id, place: name, sender } = arrival
+      this.#finish({ name, id, identity: entry.identity, asked, sender })
     }
   }
 
@@ -227,6 +239,7 @@ export class FolderInbox implements Inbox {
 
   async #keepUp(): Promise<void> {
     try {
+      this.#spares.tidy(this.#clock.now())
       this.#settler.again((work) => this.#finish(work))
       if (await this.#journals.pass(false)) this.#finder.forget()
       await this.#settler.removeOldAcks(this.#clock.now())
@@ -249,6 +262,7 @@ export class FolderInbox implements Inbox {
     this.#stop()
     await this.#finder.close()
     await this.#upkeep
+    this.#spares.close()
   }
 }
 

@@ -14,6 +14,7 @@ import type { Outgoing } from './message.ts'
 import { isMessageId, MAX_FILE_BYTES, writeMessageFile } from './messageFile.ts'
 import { encodeMessage, MAX_MESSAGE_RECORD_BYTES } from './messageRecord.ts'
 import type { MailboxLog } from './options.ts'
+import { SpareTaker } from './spareFiles.ts'
 import type { Outbox, Usage } from './store.ts'
 
 export interface FolderOutboxOptions {
@@ -55,6 +56,7 @@ export class FolderOutbox implements Outbox {
   readonly #files: Files
   readonly #layout: FolderLayout
   readonly #writer: FolderWriter
+  readonly #spares: SpareTaker
   readonly #journal: AppendLog | undefined
   readonly #acks: AckWatch
   readonly #usage: FolderUsage
@@ -79,15 +81,17 @@ export class FolderOutbox implements Outbox {
     this.#files = files
     this.#layout = layout
     this.#journal = journal
+    const owner = options.owner ?? process.getuid?.() ?? 0
+    this.#spares = new SpareTaker({ files, layout, sender, owner })
     this.#writer = new FolderWriter({
       files,
       layout,
+      spares: this.#spares,
       owner: sender,
       clock,
       log,
       onFailure: () => this.#admit(),
     })
-    const owner = options.owner ?? process.getuid?.() ?? 0
     this.#acks = new AckWatch({ files, layout, clock, nowMs, log, owner })
     this.#usage = new FolderUsage(files, layout.messages, clock)
   }
@@ -262,6 +266,7 @@ export class FolderOutbox implements Outbox {
     this.#acks.close()
     await this.#journal?.close()
     await this.#writer.close()
+    this.#spares.close()
     const text = `${this.#layout.root}: the mailbox was closed`
     this.#rejectAll(() => refused('UNAVAILABLE', 'CLOSED', text))
   }

@@ -3,6 +3,7 @@ import { errnoOf, messageOf } from '../host/errno.ts'
 import type { Files } from './files.ts'
 import type { FolderLayout } from './folderLayout.ts'
 import type { MailboxLog } from './options.ts'
+import type { SpareTaker } from './spareFiles.ts'
 import { Turns } from './turns.ts'
 import { placeFile, removeIfThere } from './wholeFile.ts'
 
@@ -25,6 +26,7 @@ export interface Job {
 export interface FolderWriterOptions {
   readonly files: Files
   readonly layout: FolderLayout
+  readonly spares: SpareTaker
   readonly owner: string
   readonly clock: Clock
   readonly log: MailboxLog
@@ -107,11 +109,12 @@ export class FolderWriter {
   }
 
   #place(job: Job): void | Promise<void> {
-    const { files, layout, owner } = this.#options
-    const unfinished = layout.unfinished(owner, job.sequence)
+    const { files, layout, spares, owner } = this.#options
     const target = layout.message(job.id)
+    const bytes = job.bytes()
+    if (spares.place(target, bytes)) return undefined
     try {
-      const placing = placeFile(files, unfinished, target, job.bytes())
+      const placing = placeFile(files, layout.unfinished(owner, job.sequence), target, bytes)
       return placing ? placing.catch((error) => this.#mend(job, error)) : undefined
     } catch (error) {
       return this.#mend(job, error)
