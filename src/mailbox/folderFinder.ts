@@ -5,8 +5,10 @@ import { type Entry, FolderIndex } from './folderIndex.ts'
 import { FolderScan } from './folderScan.ts'
 import { type Found, findFile } from './foundFile.ts'
 import type { Arrival } from './message.ts'
+import { NamedFiles } from './namedFiles.ts'
 import type { MailboxLog } from './options.ts'
 import { Turns } from './turns.ts'
+import { UnfinishedFiles } from './unfinishedFiles.ts'
 
 export interface FolderFinderOptions {
   readonly files: Files
@@ -24,19 +26,12 @@ export interface FolderFinderOptions {
   isGone(): Promise<void>
 }
 
-/** A file that is no JSON may be one that a program is writing in place, until it was left alone for so long. */
-const UNFINISHED_MS = 2_000
-/** One that was taken away meanwhile is forgotten then. */
-const FORGET_UNFINISHED_MS = 60_000
 const MAX_HELD_BYTES = 16 * 1024 * 1024
 const FUTURE_MS = 24 * 60 * 60 * 1000
 /** So often the folder is read though notifications name each file: some may get lost. */
 const SCAN_MS = 1_000
 /** While there is enough to do reading it takes no more than one part in so many of the time. */
 const SHARE = 10
-/** Names that wait to be looked at, or to be notified: beyond that the folder is read. */
-const MAX_NAMES = 10_000
-
 /**
  * Finds the files of `messages/`. What the folder holds is the truth, and reading it takes time for each file that
  * waits there; so what a notification names is looked at by itself, and the folder is read once a second, or when
@@ -48,15 +43,8 @@ export class FolderFinder {
   readonly #index = new FolderIndex()
   /** By file name: what was found and is not settled. */
   readonly #entries = new Map<string, Entry>()
-  /** Files that are no JSON yet: since when they look as they do. */
-  readonly #unfinished = new Map<string, { readonly mark: string; readonly since: number }>()
-  /** Named by a notification and not looked at yet. */
-  #named: string[] = []
-  #nextNamed = 0
-  /** Removed by ourselves: a notification will name them. */
-  readonly #removed = new Set<string>()
-  /** Whether notifications name what they are about. */
-  #hearsNames = false
+  readonly #unfinished: UnfinishedFiles
+  readonly #named = new NamedFiles()
   #isDue = true
   /** A large file that a notification named; those after it wait. */
   #late: Promise<void> | undefined
@@ -71,6 +59,7 @@ export class FolderFinder {
   constructor(options: FolderFinderOptions) {
     const { files, folder, clock, nowMs } = options
     this.#options = options
+    this.#unfinished = new UnfinishedFiles(clock, nowMs)
     this.#scan = new FolderScan(files, folder, clock, nowMs)
   }
 
@@ -92,7 +81,7 @@ export class FolderFinder {
 
   /** Whether the folder is to be read now that there is nothing to take. */
   get isToScan(): boolean {
-    return !this.#hearsNames || this.#isDue || this.isHeld || this.#sinceScanMs >= SCAN_MS
+    return !this.#named.hears || this.#isDue || this.isHeld || this.#sinceScanMs >= SCAN_MS
   }
 
   /** The same while there is enough to do. */
@@ -135,10 +124,7 @@ export class FolderFinder {
   removed(name: string, byUs: boolean): void {
     const entry = this.#entries.get(name)
     if (entry) this.#drop(name, entry)
-    if (!byUs || !this.#hearsNames) return
-    // Their notifications were lost.
-    if (this.#removed.size >= MAX_NAMES) this.#removed.clear()
-    this.#removed.add(name)
+    if (byUs) this.#named.removed(name)
   }
 
   /** Another file has the name of one that is over. */
@@ -155,15 +141,14 @@ export class FolderFinder {
       // What happens to the folder itself bears its own name.
       if (name === undefined || !isMessageName(name)) this.#isDue = true
       else {
-        this.#hearsNames = true
-        if (this.#removed.delete(name) || this.#entries.has(name)) return
+        if (!this.#named.heard(name) || this.#entries.has(name)) return
         this.#name(name)
       }
       hint()
     })
     return () => {
       this.#hint = () => {}
-      this.#hearsNames = false
+      this.#named.stop()
       stop()
     }
   }
@@ -180,19 +165,17 @@ export class FolderFinder {
   }
 
   #name(name: string): void {
-    if (this.#named.length < MAX_NAMES) this.#named.push(name)
-    else this.#isDue = true
+    if (!this.#named.add(name)) this.#isDue = true
   }
 
   /** @returns whether something was found */
   #readNamed(max: number): boolean {
-    if (this.#late || this.#nextNamed === this.#named.length) return false
+    if (this.#late || this.#named.isEmpty) return false
     const turns = new Turns()
     let found = 0
     while (found < max && !turns.over) {
-      const name = this.#named[this.#nextNamed]
+      const name = this.#named.take()
       if (name === undefined) break
-      this.#nextNamed++
       if (this.#entries.has(name)) continue
       const what = findFile(this.#options.files, this.#options.folder, name, this.#options.owner)
       if (what instanceof Promise) {
@@ -200,10 +183,6 @@ export class FolderFinder {
         break
       }
       if (this.#found(name, what, this.#scans)) found++
-    }
-    if (this.#nextNamed === this.#named.length) {
-      this.#named = []
-      this.#nextNamed = 0
     }
     return found > 0
   }
@@ -252,9 +231,7 @@ export class FolderFinder {
       // Somebody took it away.
       if (entry.state === 'waiting' && entry.seenBy < scan) this.#drop(name, entry)
     }
-    for (const [name, { since }] of this.#unfinished) {
-      if (this.#scanBegan - since > FORGET_UNFINISHED_MS) this.#unfinished.delete(name)
-    }
+    this.#unfinished.tidy()
   }
 
   /** @returns whether it is something to take */
@@ -265,11 +242,12 @@ export class FolderFinder {
       return false
     }
     if (found.kind === 'unfinished') {
-      if (this.#isAbandoned(name, found.modifiedMs, found.size)) return this.#found(name, found.judge(), scan)
+      if (this.#unfinished.isAbandoned(name, found.modifiedMs, found.size))
+        return this.#found(name, found.judge(), scan)
       this.#scan.forget()
       return false
     }
-    if (this.#unfinished.size > 0) this.#unfinished.delete(name)
+    this.#unfinished.forget(name)
     if (found.kind === 'gone') return false
     // While a thread read it, a notification may have named it.
     if (this.#entries.has(name)) return false
@@ -295,17 +273,6 @@ export class FolderFinder {
     this.#entries.set(name, entry)
     this.#index.add(entry)
     return true
-  }
-
-  /** Whether a file that is no JSON has stayed as it is for long enough, by its own time or by ours. */
-  #isAbandoned(name: string, modifiedMs: number, size: number): boolean {
-    const age = this.#options.nowMs() - modifiedMs
-    if (age >= UNFINISHED_MS) return true
-    const mark = `${modifiedMs} ${size}`
-    const before = this.#unfinished.get(name)
-    if (before?.mark === mark) return this.#options.clock.now() - before.since >= UNFINISHED_MS
-    this.#unfinished.set(name, { mark, since: this.#options.clock.now() })
-    return false
   }
 
   #drop(name: string, entry: Entry): void {

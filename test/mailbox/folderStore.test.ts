@@ -282,6 +282,56 @@ describe('a mailbox in a folder', () => {
     expect(found).toEqual(['quiet'])
   })
 
+  it('writes small messages into files that are over, and leaves none behind', async () => {
+    const outbox = await box.outbox({ durability: 'process-crash' })
+    const inbox = await box.inbox()
+    const inodeOf = (id: string) => statSync(box.path('messages', `${id}.json`)).ino
+    const cycle = async (id: string, payload: unknown) => {
+      await outbox.store(outgoing(id, payload))
+      const inode = inodeOf(id)
+      const found = await all(inbox)
+      expect(found).toMatchObject([{ id }])
+      for (const arrival of found)
+        expect(JSON.parse(text((await inbox.body(arrival)).bytes))).toEqual(payload)
+      await box.settle(inbox, found)
+      expect(readdirSync(box.path('messages'))).toEqual([])
+      return inode
+    }
+    const inodes: number[] = []
+    for (let index = 0; index < 20; index++)
+      inodes.push(await cycle(`m${index}`, 'x'.repeat((index % 5) * 100)))
+    expect(new Set(inodes).size).toBeLessThan(15)
+    const spares = () => readdirSync(box.path('.journal', 'tmp'))
+    expect(spares().length).toBeGreaterThan(0)
+    // Nobody else is to see through another name what is written.
+    const copies = spares().map((_name, index) => box.path(`copy${index}`))
+    for (const [index, name] of spares().entries())
+      linkSync(box.path('.journal', 'tmp', name), copies[index] ?? '')
+    const before = copies.map((copy) => readFileSync(copy, 'utf8'))
+    for (let index = 0; index < 70; index++) await cycle(`n${index}`, index)
+    expect(copies.map((copy) => readFileSync(copy, 'utf8'))).toEqual(before)
+    // One that went away meanwhile is no harm.
+    for (const name of spares()) rmSync(box.path('.journal', 'tmp', name))
+    for (let index = 0; index < 10; index++) await cycle(`o${index}`, index)
+    await cycle('large', 'x'.repeat(5000))
+    await outbox.close()
+    await inbox.close()
+    expect(spares()).toEqual([])
+  })
+
+  it('removes spare files that their sender does not take', async () => {
+    const clock = new VirtualClock()
+    const outbox = await box.outbox({ durability: 'process-crash' })
+    for (let index = 0; index < 600; index++) await outbox.store(outgoing(`m${index}`, index))
+    const inbox = await box.inbox({ clock })
+    inbox.watch(() => {})
+    await box.settle(inbox, await all(inbox))
+    expect(readdirSync(box.path('messages'))).toEqual([])
+    expect(readdirSync(box.path('.journal', 'tmp'))).toHaveLength(512)
+    await clock.advance(11_000)
+    await until(() => readdirSync(box.path('.journal', 'tmp')).length === 0)
+  })
+
   it('removes no file that has taken the name of one that is settled', async () => {
     const outbox = await box.outbox({ durability: 'process-crash' })
     await outbox.store(outgoing('same', 1))
