@@ -8,6 +8,8 @@ import { Turns } from './turns.ts'
 import { placeFile, removeIfThere } from './wholeFile.ts'
 
 const FIRST_DELAY_MS = 100
+/** Sends that wait for the journal come first: many of them are written at once, and files one by one. */
+const TURN_MS = 1
 const LAST_DELAY_MS = 5_000
 /** Failures in a row after which it is no passing one. */
 const STUCK_AFTER = 3
@@ -69,7 +71,7 @@ export class FolderWriter {
   async #run(): Promise<void> {
     // What is stored in this turn of the loop goes together.
     await Promise.resolve()
-    const turns = new Turns()
+    const turns = new Turns(TURN_MS)
     let delayMs = FIRST_DELAY_MS
     for (let job = this.#jobs[this.#next]; job; job = this.#jobs[this.#next]) {
       try {
