@@ -1,5 +1,5 @@
 /** So long work that runs at once may hold the event loop. */
-const TURN_MS = 10
+const TURN_MS = 5
 
 /** Gives others their turn within work that consists of many short steps. */
 export class Turns {
