@@ -2,6 +2,7 @@ import {
   closeSync,
   constants,
   fstatSync,
+  ftruncateSync,
   lstatSync,
   opendirSync,
   openSync,
@@ -76,14 +77,22 @@ export interface Files {
   syncFolder(path: string): Promise<void>
   /** Sets the times of a file to now, so that who watches it hears of it. */
   touch(path: string): Promise<void>
-  /** Calls `hint` when something in a folder may have changed; often, late, or never. Throws nothing. */
-  watch(folder: string, hint: () => void): () => void
+  /**
+   * Calls `hint` when something in a folder may have changed, with its name where the system tells it; often, late, or
+   * never. Throws nothing.
+   */
+  watch(folder: string, hint: (name?: string) => void): () => void
 
   // What follows is done before it returns. For small files that nobody syncs this is two to three times as fast as
   // by a thread; the caller sees to it that others have their turn.
 
   /** Makes a new file, writes and closes it; fails with EEXIST where one is, and may leave a part of it. */
   createNow(path: string, bytes: Uint8Array): void
+  /**
+   * Opens as `open`; if `admits` says so of what was opened, writes over its content and cuts it there. It is not
+   * emptied before: some systems would then write it to the disk at once.
+   */
+  overwriteNow(path: string, bytes: Uint8Array, admits: (status: FileStatus) => boolean): boolean
   /** Opens as `openToRead`, and reads all of it if `admits` says so of what was opened. */
   readNow(path: string, admits: (status: FileStatus) => boolean): WholeFile
   statusNow(path: string): FileStatus
@@ -130,7 +139,7 @@ export const nodeFiles: Files = {
   },
   watch(folder, hint) {
     try {
-      const watcher = watch(folder, { persistent: false }, hint)
+      const watcher = watch(folder, { persistent: false }, (_event, name) => hint(name ?? undefined))
       watcher.on('error', () => watcher.close())
       return () => watcher.close()
     } catch {
@@ -141,6 +150,18 @@ export const nodeFiles: Files = {
     const fd = openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, PRIVATE_FILE)
     try {
       for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, done)
+    } finally {
+      closeSync(fd)
+    }
+  },
+  overwriteNow(path, bytes, admits) {
+    const fd = openSync(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
+    try {
+      const status = statusOf(fstatSync(fd))
+      if (!admits(status)) return false
+      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, done)
+      if (status.size > bytes.length) ftruncateSync(fd, bytes.length)
+      return true
     } finally {
       closeSync(fd)
     }

@@ -1,19 +1,19 @@
 import { join } from 'node:path'
 import { type Clock, systemClock } from '../core/clock.ts'
-import { errnoOf, messageOf } from '../host/errno.ts'
+import { messageOf } from '../host/errno.ts'
 import { processName } from '../host/processName.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { diskFailure } from './appendLog.ts'
 import { type Files, nodeFiles } from './files.ts'
-import { type Entry, FolderIndex } from './folderIndex.ts'
+import { FolderFinder } from './folderFinder.ts'
 import { FolderLayout } from './folderLayout.ts'
-import { FolderScan } from './folderScan.ts'
 import { FolderSettler, type Over } from './folderSettler.ts'
-import { type Found, findFile } from './foundFile.ts'
+import { findFile } from './foundFile.ts'
 import { untilFullSecond } from './fullSecond.ts'
 import type { Arrival } from './message.ts'
 import type { MailboxLog } from './options.ts'
 import { SenderJournals } from './senderJournals.ts'
+import { SpareGiver } from './spareFiles.ts'
 import type { Body, Inbox, Settled } from './store.ts'
 import { Turns } from './turns.ts'
 
@@ -38,41 +38,25 @@ export interface FolderInboxOptions {
   isRunning?(name: string): boolean | undefined
 }
 
-const UPKEEP_MS = 1_000
-/** A file that is no JSON may be one that a program is writing in place, until it was left alone for so long. */
-const UNFINISHED_MS = 2_000
-/** One that was taken away meanwhile is forgotten then. */
-const FORGET_UNFINISHED_MS = 60_000
-const MAX_HELD_BYTES = 16 * 1024 * 1024
 const RAW_BYTES = 64 * 1024
 const ACK_KEEP_MS = 24 * 60 * 60 * 1000
-const FUTURE_MS = 24 * 60 * 60 * 1000
 /** Scans that one `next` waits for: one that was under way, and two for what a gap holds back. */
 const SCANS = 3
 
-/** Finds messages as files in a folder; what the folder holds is the truth, notifications only say when to look. */
+/** The receiver's side of a folder of files: hands out what is found there, and removes what is over. */
 export class FolderInbox implements Inbox {
   readonly #options: FolderInboxOptions
   readonly #files: Files
   readonly #clock: Clock
-  readonly #nowMs: () => number
   readonly #owner: number
   readonly #layout: FolderLayout
-  readonly #scan: FolderScan
+  readonly #finder: FolderFinder
   readonly #journals: SenderJournals
   readonly #settler: FolderSettler
-  readonly #index = new FolderIndex()
-  /** By file name: what was found and is not settled. */
-  readonly #entries = new Map<string, Entry>()
-  /** Files that are no JSON yet: since when they look as they do. */
-  readonly #unfinished = new Map<string, { readonly mark: string; readonly since: number }>()
+  readonly #spares: SpareGiver
   readonly #hints = new Set<() => void>()
   /** What was logged, so that it is not logged again each second. */
   readonly #told = new Set<string>()
-  #heldBytes = 0
-  #scans = 0
-  #scanBegan = Number.NEGATIVE_INFINITY
-  #scanning: Promise<void> | undefined
   #upkeep: Promise<void> | undefined
   #stopTimer = () => {}
   #stopWatch = () => {}
@@ -84,12 +68,30 @@ export class FolderInbox implements Inbox {
     this.#options = options
     this.#files = files
     this.#clock = clock
-    this.#nowMs = nowMs
     this.#owner = options.owner ?? process.getuid?.() ?? 0
     this.#layout = new FolderLayout(options.folder)
-    this.#scan = new FolderScan(files, this.#layout.messages, clock, nowMs)
+    this.#finder = new FolderFinder({
+      files,
+      folder: this.#layout.messages,
+      owner: this.#owner,
+      clock,
+      nowMs,
+      log,
+      tell: (what, text, error) => this.#tell(what, text, error),
+      isWell: () => this.#told.delete('folder'),
+      isGone: () => this.#layout.make(files).catch(() => {}),
+    })
     const ackKeepMs = options.ackKeepMs ?? ACK_KEEP_MS
-    this.#settler = new FolderSettler({ files, layout: this.#layout, name, nowMs, log, ackKeepMs })
+    this.#spares = new SpareGiver({ files, layout: this.#layout, receiver: name, clock })
+    this.#settler = new FolderSettler({
+      files,
+      layout: this.#layout,
+      spares: this.#spares,
+      name,
+      nowMs,
+      log,
+      ackKeepMs,
+    })
     this.#journals = new SenderJournals({
       files,
       layout: this.#layout,
@@ -100,7 +102,7 @@ export class FolderInbox implements Inbox {
       log,
       isOver: (sender, sequence, id, redriven) => isOver(sender, sequence, id, redriven),
       onSenderGone: (sender) => {
-        this.#index.forget(sender)
+        this.#finder.forgetSender(sender)
         onSenderGone?.(sender)
       },
       ...(isRunning ? { isRunning } : {}),
@@ -126,125 +128,23 @@ export class FolderInbox implements Inbox {
 
   async next(max: number): Promise<readonly Arrival[]> {
     for (let scans = 0; ; scans++) {
-      const taken = this.#index.take(max)
+      const taken = this.#finder.take(max)
       if (taken.length > 0) {
-        if (this.#clock.now() - this.#scanBegan >= UPKEEP_MS) void this.#look()
+        if (this.#finder.isToScanBeside) void this.#finder.look()
         return taken
       }
-      if (this.#closed || scans === SCANS || (scans > 1 && !this.#index.isHeld)) return []
-      // One that is under way may have passed the place where a file was put since.
-      if (!this.#scanning && scans === 0) scans++
-      await this.#look()
-    }
-  }
-
-  #look(): Promise<void> {
-    this.#scanning ??= this.#read().finally(() => {
-      this.#scanning = undefined
-    })
-    return this.#scanning
-  }
-
-  async #read(): Promise<void> {
-    const scan = ++this.#scans
-    this.#scanBegan = this.#clock.now()
-    try {
-      if (!this.#scan.isUnchanged()) await this.#readFolder(scan)
-      this.#index.ended(scan)
-      this.#told.delete('folder')
-    } catch (error) {
-      this.#scan.forget()
-      if (errnoOf(error) === 'ENOENT') await this.#layout.make(this.#files).catch(() => {})
-      else
-        this.#tell('folder', 'messages/ cannot be read; it must be a folder that this user may read', error)
-    }
-  }
-
-  async #readFolder(scan: number): Promise<void> {
-    const turns = new Turns()
-    for (const name of this.#files.namesNow(this.#layout.messages)) {
-      if (turns.over) await turns.next()
-      if (this.#closed) return
-      const entry = this.#entries.get(name)
-      if (entry) {
-        entry.seenBy = scan
-        continue
+      if (this.#closed || scans === SCANS || (scans > 1 && !this.#finder.isHeld)) return []
+      if (scans === 0) {
+        if (!this.#finder.isToScan) return []
+        // One that is under way may have passed the place where a file was put since.
+        if (!this.#finder.isScanning) scans++
       }
-      if (!name.endsWith('.json') || name.startsWith('.')) continue
-      const found = findFile(this.#files, this.#layout.messages, name, this.#owner)
-      this.#found(name, found instanceof Promise ? await found : found, scan)
+      await this.#finder.look()
     }
-    for (const [name, entry] of this.#entries) {
-      if (turns.over) await turns.next()
-      // Somebody took it away.
-      if (entry.state === 'waiting' && entry.seenBy < scan) this.#drop(name, entry)
-    }
-    for (const [name, { since }] of this.#unfinished) {
-      if (this.#scanBegan - since > FORGET_UNFINISHED_MS) this.#unfinished.delete(name)
-    }
-  }
-
-  #found(name: string, found: Found, scan: number): void {
-    if (found.kind === 'unreadable') {
-      this.#scan.forget()
-      return this.#tell(name, 'a file in messages/ cannot be read for now; mend its rights', found.error)
-    }
-    if (found.kind === 'unfinished') {
-      if (!this.#isAbandoned(name, found.modifiedMs, found.size)) return this.#scan.forget()
-      return this.#found(name, found.judge(), scan)
-    }
-    this.#unfinished.delete(name)
-    if (found.kind === 'gone') return
-    const { arrival, identity, body } = found
-    const nowMs = this.#nowMs()
-    if (arrival.sentAtMs > nowMs + FUTURE_MS) {
-      const fields = { file: name, timestamp: new Date(arrival.sentAtMs).toISOString() }
-      this.#options.log?.(
-        'warn',
-        'a message is dated more than a day ahead; it is delivered all the same',
-        fields,
-      )
-    }
-    const size = body?.bytes.length ?? 0
-    const isKept = this.#heldBytes + size <= MAX_HELD_BYTES
-    if (isKept) this.#heldBytes += size
-    const entry: Entry = {
-      arrival,
-      identity,
-      foundBy: scan,
-      orderMs: Math.min(arrival.sentAtMs, nowMs),
-      seenBy: scan,
-      body: isKept ? body : undefined,
-      state: 'waiting',
-    }
-    this.#entries.set(name, entry)
-    this.#index.add(entry)
-  }
-
-  /** Whether a file that is no JSON has stayed as it is for long enough, by its own time or by ours. */
-  #isAbandoned(name: string, modifiedMs: number, size: number): boolean {
-    const age = this.#nowMs() - modifiedMs
-    if (age >= UNFINISHED_MS) return true
-    const mark = `${modifiedMs} ${size}`
-    const before = this.#unfinished.get(name)
-    if (before?.mark === mark) return this.#clock.now() - before.since >= UNFINISHED_MS
-    this.#unfinished.set(name, { mark, since: this.#clock.now() })
-    return false
-  }
-
-  #drop(name: string, entry: Entry): void {
-    entry.state = 'dropped'
-    this.#letGo(entry)
-    if (this.#entries.get(name) === entry) this.#entries.delete(name)
-  }
-
-  #letGo(entry: Entry): void {
-    this.#heldBytes -= entry.body?.bytes.length ?? 0
-    entry.body = undefined
   }
 
   body(arrival: Arrival): Body | Promise<Body> {
-    return this.#entryOf(arrival)?.body ?? this.#readBody(arrival)
+    return this.#finder.entry(arrival.place)?.body ?? this.#readBody(arrival)
   }
 
   async #readBody(arrival: Arrival): Promise<Body> {
@@ -252,7 +152,7 @@ export class FolderInbox implements Inbox {
     const found = await findFile(this.#files, this.#layout.messages, name, this.#owner)
     if (found.kind === 'unreadable') throw diskFailure(join(this.#layout.messages, name), found.error)
     const now = found.kind === 'unfinished' ? found.judge() : found
-    if (now.kind !== 'message' || now.identity !== this.#entryOf(arrival)?.identity) {
+    if (now.kind !== 'message' || now.identity !== this.#finder.entry(arrival.place)?.identity) {
       // Another file by that name is another message, which the next scan finds once this one is settled.
       throw new ViaductError('NOT_FOUND', `messages/${name}: it was taken away before it was read`)
     }
@@ -282,34 +182,29 @@ export class FolderInbox implements Inbox {
   }
 
   release(arrival: Arrival): void {
-    const entry = this.#entryOf(arrival)
-    if (entry) this.#letGo(entry)
-  }
-
-  #entryOf({ place }: Arrival): Entry | undefined {
-    return this.#entries.get(place)
+    const entry = this.#finder.entry(arrival.place)
+    if (entry) this.#finder.letGo(entry)
   }
 
   async settled(settled: readonly Settled[]): Promise<void> {
     const turns = new Turns()
     for (const { arrival, acknowledge } of settled) {
       if (turns.over) await turns.next()
-      const entry = this.#entryOf(arrival)
+      const entry = this.#finder.entry(arrival.place)
       // Settled before: another file may have its name by now.
       if (entry?.arrival !== arrival) continue
       const asked = acknowledge && arrival.requiresAck
-      this.#finish({ name: arrival.place, id: arrival.id, identity: entry.identity, asked })
+      const { id, place: name, sender } = arrival
+      this.#finish({ name, id, identity: entry.identity, asked, sender })
     }
   }
 
   #finish(work: Over): void {
     const outcome = this.#settler.settle(work)
-    const entry = this.#entries.get(work.name)
-    if (entry) this.#letGo(entry)
-    if (outcome === 'kept') return
-    if (entry) this.#drop(work.name, entry)
-    // Another file has taken the name: it is to be found.
-    if (outcome === 'replaced') this.#scan.forget()
+    const entry = this.#finder.entry(work.name)
+    if (entry) this.#finder.letGo(entry)
+    if (outcome === 'replaced') this.#finder.replaced(work.name)
+    else if (outcome !== 'kept') this.#finder.removed(work.name, outcome === 'removed')
   }
 
   watch(hint: () => void): () => void {
@@ -329,10 +224,11 @@ export class FolderInbox implements Inbox {
       this.#upkeep ??= this.#keepUp().finally(() => {
         this.#upkeep = undefined
       })
+      this.#finder.expire()
       hint()
       this.#stopTimer = this.#clock.after(untilFullSecond(this.#clock), tick)
     }
-    this.#stopWatch = this.#scan.watch(hint)
+    this.#stopWatch = this.#finder.watch(hint)
     this.#stopTimer = this.#clock.after(untilFullSecond(this.#clock), tick)
   }
 
@@ -343,8 +239,9 @@ export class FolderInbox implements Inbox {
 
   async #keepUp(): Promise<void> {
     try {
+      this.#spares.tidy(this.#clock.now())
       this.#settler.again((work) => this.#finish(work))
-      if (await this.#journals.pass(false)) this.#scan.forget()
+      if (await this.#journals.pass(false)) this.#finder.forget()
       await this.#settler.removeOldAcks(this.#clock.now())
       this.#told.delete('upkeep')
     } catch (error) {
@@ -363,8 +260,9 @@ export class FolderInbox implements Inbox {
     this.#closed = true
     this.#hints.clear()
     this.#stop()
-    await this.#scanning
+    await this.#finder.close()
     await this.#upkeep
+    this.#spares.close()
   }
 }
 

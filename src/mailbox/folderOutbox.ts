@@ -5,6 +5,7 @@ import { ViaductError } from '../wire/errors.ts'
 import { MAX_DEPTH, MAX_KEYS } from '../wire/limits.ts'
 import { AckWatch } from './ackWatch.ts'
 import { AppendLog, type Durability, diskFailure } from './appendLog.ts'
+import { Fifo } from './fifo.ts'
 import { type Files, nodeFiles } from './files.ts'
 import { FolderLayout } from './folderLayout.ts'
 import { FolderUsage } from './folderUsage.ts'
@@ -13,6 +14,7 @@ import type { Outgoing } from './message.ts'
 import { isMessageId, MAX_FILE_BYTES, writeMessageFile } from './messageFile.ts'
 import { encodeMessage, MAX_MESSAGE_RECORD_BYTES } from './messageRecord.ts'
 import type { MailboxLog } from './options.ts'
+import { SpareTaker } from './spareFiles.ts'
 import type { Outbox, Usage } from './store.ts'
 
 export interface FolderOutboxOptions {
@@ -54,13 +56,15 @@ export class FolderOutbox implements Outbox {
   readonly #files: Files
   readonly #layout: FolderLayout
   readonly #writer: FolderWriter
+  readonly #spares: SpareTaker
   readonly #journal: AppendLog | undefined
   readonly #acks: AckWatch
   readonly #usage: FolderUsage
   /** Files of messages that wait for an acknowledgement, the oldest first. */
   readonly #kept = new Map<string, Uint8Array>()
   #keptBytes = 0
-  #entrance: Waiting[] = []
+  /** Those that there is no room for yet. */
+  readonly #entrance = new Fifo<Waiting>()
   #waitingBytes = 0
   #sequence = 0
   #closed = false
@@ -77,15 +81,17 @@ export class FolderOutbox implements Outbox {
     this.#files = files
     this.#layout = layout
     this.#journal = journal
+    const owner = options.owner ?? process.getuid?.() ?? 0
+    this.#spares = new SpareTaker({ files, layout, sender, owner })
     this.#writer = new FolderWriter({
       files,
       layout,
+      spares: this.#spares,
       owner: sender,
       clock,
       log,
-      onStuck: () => this.#admit(),
+      onFailure: () => this.#admit(),
     })
-    const owner = options.owner ?? process.getuid?.() ?? 0
     this.#acks = new AckWatch({ files, layout, clock, nowMs, log, owner })
     this.#usage = new FolderUsage(files, layout.messages, clock)
   }
@@ -148,16 +154,14 @@ export class FolderOutbox implements Outbox {
 
   /** Lets in what there is room for, in order. */
   #admit(): void {
-    let count = 0
-    for (const waiting of this.#entrance) {
-      if (this.#waitingBytes > MAX_WAITING_BYTES) break
-      count++
+    while (this.#waitingBytes <= MAX_WAITING_BYTES) {
+      const waiting = this.#entrance.shift()
+      if (!waiting) return
       this.#waitingBytes += sizeOf(waiting)
       if (this.#journal) this.#journalled(this.#journal, waiting)
       else this.#write(waiting, waiting.resolve, waiting.reject)
     }
-    if (count > 0) this.#entrance = this.#entrance.slice(count)
-    if (this.#entrance.length > 0 && this.#writer.failure !== undefined) this.#refuseAll()
+    if (this.#entrance.size > 0 && this.#writer.stuckBy !== undefined) this.#refuseAll()
   }
 
   #journalled(journal: AppendLog, waiting: Waiting): void {
@@ -198,15 +202,16 @@ export class FolderOutbox implements Outbox {
     this.#writer.add({ ...job, failed: failedOnce })
   }
 
-  /** Files cannot be made for now, and as much waits as may wait. */
+  /** Files cannot be made, and as much waits as may wait. */
   #refuseAll(): void {
-    const refusedOnes = this.#entrance
-    this.#entrance = []
-    const why = messageOf(this.#writer.failure)
-    for (const { reject } of refusedOnes) {
-      const text = `${this.#layout.messages}: too many messages wait for their files, which cannot be made: ${why}`
-      reject(refused('RESOURCE_EXHAUSTED', 'MAILBOX_FULL', text))
-    }
+    const why = messageOf(this.#writer.stuckBy)
+    const text = `${this.#layout.messages}: too many messages wait for their files, which cannot be made: ${why}`
+    this.#rejectAll(() => refused('RESOURCE_EXHAUSTED', 'MAILBOX_FULL', text))
+  }
+
+  #rejectAll(error: () => ViaductError): void {
+    for (let waiting = this.#entrance.shift(); waiting; waiting = this.#entrance.shift())
+      waiting.reject(error())
   }
 
   #keep(id: string, bytes: Uint8Array): void {
@@ -261,9 +266,9 @@ export class FolderOutbox implements Outbox {
     this.#acks.close()
     await this.#journal?.close()
     await this.#writer.close()
+    this.#spares.close()
     const text = `${this.#layout.root}: the mailbox was closed`
-    for (const { reject } of this.#entrance) reject(refused('UNAVAILABLE', 'CLOSED', text))
-    this.#entrance = []
+    this.#rejectAll(() => refused('UNAVAILABLE', 'CLOSED', text))
   }
 }
 

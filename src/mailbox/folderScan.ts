@@ -16,7 +16,7 @@ export class FolderScan {
   #modifiedMs = 0
   #beganMs = 0
   #readAt = Number.NEGATIVE_INFINITY
-  #hint: (() => void) | undefined
+  #hint: ((name: string | undefined) => void) | undefined
   #unwatch = () => {}
 
   constructor(files: Files, folder: string, clock: Clock, nowMs: () => number) {
@@ -53,8 +53,11 @@ export class FolderScan {
     return false
   }
 
-  /** Calls `hint` when something in it may have changed, also when it was replaced; it is looked at for that. */
-  watch(hint: () => void): () => void {
+  /**
+   * Calls `hint` when something in it may have changed, also when it was replaced; it is looked at for that. Where the
+   * system tells the name of what changed, `hint` gets it.
+   */
+  watch(hint: (name: string | undefined) => void): () => void {
     this.#hint = hint
     this.#rewatch()
     return () => {

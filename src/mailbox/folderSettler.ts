@@ -4,12 +4,14 @@ import type { Files } from './files.ts'
 import type { FolderLayout } from './folderLayout.ts'
 import { isMessageId } from './messageFile.ts'
 import type { MailboxLog } from './options.ts'
+import type { SpareGiver } from './spareFiles.ts'
 import { Turns } from './turns.ts'
 import { placeFile } from './wholeFile.ts'
 
 export interface FolderSettlerOptions {
   readonly files: Files
   readonly layout: FolderLayout
+  readonly spares: SpareGiver
   /** The instance's name, which its unfinished files bear. */
   readonly name: string
   readonly nowMs: () => number
@@ -26,6 +28,8 @@ export interface Over {
   readonly identity: string
   /** Whether it is to be acknowledged. */
   readonly asked: boolean
+  /** Who sent it; '' where nobody can take its file. */
+  readonly sender: string
 }
 
 const ACKS_EVERY_MS = 10 * 60 * 1000
@@ -41,8 +45,9 @@ export class FolderSettler {
     this.#options = options
   }
 
-  /** @returns `kept`: it is still there, and tried again. `replaced`: another file has its name. */
-  settle(over: Over): 'removed' | 'replaced' | 'kept' {
+  /** @returns `kept`: it is still there, and tried again. `gone`: somebody else removed it. `replaced`: another file
+   * has its name. */
+  settle(over: Over): 'removed' | 'gone' | 'replaced' | 'kept' {
     try {
       // First the acknowledgement: when the file is gone, nobody would make it any more.
       if (over.asked) this.#acknowledge(over.id)
@@ -71,17 +76,18 @@ export class FolderSettler {
     void placeFile(files, layout.unfinished(`${name}.ack`, this.#acks++), layout.ack(id), Buffer.from(text))
   }
 
-  #remove({ name, id, identity }: Over): 'removed' | 'replaced' {
-    const { files, layout, nowMs } = this.#options
+  #remove({ name, id, identity, sender }: Over): 'removed' | 'gone' | 'replaced' {
+    const { files, layout, spares, nowMs } = this.#options
     const path = join(layout.messages, name)
     try {
       const status = files.statusNow(path)
       if (status.identity !== identity) return 'replaced'
       // A name goes, never what it leads to.
       if (status.kind === 'folder') files.renameNow(path, join(layout.errors, `${nowMs()}-${id}`))
-      else files.removeNow(path)
+      else if (status.kind !== 'file' || !spares.give(path, sender, status.size)) files.removeNow(path)
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error
+      return 'gone'
     }
     return 'removed'
   }

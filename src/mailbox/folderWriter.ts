@@ -3,11 +3,16 @@ import { errnoOf, messageOf } from '../host/errno.ts'
 import type { Files } from './files.ts'
 import type { FolderLayout } from './folderLayout.ts'
 import type { MailboxLog } from './options.ts'
+import type { SpareTaker } from './spareFiles.ts'
 import { Turns } from './turns.ts'
 import { placeFile, removeIfThere } from './wholeFile.ts'
 
 const FIRST_DELAY_MS = 100
+/** Sends that wait for the journal come first: many of them are written at once, and files one by one. */
+const TURN_MS = 1
 const LAST_DELAY_MS = 5_000
+/** Failures in a row after which it is no passing one. */
+const STUCK_AFTER = 3
 
 /** A file to be made. */
 export interface Job {
@@ -23,11 +28,12 @@ export interface Job {
 export interface FolderWriterOptions {
   readonly files: Files
   readonly layout: FolderLayout
+  readonly spares: SpareTaker
   readonly owner: string
   readonly clock: Clock
   readonly log: MailboxLog
-  /** Told when the first file cannot be made and those behind it wait. */
-  readonly onStuck: () => void
+  /** Told each time that the first file could not be made, and those behind it wait. */
+  readonly onFailure: () => void
 }
 
 /** Makes the files of one sender in `messages/`, strictly one after another: who sees one finds all before it. */
@@ -37,6 +43,7 @@ export class FolderWriter {
   #next = 0
   #running: Promise<void> | undefined
   #failure: unknown
+  #failures = 0
   #closed = false
   #wake: () => void = () => {}
 
@@ -44,9 +51,9 @@ export class FolderWriter {
     this.#options = options
   }
 
-  /** Why the file that is first cannot be made; undefined while all is well. */
-  get failure(): unknown {
-    return this.#failure
+  /** Why the file that is first cannot be made; undefined while it is only slow, or may have failed in passing. */
+  get stuckBy(): unknown {
+    return this.#failures < STUCK_AFTER ? undefined : this.#failure
   }
 
   add(job: Job): void {
@@ -64,13 +71,14 @@ export class FolderWriter {
   async #run(): Promise<void> {
     // What is stored in this turn of the loop goes together.
     await Promise.resolve()
-    const turns = new Turns()
+    const turns = new Turns(TURN_MS)
     let delayMs = FIRST_DELAY_MS
     for (let job = this.#jobs[this.#next]; job; job = this.#jobs[this.#next]) {
       try {
         const placing = this.#place(job)
         if (placing) await placing
         this.#failure = undefined
+        this.#failures = 0
         delayMs = FIRST_DELAY_MS
         this.#done()
         job.made()
@@ -81,7 +89,8 @@ export class FolderWriter {
         } else {
           this.#report(job, error)
           this.#failure = error
-          this.#options.onStuck()
+          this.#failures++
+          this.#options.onFailure()
           if (this.#closed) break
           await this.#pause(delayMs)
           delayMs = Math.min(delayMs * 2, LAST_DELAY_MS)
@@ -102,11 +111,12 @@ export class FolderWriter {
   }
 
   #place(job: Job): void | Promise<void> {
-    const { files, layout, owner } = this.#options
-    const unfinished = layout.unfinished(owner, job.sequence)
+    const { files, layout, spares, owner } = this.#options
     const target = layout.message(job.id)
+    const bytes = job.bytes()
+    if (spares.place(target, bytes)) return undefined
     try {
-      const placing = placeFile(files, unfinished, target, job.bytes())
+      const placing = placeFile(files, layout.unfinished(owner, job.sequence), target, bytes)
       return placing ? placing.catch((error) => this.#mend(job, error)) : undefined
     } catch (error) {
       return this.#mend(job, error)

@@ -1,4 +1,4 @@
-/** A heap: the first of what it holds is found and taken quickly, the rest is in no order. */
+/** The first of what it holds is found and taken quickly, the rest is in no order. */
 export class OrderedHeap<T> {
   readonly #items: T[] = []
   readonly #isBefore: (one: T, other: T) => boolean

@@ -134,7 +134,8 @@ export class SenderJournals {
     for (const segment of journal.segments) {
       for (const message of await this.#messages(name, journal, segment)) {
         if (turns.over) await turns.next()
-        if (isOver(name, message.sequence, message.id, message.redriven)) await this.#removeTorn(message.id)
+        if (isOver(name, message.sequence, message.id, message.redriven))
+          await this.#removeRemains(name, message)
         else if (await this.#restore(name, message)) count++
       }
     }
@@ -159,15 +160,21 @@ export class SenderJournals {
     return true
   }
 
-  /** Of a message that is over a loss of power may bring its name back, and not its content. */
-  async #removeTorn(id: string): Promise<void> {
-    const { files, layout } = this.#options
+  /**
+   * Of a message that is over a loss of power may bring its name back, and not its content: a part of it, or of one
+   * of the same sender that has its file now. What others wrote by that name stays.
+   */
+  async #removeRemains(name: string, message: StoredMessage): Promise<void> {
+    const { files, layout, group } = this.#options
+    const { id } = message
     try {
       const path = layout.message(id)
       const { status, bytes } = await readWhole(files, path, ({ kind }) => kind === 'file')
       if (!bytes) return
       const read = readMessageFile(bytes, { stem: id, modifiedMs: status.modifiedMs })
-      if (isFault(read) && read.torn) files.removeNow(path)
+      const isOwn = isFault(read) ? read.torn : read.head.sender === name
+      if (isOwn && !writeMessageFile(message, group, name, message.sequence)?.equals(bytes))
+        files.removeNow(path)
     } catch {
       // It is gone, as it should be; or it will be found to be what it is.
     }

@@ -36,7 +36,7 @@ export interface Usage {
 export interface Inbox {
   /**
    * What is there and was not returned before, at most `max`, each sender's in its order; [] when there is nothing.
-   * It looks by itself, whether or not anything was notified. What was returned and not settled stays in the store.
+   * It looks by itself, at least every second, whether or not anything was notified. What was returned and not settled stays in the store.
    */
   next(max: number): Promise<readonly Arrival[]>
   /**

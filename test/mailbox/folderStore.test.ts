@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { nodeFiles } from '../../src/mailbox/files.ts'
+import { type Files, nodeFiles } from '../../src/mailbox/files.ts'
 import { VirtualClock } from '../../src/testing/virtualClock.ts'
 import { all, FolderMailbox, outgoing, text, until } from './folderMailbox.ts'
 import { errno } from './simulatedDisk.ts'
@@ -213,14 +213,60 @@ describe('a mailbox in a folder', () => {
     drop('messages', 'after')
     await until(() => hints > before, 900)
     expect(await all(inbox)).toMatchObject([{ id: 'after' }])
-    rmSync(box.path('messages'), { recursive: true })
-    expect(await all(inbox)).toEqual([])
-    drop('messages', 'again')
-    expect(await all(inbox)).toMatchObject([{ id: 'again' }])
-    rmSync(box.path('messages'), { recursive: true })
-    symlinkSync(box.path('old'), box.path('messages'))
-    expect(await all(inbox)).toEqual([])
+    const hinted = async (change: () => void) => {
+      const count = hints
+      change()
+      await until(() => hints > count, 1500)
+      return all(inbox)
+    }
+    expect(await hinted(() => rmSync(box.path('messages'), { recursive: true }))).toEqual([])
+    expect(await hinted(() => drop('messages', 'again'))).toMatchObject([{ id: 'again' }])
+    const replace = () => {
+      rmSync(box.path('messages'), { recursive: true })
+      symlinkSync(box.path('old'), box.path('messages'))
+    }
+    expect(await hinted(replace)).toEqual([])
     expect(box.logged.filter((line) => line.includes('cannot be read'))).toHaveLength(1)
+  })
+
+  it('looks at what a notification names, and at the folder for those that got lost', async () => {
+    const clock = new VirtualClock()
+    let listed = 0
+    let notify: (name?: string) => void = () => {}
+    const files: Files = {
+      ...nodeFiles,
+      watch: (_folder, hint) => {
+        notify = hint
+        return () => {}
+      },
+      namesNow: (folder) => {
+        if (folder === box.path('messages')) listed++
+        return nodeFiles.namesNow(folder)
+      },
+    }
+    const inbox = await box.inbox({ clock, files })
+    inbox.watch(() => {})
+    const drop = (id: string) => writeFileSync(box.path('messages', `${id}.json`), '{"type":"t","payload":1}')
+    notify('nothing.json')
+    expect(await all(inbox)).toEqual([])
+    const before = listed
+    drop('lost')
+    drop('named')
+    notify('named.json')
+    const named = await inbox.next(10)
+    expect(named).toMatchObject([{ id: 'named' }])
+    expect(await inbox.next(10)).toEqual([])
+    expect(listed).toBe(before)
+    await clock.advance(1000)
+    expect(await inbox.next(10)).toMatchObject([{ id: 'lost' }])
+    // Of its own removals it makes nothing; a new file by such a name is one.
+    await box.settle(inbox, named)
+    drop('named')
+    notify('named.json')
+    expect(await inbox.next(10)).toEqual([])
+    notify('named.json')
+    expect(await inbox.next(10)).toMatchObject([{ id: 'named' }])
+    expect(listed).toBe(before + 1)
   })
 
   it('needs no notification: each second it looks by itself', async () => {
@@ -234,6 +280,56 @@ describe('a mailbox in a folder', () => {
     await clock.advance(200)
     await until(() => found.length > 0)
     expect(found).toEqual(['quiet'])
+  })
+
+  it('writes small messages into files that are over, and leaves none behind', async () => {
+    const outbox = await box.outbox({ durability: 'process-crash' })
+    const inbox = await box.inbox()
+    const inodeOf = (id: string) => statSync(box.path('messages', `${id}.json`)).ino
+    const cycle = async (id: string, payload: unknown) => {
+      await outbox.store(outgoing(id, payload))
+      const inode = inodeOf(id)
+      const found = await all(inbox)
+      expect(found).toMatchObject([{ id }])
+      for (const arrival of found)
+        expect(JSON.parse(text((await inbox.body(arrival)).bytes))).toEqual(payload)
+      await box.settle(inbox, found)
+      expect(readdirSync(box.path('messages'))).toEqual([])
+      return inode
+    }
+    const inodes: number[] = []
+    for (let index = 0; index < 20; index++)
+      inodes.push(await cycle(`m${index}`, 'x'.repeat((index % 5) * 100)))
+    expect(new Set(inodes).size).toBeLessThan(15)
+    const spares = () => readdirSync(box.path('.journal', 'tmp'))
+    expect(spares().length).toBeGreaterThan(0)
+    // Nobody else is to see through another name what is written.
+    const copies = spares().map((_name, index) => box.path(`copy${index}`))
+    for (const [index, name] of spares().entries())
+      linkSync(box.path('.journal', 'tmp', name), copies[index] ?? '')
+    const before = copies.map((copy) => readFileSync(copy, 'utf8'))
+    for (let index = 0; index < 70; index++) await cycle(`n${index}`, index)
+    expect(copies.map((copy) => readFileSync(copy, 'utf8'))).toEqual(before)
+    // One that went away meanwhile is no harm.
+    for (const name of spares()) rmSync(box.path('.journal', 'tmp', name))
+    for (let index = 0; index < 10; index++) await cycle(`o${index}`, index)
+    await cycle('large', 'x'.repeat(5000))
+    await outbox.close()
+    await inbox.close()
+    expect(spares()).toEqual([])
+  })
+
+  it('removes spare files that their sender does not take', async () => {
+    const clock = new VirtualClock()
+    const outbox = await box.outbox({ durability: 'process-crash' })
+    for (let index = 0; index < 600; index++) await outbox.store(outgoing(`m${index}`, index))
+    const inbox = await box.inbox({ clock })
+    inbox.watch(() => {})
+    await box.settle(inbox, await all(inbox))
+    expect(readdirSync(box.path('messages'))).toEqual([])
+    expect(readdirSync(box.path('.journal', 'tmp'))).toHaveLength(512)
+    await clock.advance(11_000)
+    await until(() => readdirSync(box.path('.journal', 'tmp')).length === 0)
   })
 
   it('removes no file that has taken the name of one that is settled', async () => {
@@ -345,6 +441,44 @@ describe('failures of the disk', () => {
     expect((await all(await box.inbox())).map(({ id }) => id)).toEqual(['a', 'b', 'c'])
     expect(box.logged).toHaveLength(1)
   })
+
+  it.each([false, true])(
+    'sends wait while files are slow, and are refused only if they cannot be made: %s',
+    async (isBroken) => {
+      const clock = new VirtualClock()
+      let failures = 0
+      const files: Files = {
+        ...nodeFiles,
+        createNow(path, bytes) {
+          if (failures < 2 || isBroken) {
+            failures++
+            throw errno('ENOSPC', path)
+          }
+          nodeFiles.createNow(path, bytes)
+        },
+      }
+      const outbox = await box.outbox({ files, clock })
+      const ids = Array.from({ length: 100 }, (_, index) => `m${index}`)
+      // More than may wait for its files.
+      const big = 'x'.repeat(200 * 1024)
+      const stored = Promise.allSettled(ids.map((id) => outbox.store(outgoing(id, big))))
+      for (let count = 1; count < 3; count++) {
+        await until(() => failures >= count)
+        await clock.advance(1000)
+      }
+      const outcomes = await stored
+      const refused = outcomes.filter(({ status }) => status === 'rejected')
+      if (isBroken) {
+        expect(outcomes[0]).toMatchObject({ status: 'fulfilled' })
+        expect(refused.length).toBeGreaterThan(10)
+        expect(refused[0]).toMatchObject({ reason: { reason: 'MAILBOX_FULL', fate: 'not-sent' } })
+      } else {
+        expect(refused).toEqual([])
+        await until(() => readdirSync(box.path('messages')).length === ids.length)
+        expect((await all(await box.inbox())).map(({ id }) => id)).toEqual(ids)
+      }
+    },
+  )
 
   it('a message whose file was never made is recovered when its sender has ended', async () => {
     const broken = (path: string) => {

@@ -169,6 +169,16 @@ export class SimulatedDisk implements Files {
     this.#now('write', path, () => this.#written(path, inode, bytes, 0))
   }
 
+  overwriteNow(path: string, bytes: Uint8Array, admits: (status: FileStatus) => boolean): boolean {
+    const status = this.#now('open', path, () => this.#look(path))
+    if (!admits(status)) return false
+    const inode = this.#find(path)
+    this.#now('write', path, () => this.#written(path, inode, bytes, 0))
+    if (status.size <= bytes.length) return true
+    this.#now('truncate', path, () => void inode.pending.push({ length: bytes.length }))
+    return true
+  }
+
   readNow(path: string, admits: (status: FileStatus) => boolean): WholeFile {
     const status = this.#now('open', path, () => this.#look(path))
     if (!admits(status)) return { status }
