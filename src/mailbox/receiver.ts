@@ -20,8 +20,6 @@ import type { Body } from './store.ts'
 
 /** It looks at least so often, whether or not anything was notified. */
 const LOOK_MS = 1_000
-/** So long a message that nobody waits for may wait for others, to share a sync with them. */
-const GATHER_MS = 4
 const GIVEN_UP_BEFORE: DeathCause = {
   reason: 'GIVEN_UP_BEFORE',
   message: 'a message of this id was given up before, and its letter is gone: redrive it to have it handled',
@@ -51,9 +49,8 @@ export class Receiver {
   #burials: Burials | undefined
   #settlements: Settlements | undefined
   readonly #persistence: Persistence
-  /** Handled, and not yet given to the journal. */
-  #handled: Tracked[] = []
-  #gathering: (() => void) | undefined
+  /** Handled, and written by the journal together. */
+  #ending: { readonly settled: Promise<void>; readonly group: Tracked[] } | undefined
   #timer: (() => void) | undefined
   #timerMs = Number.POSITIVE_INFINITY
   #stopping: Promise<void> | undefined
@@ -179,7 +176,6 @@ export class Receiver {
     this.#standby.abort()
     await this.#taking
     if (this.#busy > 0) await this.#wait(this.#settings.graceMs, () => this.#busy === 0)
-    this.#recordHandled()
     for (const attempt of this.#running) {
       attempt.abort(stopped())
       this.#over(attempt)
@@ -475,22 +471,17 @@ export class Receiver {
     if (!this.#over(attempt)) return
     const { tracked } = attempt
     this.#unload(tracked)
-    this.#handled.push(tracked)
-    const isWaitedFor = tracked.arrival.requiresAck || this.#schedule.isHeldUp || this.#stopping !== undefined
-    if (isWaitedFor || this.#handled.length >= this.#settings.windowMessages / 4) this.#recordHandled()
-    else this.#gathering ??= this.#parts.clock.after(GATHER_MS, () => this.#recordHandled())
-  }
-
-  /** One record and one sync for all that were handled since the last. */
-  #recordHandled(): void {
-    this.#gathering?.()
-    this.#gathering = undefined
-    const journal = this.#station?.journal
-    const group = this.#handled
-    if (!journal || group.length === 0) return
-    this.#handled = []
+    const settled = this.#station?.journal.done(tracked.arrival)
+    if (!settled) return
+    // The journal gives one promise for all that it writes together.
+    if (settled === this.#ending?.settled) {
+      this.#ending.group.push(tracked)
+      return
+    }
+    const group = [tracked]
+    this.#ending = { settled, group }
     this.#persistence.once(
-      Promise.all(new Set(group.map(({ arrival }) => journal.done(arrival)))),
+      settled,
       () => {
         for (const one of group) this.#succeededForGood(one)
       },

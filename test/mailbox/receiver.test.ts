@@ -208,8 +208,6 @@ describe('a receiver', () => {
       for (const end of ends.splice(0)) end()
       await rig.settle()
     }
-    // Ends that nobody waits for are gathered for a moment.
-    await rig.pass(10)
     expect(starts).toBe(10)
     expect(most).toBe(3)
     expect(rig.inbox.stored).toEqual([])
