@@ -49,20 +49,26 @@ export class Acknowledgements {
     return this.#first.size + this.#again.size
   }
 
-  /** From here on: an acknowledgement may come before it is known here that the message is stored. */
-  expect(id: string): void {
-    if (this.#isClosed) return
-    this.forget(id)
+  /**
+   * From here on: an acknowledgement may come before it is known here that the message is stored.
+   *
+   * @returns whether none of this id was waited for
+   */
+  expect(id: string): boolean {
+    if (this.#isClosed) return false
+    const isNew = !this.#first.delete(id) && !this.#again.delete(id)
     this.#ended.delete(id)
     const { clock, ackTimeoutMs } = this.#options
     this.#first.set(id, { dueMs: clock.now() + ackTimeoutMs, retries: 0 })
     this.#arm()
+    return isNew
   }
 
   /** It was not stored. */
   forget(id: string): void {
     this.#first.delete(id)
     this.#again.delete(id)
+    for (const waiter of [...(this.#waiters.get(id) ?? [])]) waiter.reject(unknown(id))
   }
 
   /** One that this instance does not wait for is none. */
@@ -82,8 +88,7 @@ export class Acknowledgements {
       return error ? Promise.reject(error) : Promise.resolve()
     }
     if (!this.#first.has(id) && !this.#again.has(id)) {
-      const text = `${id}: this instance waits for no acknowledgement of it; send it with requiresAck`
-      return Promise.reject(new ViaductError('NOT_FOUND', text))
+      return Promise.reject(unknown(id))
     }
     if (signal?.aborted) return Promise.reject(cancelled(id))
     return new Promise((resolve, reject) => {
@@ -175,6 +180,11 @@ export class Acknowledgements {
 
 function timedOut(text: string): ViaductError {
   return new ViaductError('DEADLINE_EXCEEDED', text, { reason: 'ACK_TIMEOUT', fate: 'unknown' })
+}
+
+function unknown(id: string): ViaductError {
+  const text = `${id}: this instance waits for no acknowledgement of it; send it with requiresAck`
+  return new ViaductError('NOT_FOUND', text)
 }
 
 function cancelled(id: string): ViaductError {

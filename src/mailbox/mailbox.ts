@@ -146,7 +146,10 @@ export class Mailbox {
   }
 
   async #close(): Promise<void> {
-    await this.#receiver?.stop()
-    await this.#sender.close()
+    try {
+      await this.#receiver?.stop()
+    } finally {
+      await this.#sender.close()
+    }
   }
 }

@@ -134,7 +134,8 @@ export interface MailboxEvents {
 }
 
 const GROUP = /^[a-z0-9_-]{1,64}$/
-const ID = /^[A-Za-z0-9._-]{1,128}$/
+/** It may name a file, which none that begins with a dot does. */
+const ID = /^(?!\.)[A-Za-z0-9._-]{1,128}$/
 
 function word<T extends string>(words: readonly T[], fallback: T): Rule<T> {
   const accepts = (value: unknown): value is T => words.some((one) => one === value)

@@ -18,6 +18,8 @@ import type { Outbox, Usage } from './store.ts'
 const MAX_TYPE_CHARACTERS = 128
 /** What is known of the mailbox's size may be so old. */
 const USAGE_MS = 1_000
+/** The end of the year 9999, beyond which ISO 8601 has no dates. */
+const MAX_TIME_MS = 253_402_300_799_999
 /** Of a message beside its body, about. */
 const ENVELOPE_BYTES = 256
 
@@ -100,10 +102,11 @@ export class Sender {
         const text = `${maxPendingAcks} messages wait for their acknowledgement: the receiver does not keep up, or nobody receives`
         throw new ViaductError('RESOURCE_EXHAUSTED', text, { reason: 'TOO_MANY_ACKS', fate: 'not-sent' })
       }
-      this.#acknowledgements.expect(id)
       this.#stopTelling ??= this.#outbox.onAcknowledged((done) => this.#acknowledgements.acknowledged(done))
     }
-    const sentAtMs = nowMs()
+    // One of the same id that is stored already keeps waiting when this one is not.
+    const isNew = requiresAck && this.#acknowledgements.expect(id)
+    const sentAtMs = Math.trunc(nowMs())
     try {
       await this.#outbox.store({
         id,
@@ -111,14 +114,14 @@ export class Sender {
         sentAtMs,
         requiresAck,
         priority,
-        notBeforeMs: delayMs ? sentAtMs + delayMs : 0,
-        expiresAtMs: expiresInMs ? sentAtMs + expiresInMs : 0,
+        notBeforeMs: delayMs ? timeAfter(sentAtMs, delayMs) : 0,
+        expiresAtMs: expiresInMs ? timeAfter(sentAtMs, expiresInMs) : 0,
         redriven: 0,
         format,
         body,
       })
     } catch (error) {
-      if (requiresAck) this.#acknowledgements.forget(id)
+      if (isNew) this.#acknowledgements.forget(id)
       throw error
     }
     this.#tell('debug', 'IPC message sent', { id, type })
@@ -202,4 +205,9 @@ export class Sender {
       // What a log throws ends nothing.
     }
   }
+}
+
+/** Whole milliseconds that a date can be of: stores hold no others. */
+function timeAfter(fromMs: number, ms: number): number {
+  return Math.min(Math.ceil(fromMs + ms), MAX_TIME_MS)
 }

@@ -173,6 +173,33 @@ describe('a sender', () => {
     expect(outbox.stored).toHaveLength(3)
   })
 
+  it('leaves nobody who waits alone when a second message of his id is not stored', async () => {
+    const { outbox, sender, send } = rig()
+    await send({ requiresAck: true, id: 'a' })
+    const waits = sender.waitForAck('a', {})
+    outbox.failing = new Error('no disk')
+    await expect(send({ requiresAck: true, id: 'a' })).rejects.toThrow('no disk')
+    outbox.acknowledge('a')
+    await waits
+    // Of one that was never stored nothing will come.
+    const failing = send({ requiresAck: true, id: 'b' })
+    const hopeless = sender.waitForAck('b', {})
+    await expect(failing).rejects.toThrow('no disk')
+    await expect(hopeless).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  })
+
+  it('gives a store whole milliseconds that a date can be of, and ids that can name a file', async () => {
+    const { outbox, send } = rig()
+    await send({ delayMs: 10.5, expiresInMs: 0.25 })
+    await send({ delayMs: 1e17, expiresInMs: 1e300 })
+    expect(outbox.stored.map(({ notBeforeMs, expiresAtMs }) => [notBeforeMs, expiresAtMs])).toEqual([
+      [1_000_011, 1_000_001],
+      [253_402_300_799_999, 253_402_300_799_999],
+    ])
+    for (const id of ['.a', '..', 'a/b', ''])
+      await expect(send({ id })).rejects.toMatchObject({ reason: 'BAD_OPTION' })
+  })
+
   it('refuses beyond the quota, keeps the order while it looks, and takes more when there is room', async () => {
     const { outbox, sender, send } = rig({ quota: { messages: 2 } })
     await sender.lookUp()
