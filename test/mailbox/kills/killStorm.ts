@@ -14,6 +14,8 @@ export interface MailboxStorm {
   readonly kills: number
   readonly messages: number
   readonly seconds: number
+  /** Called now and then with how many were killed. */
+  readonly onProgress?: (kills: number) => void
 }
 
 export interface MailboxVerdict {
@@ -35,6 +37,7 @@ const AT_ONCE = 8
 /** From one kill to the next. */
 const MEAN_MS = 200
 const SETTLE_MS = 60_000
+const PROGRESS_KILLS = 250
 
 export async function mailboxStorm(storm: MailboxStorm): Promise<MailboxVerdict> {
   const chance = random(storm.seed)
@@ -57,6 +60,7 @@ export async function mailboxStorm(storm: MailboxStorm): Promise<MailboxVerdict>
   const receivers = Array.from({ length: RECEIVERS }, receiver)
   const over = Date.now() + storm.seconds * 1000
   for (let kills = 0; kills < storm.kills && Date.now() < over; kills++) {
+    if (kills > 0 && kills % PROGRESS_KILLS === 0) storm.onProgress?.(kills)
     await sleep(20 + chance.below(2 * MEAN_MS))
     const isSender = chance.next() < 0.3
     const index = chance.below(isSender ? SENDERS : RECEIVERS)

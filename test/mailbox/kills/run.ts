@@ -17,7 +17,9 @@ export async function mailboxStorms(options: {
   try {
     const program = await bundleProgram(home)
     for (const store of ['log', 'folder'] as const) {
-      const { faults, ...figures } = await mailboxStorm({ program, store, ...options })
+      const onProgress = (kills: number): void =>
+        console.error(`mailbox, ${store} store: ${kills} of ${options.kills} killed`)
+      const { faults, ...figures } = await mailboxStorm({ program, store, ...options, onProgress })
       console.log(`mailbox, ${store} store: ${JSON.stringify(figures)}`)
       for (const fault of faults.slice(0, 50)) console.error(`VIOLATION ${fault}`)
       isWell &&= faults.length === 0
