@@ -1,9 +1,8 @@
 import type { Buffer } from 'node:buffer'
 import { segmentPath } from './appendLog.ts'
 import type { Chunk } from './followLog.ts'
-import type { Arrival, BodyFormat, Fault } from './message.ts'
-import type { MessageFields } from './messageRecord.ts'
-import type { Priority } from './priority.ts'
+import type { Arrival, Fault } from './message.ts'
+import { MessageFields } from './messageRecord.ts'
 import { recordBytes } from './record.ts'
 
 /** A segment that a receiver reads or has read, and what of it is not settled. */
@@ -36,19 +35,7 @@ export function addUnsettled(arrival: LogArrival): void {
 }
 
 /** A message in a log. Its `place` is made when it is asked for. */
-export class LogArrival implements Arrival, MessageFields {
-  id = ''
-  type = ''
-  sentAtMs = 0
-  requiresAck = false
-  priority: Priority = 'normal'
-  notBeforeMs = 0
-  expiresAtMs = 0
-  redriven = 0
-  sender = ''
-  sequence = 0
-  format: BodyFormat = 'json'
-  bodyStart = 0
+export class LogArrival extends MessageFields implements Arrival {
   fault?: Fault
   segment: SegmentState
   /** Of its record, in the segment. */
@@ -59,6 +46,7 @@ export class LogArrival implements Arrival, MessageFields {
   start: number
 
   constructor(segment: SegmentState, offset: number, held: HeldChunk, start: number, bytes: number) {
+    super()
     this.segment = segment
     this.offset = offset
     this.held = held

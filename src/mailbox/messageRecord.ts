@@ -27,15 +27,21 @@ const NO_BYTES = Buffer.alloc(0)
 const NAME = /^[A-Za-z0-9._-]+$/
 
 /** What `readMessage` fills; a class of the caller's, so that nothing is copied twice. */
-export interface MessageFields extends Mutable<Envelope> {
-  sender: string
-  sequence: number
-  format: BodyFormat
-  /** Where the body begins, in the bytes that were read. */
-  bodyStart: number
+export class MessageFields implements Envelope {
+  id = ''
+  type = ''
+  sentAtMs = 0
+  requiresAck = false
+  priority: Priority = 'normal'
+  notBeforeMs = 0
+  expiresAtMs = 0
+  redriven = 0
+  sender = ''
+  sequence = 0
+  format: BodyFormat = 'json'
+  /** Where the body begins in what was read. */
+  bodyStart = 0
 }
-
-type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }
 
 /** A message, and who sent it as which. */
 export interface StoredMessage extends Outgoing {
@@ -144,18 +150,6 @@ export function decodeMessage(payload: Buffer): StoredMessage | string {
   return message
 }
 
-class Decoded implements MessageFields, StoredMessage {
-  id = ''
-  type = ''
-  sentAtMs = 0
-  requiresAck = false
-  priority: Priority = 'normal'
-  notBeforeMs = 0
-  expiresAtMs = 0
-  redriven = 0
-  sender = ''
-  sequence = 0
-  format: BodyFormat = 'json'
-  bodyStart = 0
+class Decoded extends MessageFields implements StoredMessage {
   body: Uint8Array = NO_BYTES
 }
