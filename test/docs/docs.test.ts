@@ -7,6 +7,7 @@ import {
   between,
   errorsPage,
   limitsTable,
+  mailboxTable,
   readResult,
   readRuntimes,
   readSources,
@@ -116,7 +117,8 @@ describe('parts made of the code', () => {
 
   it('the measurements in the README', () => {
     const { text } = pageOf('README.md')
-    expect(text, MEND).toBe(between(text, 'bench', benchTable(readResult())))
+    const linked = between(text, 'bench', benchTable(readResult('latest')))
+    expect(text, MEND).toBe(between(linked, 'mailbox', mailboxTable(readResult('mailbox'))))
   })
 
   it('the runtimes in the README', () => {

@@ -153,7 +153,7 @@ describe.each(['log', 'folder'] as const)('a mailbox in the %s store', (store) =
     await first.kill()
     await standby.said({ active: true })
     for (const id of names) await standby.said({ end: id })
-    const attempts = box.ledger().filter(({ what, pid }) => what === 'start' && pid === standby.pid)
+    const attempts = box.ledger().filter(({ what, by }) => what === 'start' && by === 'standby')
     expect(new Map(attempts.map(({ id, attempt }) => [id, attempt]))).toEqual(
       new Map([
         ['slow1', 2],

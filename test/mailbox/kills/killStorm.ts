@@ -46,7 +46,7 @@ export async function mailboxStorm(storm: MailboxStorm): Promise<MailboxVerdict>
   const box = new Processes(storm.program, { store: storm.store, ackTimeoutMs: 300_000 })
   const perSender = Math.ceil(storm.messages / SENDERS)
   const pauseMs = (storm.kills * MEAN_MS * AT_ONCE) / perSender
-  const killed = new Map<number, bigint>()
+  const killed = new Map<string, bigint>()
   const count = { receivers: 0, senders: 0 }
   /** What a killed sender had begun: its next life goes on behind it. */
   const next = Array.from({ length: SENDERS }, () => 0)
@@ -67,7 +67,7 @@ export async function mailboxStorm(storm: MailboxStorm): Promise<MailboxVerdict>
     const victim = (isSender ? senders : receivers)[index]
     if (!victim) continue
     await victim.kill()
-    killed.set(victim.pid, process.hrtime.bigint())
+    killed.set(victim.name, process.hrtime.bigint())
     if (isSender) {
       count.senders++
       const begun = box.ledgerOf(victim.name).filter(({ what }) => what === 'send')
@@ -109,7 +109,7 @@ export async function mailboxStorm(storm: MailboxStorm): Promise<MailboxVerdict>
 }
 
 /** @param killed when each process was surely dead */
-export function judge(lines: readonly Line[], killed: ReadonlyMap<number, bigint>): string[] {
+export function judge(lines: readonly Line[], killed: ReadonlyMap<string, bigint>): string[] {
   const faults: string[] = []
   const byId = new Map<string, Line[]>()
   for (const line of lines) {
@@ -127,13 +127,13 @@ export function judge(lines: readonly Line[], killed: ReadonlyMap<number, bigint
     for (const line of of) {
       if (line.what === 'start') {
         if (acked && acked.atNs < line.atNs) faults.push(`${id} was started after it was acknowledged`)
-        const diedNs = running && killed.get(running.pid)
+        const diedNs = running && killed.get(running.by)
         if (running && (diedNs === undefined || diedNs > line.atNs)) {
-          faults.push(`${id} was started in ${line.pid} while it ran in ${running.pid}`)
+          faults.push(`${id} was started in ${line.by} while it ran in ${running.by}`)
         }
         running = line
       }
-      if (line.what === 'end' && running?.pid === line.pid) running = undefined
+      if (line.what === 'end' && running?.by === line.by) running = undefined
     }
     if (acked && !of.some(({ what, atNs }) => what === 'end' && atNs < acked.atNs)) {
       faults.push(`${id} was acknowledged before it was handled`)

@@ -16,8 +16,8 @@ afterAll(() => rmSync(home, { recursive: true, force: true }))
 describe('the judge of a storm', () => {
   const lines = (...texts: string[]): Line[] =>
     texts.map((text, at) => {
-      const [pid, what = ''] = text.split(' ')
-      return { atNs: BigInt(at), pid: Number(pid), what, id: 'm', attempt: 1 }
+      const [by = '', what = ''] = text.split(' ')
+      return { atNs: BigInt(at), by, what, id: 'm', attempt: 1 }
     })
 
   it.each<[string, Line[], RegExp | undefined]>([
@@ -33,7 +33,7 @@ describe('the judge of a storm', () => {
     ['early', lines('1 send', '1 acked', '2 start', '2 end'), /before it was handled/],
     ['twice', lines('1 send', '2 start', '2 effect', '2 effect', '2 end'), /twice/],
   ])('sees what is to be seen: %s', (_, ledger, fault) => {
-    const faults = judge(ledger, new Map([[2, 3n]])).join()
+    const faults = judge(ledger, new Map([['2', 3n]])).join()
     if (fault) expect(faults).toMatch(fault)
     else expect(faults).toBe('')
   })

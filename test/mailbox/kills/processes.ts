@@ -15,7 +15,8 @@ const ROOT = join(HERE, HERE.includes(join('dist', 'storm')) ? '../..' : '../../
 /** A line of a ledger. */
 export interface Line {
   readonly atNs: bigint
-  readonly pid: number
+  /** Which process wrote it. Its name, since a long storm gets some pids twice. */
+  readonly by: string
   readonly what: string
   readonly id: string
   readonly attempt: number
@@ -59,9 +60,9 @@ export class Processes {
     const path = join(this.folder, `${name}.ledger`)
     const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n') : []
     return lines.flatMap((line): Line[] => {
-      const [atNs, pid, what, id, attempt] = line.split(' ')
+      const [atNs, what, id, attempt] = line.split(' ')
       if (atNs === undefined || what === undefined || id === undefined || attempt === undefined) return []
-      return [{ atNs: BigInt(atNs), pid: Number(pid), what, id, attempt: Number(attempt) }]
+      return [{ atNs: BigInt(atNs), by: name, what, id, attempt: Number(attempt) }]
     })
   }
 

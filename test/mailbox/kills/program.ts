@@ -1,6 +1,6 @@
 /**
  * A process of the mailbox tests: sends or receives as it was told, and writes a ledger that survives its end, each
- * line `<monotonic ns> <pid> <what> <id> <attempt>`.
+ * line `<monotonic ns> <what> <id> <attempt>`.
  */
 import { openSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -48,7 +48,7 @@ export type Command =
 const orders: Orders = JSON.parse(process.argv[2] ?? '')
 const fd = openSync(join(orders.folder, `${orders.name}.ledger`), 'a')
 const note = (what: string, id: string, attempt = 0): void =>
-  void writeSync(fd, `${process.hrtime.bigint()} ${process.pid} ${what} ${id} ${attempt}\n`)
+  void writeSync(fd, `${process.hrtime.bigint()} ${what} ${id} ${attempt}\n`)
 const say = (message: object): void => {
   if (process.connected) process.send?.(message)
 }
