@@ -109,10 +109,6 @@ export class Child {
     })
   }
 
-  get pid(): number {
-    return this.process.pid ?? 0
-  }
-
   get isOver(): boolean {
     return this.process.exitCode !== null || this.process.signalCode !== null
   }
