@@ -41,7 +41,7 @@ export class Burials {
     this.#next()
   }
 
-  /** Begins nothing more, and does not wait for what fails. */
+  /** Begins nothing more. */
   giveUp(): void {
     this.#isOver = true
   }
@@ -60,19 +60,22 @@ export class Burials {
     }
   }
 
-  async #write({ arrival, attempts, cause, onWritten, onFailure }: Burial): Promise<void> {
+  async #write(burial: Burial): Promise<void> {
+    const { arrival, attempts, cause, onWritten, onFailure } = burial
     const { inbox, deadLetters } = this.#station
     const content = await contentOf(inbox, arrival)
     await new Promise<void>((resolve) => {
-      this.#persistence.insist(
-        () => deadLetters.add(arrival, content, cause, attempts),
+      this.#persistence.once(
+        deadLetters.add(arrival, content, cause, attempts),
         () => {
           onWritten()
           resolve()
         },
         () => {
           onFailure()
-          if (this.#isOver) resolve()
+          // Behind all others: one that can never be written holds none of them up.
+          this.#persistence.later(() => this.add(burial))
+          resolve()
         },
       )
     })

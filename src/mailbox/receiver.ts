@@ -184,8 +184,8 @@ export class Receiver {
     const isBuried = (): boolean => this.#burials?.isIdle ?? true
     if (!isBuried()) await this.#wait(this.#settings.graceMs, isBuried)
     this.#isStopped = true
-    this.#burials?.giveUp()
     this.#persistence.giveUp()
+    this.#burials?.giveUp()
     const isQuiet = (): boolean => this.#persistence.underWay === 0
     if (!isQuiet()) await this.#wait(Number.POSITIVE_INFINITY, isQuiet)
     this.#timer?.()

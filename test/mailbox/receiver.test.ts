@@ -45,7 +45,7 @@ class Rig {
           cause: DeathCause,
           attempts: number,
         ): Promise<void> => {
-          if (this.deadFailing) throw this.deadFailing
+          if (this.deadFailing && !id.startsWith('well')) throw this.deadFailing
           this.dead.push({ id, cause, attempts })
         }
         return { journal, inbox: this.inbox, deadLetters: { add }, close: () => journal.close() }
@@ -213,6 +213,23 @@ describe('a receiver', () => {
     expect(rig.inbox.stored).toEqual([])
     expect(rig.inbox.acknowledged).toEqual(['m0'])
     expect(receiver.stats()).toMatchObject({ done: 10, duplicates: 1 })
+    await receiver.stop()
+  })
+
+  it('writes a dead letter behind ten that cannot be written', async () => {
+    const rig = new Rig()
+    rig.deadFailing = new Error('not here')
+    for (let index = 0; index < 10; index++) rig.inbox.add({ id: `ill${index}` })
+    rig.inbox.add({ id: 'well' })
+    const receiver = await rig.receive(() => failing({ recoverable: false }))
+    expect(rig.dead.map(({ id }) => id)).toEqual(['well'])
+    rig.deadFailing = undefined
+    await rig.pass(2_000)
+    expect(rig.dead.map(({ id }) => id).sort()).toEqual([
+      ...Array.from({ length: 10 }, (_, index) => `ill${index}`),
+      'well',
+    ])
+    expect(rig.inbox.stored).toEqual([])
     await receiver.stop()
   })
 
