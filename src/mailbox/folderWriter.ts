@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import { errnoOf, messageOf } from '../host/errno.ts'
+import { Fifo } from './fifo.ts'
 import type { Files } from './files.ts'
 import type { FolderLayout } from './folderLayout.ts'
 import type { MailboxLog } from './options.ts'
@@ -39,8 +40,7 @@ export interface FolderWriterOptions {
 /** Makes the files of one sender in `messages/`, strictly one after another: who sees one finds all before it. */
 export class FolderWriter {
   readonly #options: FolderWriterOptions
-  #jobs: Job[] = []
-  #next = 0
+  readonly #jobs = new Fifo<Job>()
   #running: Promise<void> | undefined
   #failure: unknown
   #failures = 0
@@ -73,18 +73,18 @@ export class FolderWriter {
     await Promise.resolve()
     const turns = new Turns(TURN_MS)
     let delayMs = FIRST_DELAY_MS
-    for (let job = this.#jobs[this.#next]; job; job = this.#jobs[this.#next]) {
+    for (let job = this.#jobs.first; job; job = this.#jobs.first) {
       try {
         const placing = this.#place(job)
         if (placing) await placing
         this.#failure = undefined
         this.#failures = 0
         delayMs = FIRST_DELAY_MS
-        this.#done()
+        this.#jobs.shift()
         job.made()
       } catch (error) {
         if (job.failed) {
-          this.#done()
+          this.#jobs.shift()
           job.failed(error)
         } else {
           this.#report(job, error)
@@ -99,15 +99,6 @@ export class FolderWriter {
       if (turns.over) await turns.next()
     }
     this.#running = undefined
-  }
-
-  #done(): void {
-    this.#next++
-    if (this.#next < this.#jobs.length) {
-      if (this.#next < 1024) return
-      this.#jobs = this.#jobs.slice(this.#next)
-    } else this.#jobs = []
-    this.#next = 0
   }
 
   #place(job: Job): void | Promise<void> {

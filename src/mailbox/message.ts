@@ -1,6 +1,9 @@
 /** What the mailbox keeps. The fields of S2 stand under S2's names; the others may be absent from a file. */
 import type { Priority } from './priority.ts'
 
+/** An id. It may name a file, which none that begins with a dot does. */
+export const MESSAGE_ID = /^(?!\.)[A-Za-z0-9._-]{1,128}$/
+
 /** A message as a handler gets it and as a file of the folder store holds it. */
 export interface MailMessage<Payload = unknown, Type extends string = string> {
   /** UUID v4; the same whenever the message is delivered. */

@@ -7,15 +7,13 @@ import { fieldOf } from '../wire/fieldOf.ts'
 import { isObject } from '../wire/guards.ts'
 import { MAX_DEPTH, MAX_KEYS } from '../wire/limits.ts'
 import { scanJson } from './jsonScan.ts'
-import type { Envelope, Fault, Outgoing } from './message.ts'
+import { type Envelope, type Fault, MESSAGE_ID, type Outgoing } from './message.ts'
 import { PRIORITIES, type Priority } from './priority.ts'
 import type { Body } from './store.ts'
 
 /** Longest file: a payload of 10 MiB and what stands around it. */
 export const MAX_FILE_BYTES = 10 * 1024 * 1024 + 64 * 1024
 const MAX_TYPE_CHARS = 128
-/** An id names files, so none begins with a dot. */
-const ID = /^(?!\.)[A-Za-z0-9._-]{1,128}$/
 const SENDER = /^[A-Za-z0-9._-]{1,128}$/
 /** What Date.parse reads differently from place to place is not taken. */
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)$/
@@ -50,7 +48,7 @@ export interface FileFacts {
 }
 
 export function isMessageId(id: string): boolean {
-  return ID.test(id)
+  return MESSAGE_ID.test(id)
 }
 
 /** @returns the file's text; undefined when the payload is nested too deep or has too many keys to be read again */
@@ -122,7 +120,7 @@ class Reader {
   }
 
   read(payload: Uint8Array | undefined): ReadFile | FileFault {
-    const isName = (text: string) => ID.test(text)
+    const isName = (text: string) => MESSAGE_ID.test(text)
     const sender =
       this.#text('sender', (text) => SENDER.test(text), 'a name of 1 to 128 of A-Z a-z 0-9 . _ -') ?? ''
     // A dead letter that somebody moved back by hand is redriven by that: the death that it tells of is over.

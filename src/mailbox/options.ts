@@ -25,7 +25,7 @@ import {
   RETRY_DELAY_MS,
   START_RETRIES,
 } from './limits.ts'
-import type { BodyFormat, MailMessage } from './message.ts'
+import { type BodyFormat, type MailMessage, MESSAGE_ID } from './message.ts'
 import { PRIORITIES, type Priority } from './priority.ts'
 
 export type StoreKind = 'log' | 'folder'
@@ -134,8 +134,6 @@ export interface MailboxEvents {
 }
 
 const GROUP = /^[a-z0-9_-]{1,64}$/
-/** It may name a file, which none that begins with a dot does. */
-const ID = /^(?!\.)[A-Za-z0-9._-]{1,128}$/
 
 function word<T extends string>(words: readonly T[], fallback: T): Rule<T> {
   const accepts = (value: unknown): value is T => words.some((one) => one === value)
@@ -192,7 +190,7 @@ const SEND_RULES = {
   delayMs: optional(positive(0, 0)),
   priority: word<Priority>(PRIORITIES, 'normal'),
   expiresInMs: optional(positive(0)),
-  id: text(ID, undefined),
+  id: text(MESSAGE_ID, undefined),
 }
 const SEND_DEFAULTS = readOptions('send', undefined, SEND_RULES)
 

@@ -45,12 +45,9 @@ export class Persistence {
     }
   }
 
-  /** @param onFailure called after each failure, before it is tried again */
-  insist(write: () => Promise<unknown>, then: () => void, onFailure?: () => void): void {
-    this.once(write(), then, () => {
-      onFailure?.()
-      this.later(() => this.insist(write, then, onFailure))
-    })
+  /** Tries until it succeeds. */
+  insist(write: () => Promise<unknown>, then: () => void): void {
+    this.once(write(), then, () => this.later(() => this.insist(write, then)))
   }
 
   /** Waits for an operation that has begun. */

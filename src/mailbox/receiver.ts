@@ -7,11 +7,12 @@ import { Attempt, leaseExpired, Tracked } from './attempt.ts'
 import { Burials } from './burials.ts'
 import { causeOf, type DeathCause, isHopeless } from './deathCause.ts'
 import { untilFullSecond } from './fullSecond.ts'
+import { groupLog } from './groupLog.ts'
 import { jsonValue } from './json.ts'
 import { keepAlive } from './keepAlive.ts'
 import { mailMessage } from './mailMessage.ts'
 import type { Arrival } from './message.ts'
-import type { MailHandler, ReceiveSettings } from './options.ts'
+import type { MailboxLog, MailHandler, ReceiveSettings } from './options.ts'
 import { AGAIN_MS, Persistence } from './persistence.ts'
 import { Schedule } from './schedule.ts'
 import { Settlements } from './settlements.ts'
@@ -31,6 +32,7 @@ export class Receiver {
   readonly #handler: MailHandler
   readonly #settings: ReceiveSettings
   readonly #maxStarts: number
+  readonly #tell: MailboxLog
   readonly #schedule = new Schedule<Tracked>()
   /** All that were taken and are not over, by id. */
   readonly #tracked = new Map<string, Tracked>()
@@ -76,6 +78,7 @@ export class Receiver {
     this.#settings = settings
     this.#parts = parts
     this.#maxStarts = 1 + settings.maxRetries
+    this.#tell = groupLog(parts.log, parts.group)
     this.#persistence = new Persistence({
       now: () => parts.clock.now(),
       onFailure: (error) => this.#tell('error', 'IPC state cannot be written; it tries again', { error }),
@@ -645,15 +648,6 @@ export class Receiver {
     this.#arm(Math.min(nextMs, now + Math.max(0, this.#schedule.dueMs - nowMs()), this.#persistence.dueMs))
     void this.#look()
     this.#pump()
-  }
-
-  #tell(level: 'debug' | 'info' | 'warn' | 'error', text: string, fields: { [name: string]: unknown }): void {
-    const { log, group } = this.#parts
-    try {
-      log?.(level, text, { group, ...fields })
-    } catch {
-      // What a log throws ends nothing.
-    }
   }
 }
 

@@ -1,12 +1,13 @@
 import { messageOf } from '../host/errno.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { Acknowledgements, closed } from './acknowledgements.ts'
+import { groupLog } from './groupLog.ts'
 import { jsonBytes } from './json.ts'
 import { MAILBOX_MESSAGE_BYTES } from './limits.ts'
 import type { BodyFormat } from './message.ts'
 import {
-  type LogLevel,
   type MailboxEvents,
+  type MailboxLog,
   type MailboxSettings,
   readSendOptions,
   readWaitOptions,
@@ -27,6 +28,7 @@ const ENVELOPE_BYTES = 256
 export class Sender {
   readonly #outbox: Outbox
   readonly #settings: MailboxSettings
+  readonly #tell: MailboxLog
   readonly #receiverPid: (() => number | undefined) | undefined
   readonly #acknowledgements: Acknowledgements
   #stopTelling: (() => void) | undefined
@@ -44,6 +46,7 @@ export class Sender {
     this.#receiverPid = receiverPid
     this.#outbox = outbox
     this.#settings = settings
+    this.#tell = groupLog(settings.log, settings.group)
     this.#acknowledgements = new Acknowledgements({
       ...settings,
       announce: (id, retry) => this.#announce(id, retry),
@@ -193,16 +196,6 @@ export class Sender {
       listener()
     } catch (error) {
       this.#tell('error', 'IPC listener failed', { error: messageOf(error) })
-    }
-  }
-
-  #tell(level: LogLevel, text: string, fields: { [name: string]: unknown }): void {
-    const { log, group } = this.#settings
-    if (!log) return
-    try {
-      log(level, text, { group, ...fields })
-    } catch {
-      // What a log throws ends nothing.
     }
   }
 }
