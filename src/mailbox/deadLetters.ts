@@ -54,7 +54,7 @@ export interface LetterSummary extends LetterName {
 
 /** Of an Outbox, what a redrive needs. */
 export interface Redriver {
-  store(message: Outgoing): Promise<void>
+  store(message: Outgoing): Promise<unknown>
 }
 
 const DEFAULT_LIMIT = 100

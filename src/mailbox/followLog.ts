@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer'
+import { basename } from 'node:path'
 import { errnoOf, messageOf } from '../host/errno.ts'
 import { segmentPath, segmentsIn } from './appendLog.ts'
 import type { Files, OpenFile } from './files.ts'
@@ -61,6 +62,8 @@ export class FollowLog {
   /** Nobody writes the segment any more. */
   #complete = false
   #finished = false
+  /** There may be a newer segment. */
+  #newerDue = true
   #drained = false
   #search: Search | undefined
   readonly #owner: number
@@ -96,9 +99,15 @@ export class FollowLog {
     this.#finished = true
   }
 
+  /** Something has changed in its folder: a file of this name, or who knows what. */
+  hint(name?: string): void {
+    if (name === undefined || name !== basename(segmentPath(this.#folder, this.#segment)))
+      this.#newerDue = true
+  }
+
   /**
-   * The next whole records; undefined when there are none now, or they cannot be read now. One call at a time.
-   * Throws nothing: what keeps it from reading is told once, and tried again by the next call.
+   * The next whole records; undefined when there are none now, or they cannot be read now. One call at a time. Finds
+   * segments that are newer than the last one after a `hint` only. Throws nothing: what keeps it from reading is told once, and tried again by the next call.
    */
   async next(): Promise<Chunk | undefined> {
     try {
@@ -123,7 +132,7 @@ export class FollowLog {
       if (chunk) return chunk
       if (!this.#complete) {
         const finished = this.#finished
-        if ((await this.#newer()) === undefined && !finished) {
+        if (!(await this.#hasNewer()) && !finished) {
           if (this.#ahead > 0 && (await this.#passStuck(file))) continue
           return undefined
         }
@@ -138,7 +147,19 @@ export class FollowLog {
     }
   }
 
-  /** The first segment after the one that was read; [] when the folder is gone. */
+  /** A folder is not listed each time that its newest segment has grown. */
+  async #hasNewer(): Promise<boolean> {
+    if (!this.#newerDue) return false
+    this.#newerDue = false
+    try {
+      return (await this.#newer()) !== undefined
+    } catch (error) {
+      this.#newerDue = true
+      throw error
+    }
+  }
+
+  /** The first segment after the one that was read; undefined when the folder is gone. */
   async #newer(): Promise<number | undefined> {
     try {
       const segments = await segmentsIn(this.#files, this.#folder)
@@ -161,6 +182,7 @@ export class FollowLog {
       this.#segment = segment
       this.#offset = 0
       this.#complete = false
+      this.#newerDue = true
       this.#file = file
       if (file) return true
     }

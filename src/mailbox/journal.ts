@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { join } from 'node:path'
+import { type Clock, systemClock } from '../core/clock.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { AppendLog, type Durability, diskFailure } from './appendLog.ts'
 import type { Files } from './files.ts'
@@ -13,7 +14,7 @@ import {
 } from './journalRecord.ts'
 import { type Entry, JournalState, type Known } from './journalState.ts'
 import { DEDUPE_IDS } from './limits.ts'
-import { StartSlots } from './startSlots.ts'
+import { type Start, StartPages } from './startPages.ts'
 
 export type { Entry, Known } from './journalState.ts'
 
@@ -26,6 +27,7 @@ export interface JournalOptions {
   /** Ids that are remembered at least after their messages ended, about twice as many at most; default 100,000. */
   readonly dedupe?: number
   readonly durability?: Durability
+  readonly clock?: Clock
   /** A file is begun anew beyond this; default 16 MiB. */
   readonly segmentBytes?: number
 }
@@ -43,6 +45,13 @@ const SEGMENT_BYTES = 16 * 1024 * 1024
 const MAX_SEGMENTS = 8
 /** What a record has room for. */
 const MAX_COUNT = 0xffffffff
+/**
+ * After a record of so many events, the next one gathers for so long: a disk syncs one after the other, and each sync of
+ * the receiver holds up one of a sender.
+ */
+const GATHER_FROM = 16
+const GATHER_MS = 4
+const NO_START: Start = { id: '', life: 0, attempt: 0 }
 
 /**
  * What the receiver remembers over restarts: which messages are done or dead, and how often each of the others was
@@ -52,9 +61,12 @@ const MAX_COUNT = 0xffffffff
 export class Journal {
   readonly #folder: string
   readonly #log: AppendLog
-  readonly #slots: StartSlots
+  readonly #pages: StartPages
   readonly #state: JournalState
   readonly #suspects = new Set<string>()
+  readonly #clock: Clock
+  #gathers: boolean
+  #goOn: () => void = () => {}
   #batches: Batch[] = []
   #running: Promise<void> | undefined
   /** The segment that was written last, and those in which the two generations of ids begin. */
@@ -62,32 +74,36 @@ export class Journal {
   #youngerFrom = 0
   #elderFrom = 0
   #headHasIds = false
+  /** The page of starts that are about to happen, if they are several. */
+  #beginning: number | undefined
 
-  private constructor(options: JournalOptions, log: AppendLog, slots: StartSlots) {
+  private constructor(options: JournalOptions, log: AppendLog, pages: StartPages) {
     this.#folder = options.folder
     this.#log = log
-    this.#slots = slots
-    this.#state = new JournalState(options.dedupe ?? DEDUPE_IDS, (slot) => slots.free(slot))
+    this.#pages = pages
+    this.#clock = options.clock ?? systemClock
+    this.#gathers = options.durability !== 'process-crash'
+    this.#state = new JournalState(options.dedupe ?? DEDUPE_IDS, (page) => pages.leave(page))
   }
 
   /** @throws ViaductError RESOURCE_EXHAUSTED / DISK_FULL · UNAVAILABLE / DISK_FAILED */
   static async open(options: JournalOptions): Promise<Journal> {
     const { files, folder, durability = 'power-loss', segmentBytes = SEGMENT_BYTES } = options
-    let slots: StartSlots | undefined
+    let pages: StartPages | undefined
     let journal: Journal | undefined
     try {
       const head = (): Uint8Array[] => (journal ? journal.#head() : [])
       const log = await AppendLog.open({ files, folder, durability, segmentBytes, head })
-      slots = await StartSlots.open(files, join(folder, 'starts'))
-      journal = new Journal(options, log, slots)
+      pages = await StartPages.open(files, join(folder, 'starts'))
+      journal = new Journal(options, log, pages)
       // Names of segments that somebody wrote who did without syncs.
       if (durability === 'power-loss') await files.syncFolder(folder)
       await journal.#replay()
       journal.#recoverStarts()
-      await slots.reserve(options.concurrency)
+      await pages.reserve(options.concurrency)
       return journal
     } catch (error) {
-      await slots?.close().catch(() => {})
+      await pages?.close().catch(() => {})
       throw diskFailure(folder, error)
     }
   }
@@ -106,18 +122,43 @@ export class Journal {
 
   #recoverStarts(): void {
     const { started } = this.#state
-    for (const [slot, start] of this.#slots.found) {
-      const known = started.get(start.id)
-      // Of two that are open the later counts; the other was written by a start that failed.
-      if (this.#state.isOver(start) || (known && known.attempts >= start.attempt)) {
-        this.#slots.free(slot)
-        continue
+    for (const { page, starts } of this.#pages.found) {
+      for (const start of starts) {
+        const known = started.get(start.id)
+        // Of two that are open the later counts; the other one's process was ended by something.
+        if (this.#state.isOver(start) || (known && known.attempts >= start.attempt)) {
+          this.#pages.leave(page)
+          continue
+        }
+        if (known?.page !== undefined) this.#pages.leave(known.page)
+        started.set(start.id, { attempts: start.attempt, failed: known?.failed ?? 0, page })
+        this.#suspects.add(start.id)
       }
-      if (known?.slot !== undefined) this.#slots.free(known.slot)
-      started.set(start.id, { attempts: start.attempt, failed: known?.failed ?? 0, slot })
-      this.#suspects.add(start.id)
     }
-    this.#slots.sweep()
+    for (const { page, starts, isBegun } of this.#pages.found) {
+      if (!isBegun) this.#acquit(page, starts)
+    }
+    this.#pages.sweep()
+  }
+
+  /**
+   * Of starts of which the process did not survive the first steps, one was repeated alone and ended its process
+   * again. So those after it never happened, and are not counted.
+   */
+  #acquit(page: number, starts: readonly Start[]): void {
+    const { started } = this.#state
+    const isHere = ({ id }: Start): boolean => started.get(id)?.page === page
+    const ended = starts.findIndex(
+      ({ id, attempt }) => this.#suspects.has(id) && (started.get(id)?.attempts ?? 0) > attempt,
+    )
+    const never = ended < 0 ? [] : starts.slice(ended).filter(isHere)
+    for (const { id, attempt } of never) {
+      this.#suspects.delete(id)
+      const failed = started.get(id)?.failed ?? 0
+      if (attempt === 1) started.delete(id)
+      else started.set(id, { attempts: attempt - 1, failed, page: undefined })
+    }
+    if (never.length > 0) this.#pages.keep(page, starts.filter(isHere))
   }
 
   known(entry: Entry): Known {
@@ -143,30 +184,51 @@ export class Journal {
   }
 
   /**
-   * Counts a start, before it happens: when this returns, the count survives the end of the process, though not a
-   * loss of power.
+   * Counts starts, one of each message, before they happen: when this returns, the counts survive the end of the
+   * process, though not a loss of power. They are then to happen in this turn and in their order, and `begun` follows.
    *
-   * @returns which start it is: 1, 2 …
-   * @throws ViaductError INVALID_ARGUMENT · RESOURCE_EXHAUSTED / DISK_FULL · UNAVAILABLE / DISK_FAILED: not counted
+   * @returns which start it is of each, from 1; of the first ones only, where not all of them fit a page
+   * @throws ViaductError INVALID_ARGUMENT · RESOURCE_EXHAUSTED / DISK_FULL · UNAVAILABLE / DISK_FAILED: none is counted
    */
-  start(id: string): number {
-    const refused = refusal(id)
-    if (refused) throw refused
-    const known = this.#state.started.get(id)
-    const attempt = (known?.attempts ?? 0) + 1
-    const start = { id, life: this.#state.life(id), attempt }
+  start(ids: readonly string[]): number[] {
+    const starts = ids.map((id) => {
+      const refused = refusal(id)
+      if (refused) throw refused
+      return { id, life: this.#state.life(id), attempt: this.starts(id) + 1 }
+    })
+    let taken: ReturnType<StartPages['take']>
     try {
-      if (known?.slot !== undefined) this.#slots.write(known.slot, start)
-      else {
-        const slot = this.#slots.take(start)
-        if (known) known.slot = slot
-        else this.#state.started.set(id, { attempts: attempt, failed: 0, slot })
-      }
+      taken = this.#pages.take(starts)
     } catch (error) {
       throw diskFailure(this.#folder, error)
     }
-    if (known) known.attempts = attempt
-    return attempt
+    const { page, count } = taken
+    const { started } = this.#state
+    const attempts: number[] = []
+    for (let index = 0; index < count; index++) {
+      const { id, attempt } = starts[index] ?? NO_START
+      const known = started.get(id)
+      if (known?.page !== undefined) this.#pages.leave(known.page)
+      if (known) {
+        known.attempts = attempt
+        known.page = page
+      } else started.set(id, { attempts: attempt, failed: 0, page })
+      attempts.push(attempt)
+    }
+    this.#beginning = count > 1 ? page : undefined
+    return attempts
+  }
+
+  /** What was counted last has happened: their process survived the first steps of all of them. */
+  begun(): void {
+    const page = this.#beginning
+    if (page === undefined) return
+    this.#beginning = undefined
+    try {
+      this.#pages.begun(page)
+    } catch {
+      // They count all the same, but for the rare case that one of them ends two processes.
+    }
   }
 
   /** The last start ended, and another will follow; settles when a next receiver will know. */
@@ -225,8 +287,20 @@ export class Journal {
         continue
       }
       await this.#removeOld()
+      if (batch.events.length >= GATHER_FROM && this.#batches.length < 2) await this.#gather()
     }
     this.#running = undefined
+  }
+
+  #gather(): Promise<void> {
+    if (!this.#gathers) return Promise.resolve()
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(GATHER_MS, resolve)
+      this.#goOn = () => {
+        cancel()
+        resolve()
+      }
+    })
   }
 
   #began(segment: number): void {
@@ -245,10 +319,10 @@ export class Journal {
     }
   }
 
-  /** Before a slot's message is forgotten, so that it comes up never again as one that was not over. */
+  /** Before a page's message is forgotten, so that it comes up never again as one that was not over. */
   #sweep(): void {
     try {
-      this.#slots.sweep()
+      this.#pages.sweep()
     } catch {
       // Tried again with the next generation.
     }
@@ -264,7 +338,7 @@ export class Journal {
     const old = this.#log.segments.filter((segment) => segment < this.#elderFrom)
     if (old.length === 0) return
     try {
-      await this.#slots.sync()
+      await this.#pages.sync()
       for (const segment of old) await this.#log.remove(segment)
     } catch {
       // They are no harm, and are tried again after the next record.
@@ -273,9 +347,11 @@ export class Journal {
 
   /** Settles when all that was recorded has. */
   async close(): Promise<void> {
+    this.#gathers = false
+    this.#goOn()
     await this.#running
     await this.#log.close()
-    await this.#slots.close()
+    await this.#pages.close()
   }
 }
 

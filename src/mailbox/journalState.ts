@@ -8,7 +8,7 @@ import {
 } from './journalRecord.ts'
 import type { Arrival } from './message.ts'
 import { SequenceRanges } from './sequenceRanges.ts'
-import type { Start } from './startSlots.ts'
+import type { Start } from './startPages.ts'
 
 /** What is known of a message that a store has found. */
 export type Known = 'open' | 'done' | 'dead'
@@ -22,7 +22,7 @@ export interface Started {
   attempts: number
   failed: number
   /** Where its last start stands, until a record says that it failed. */
-  slot: number | undefined
+  page: number | undefined
 }
 
 interface Sender {
@@ -36,12 +36,12 @@ export class JournalState {
   readonly started = new Map<string, Started>()
   readonly #senders = new Map<string, Sender>()
   readonly #ended: EndedIds
-  readonly #free: (slot: number) => void
+  readonly #leave: (page: number) => void
 
-  /** @param free called with a slot that nothing stands in any more. */
-  constructor(dedupe: number, free: (slot: number) => void) {
+  /** @param leave called with the page of a start that is over. */
+  constructor(dedupe: number, leave: (page: number) => void) {
     this.#ended = new EndedIds(dedupe)
-    this.#free = free
+    this.#leave = leave
   }
 
   known({ id, sender, sequence, redriven }: Entry): Known {
@@ -63,7 +63,7 @@ export class JournalState {
     return this.#ended.hasDead ? (this.#ended.get(id) ?? DONE) + 1 : 0
   }
 
-  /** Whether a start that was found in a slot is over. */
+  /** Whether a start that was found in a page is over. */
   isOver({ id, life, attempt }: Start): boolean {
     const end = this.#ended.get(id)
     return end === DONE || (end ?? DONE) >= life || (this.started.get(id)?.failed ?? 0) >= attempt
@@ -85,8 +85,8 @@ export class JournalState {
       known.over.add(sequence)
       if (what === 'dead') known.dead.add(sequence)
     }
-    const slot = this.started.get(id)?.slot
-    if (slot !== undefined) this.#free(slot)
+    const page = this.started.get(id)?.page
+    if (page !== undefined) this.#leave(page)
     this.started.delete(id)
     // One of the same id may have been redriven more often.
     return this.#ended.set(id, what === 'done' ? DONE : Math.max(count, this.#ended.get(id) ?? 0))
@@ -95,14 +95,14 @@ export class JournalState {
   #failed(id: string, count: number): void {
     const started = this.started.get(id)
     if (!started) {
-      this.started.set(id, { attempts: count, failed: count, slot: undefined })
+      this.started.set(id, { attempts: count, failed: count, page: undefined })
       return
     }
     started.failed = count
     if (started.attempts > count) return
     started.attempts = count
-    if (started.slot !== undefined) this.#free(started.slot)
-    started.slot = undefined
+    if (started.page !== undefined) this.#leave(started.page)
+    started.page = undefined
   }
 
   addSequences({ sender, which, ranges }: JournalSequences): void {

@@ -1,14 +1,14 @@
 /** Payloads as JSON: what JSON cannot hold is refused before it is stored, and what is too deep before it is handled. */
 
+import { Buffer } from 'node:buffer'
 import { ViaductError } from '../wire/errors.ts'
 import { isObject } from '../wire/guards.ts'
 import { MAX_DEPTH, MAX_KEYS } from '../wire/limits.ts'
 
-const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u
-/** Shorter ones can neither be too deep nor have too many keys. */
-const HARMLESS_BYTES = 2 * MAX_DEPTH
+const OPEN_ARRAY = 0x5b
+const OPEN_OBJECT = 0x7b
 
 /**
  * A payload's bytes. As with JSON.stringify, `toJSON` speaks for an object, and a property that is undefined is absent.
@@ -24,7 +24,7 @@ export function jsonBytes(payload: unknown): Uint8Array {
   } catch (error) {
     throw unsendable('payload', 'it failed while it was read', error)
   }
-  return encoder.encode(text)
+  return Buffer.from(text)
 }
 
 /**
@@ -38,7 +38,7 @@ export function jsonValue(bytes: Uint8Array): unknown {
   } catch (error) {
     throw malformed(`it is no JSON: ${error instanceof Error ? error.message : 'it cannot be read'}`)
   }
-  if (bytes.length >= HARMLESS_BYTES && !isWithin(value, 0, { left: MAX_KEYS })) {
+  if (!isHarmless(bytes) && !isWithin(value, 0, { left: MAX_KEYS })) {
     throw malformed(`it is nested deeper than ${MAX_DEPTH}, or has more than ${MAX_KEYS} keys and items`)
   }
   return value
@@ -130,6 +130,17 @@ function pathOf(at: string | Place): string {
 function take(keys: { left: number }, count: number, at: string | Place): void {
   keys.left -= count
   if (keys.left < 0) throw unsendable(pathOf(at), `it has more than ${MAX_KEYS} keys and items`)
+}
+
+/** Whether bytes hold too little to be too deep or to have too many keys, whatever stands in them. */
+function isHarmless(bytes: Uint8Array): boolean {
+  if (bytes.length > MAX_KEYS) return false
+  let openings = 0
+  for (let index = 0; index < bytes.length; index++) {
+    const byte = bytes[index]
+    if ((byte === OPEN_OBJECT || byte === OPEN_ARRAY) && ++openings > MAX_DEPTH) return false
+  }
+  return true
 }
 
 function isWithin(value: unknown, depth: number, keys: { left: number }): boolean {

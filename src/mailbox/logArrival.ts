@@ -62,6 +62,11 @@ export class LogArrival extends MessageFields implements Arrival {
   get payload(): Buffer | undefined {
     return this.held?.bytes?.subarray(this.start, this.start + this.bytes)
   }
+
+  /** Its body, if it is in memory. */
+  get heldBody(): Buffer | undefined {
+    return this.held?.bytes?.subarray(this.start + this.bodyStart, this.start + this.bytes)
+  }
 }
 
 /** Bytes that were read, for as long as there is room and somebody needs them. */

@@ -221,8 +221,8 @@ export class LogInbox implements Inbox {
     })
     this.#senders.set(name, source)
     this.#ring.push(source)
-    const hint = (): void => {
-      source.hint()
+    const hint = (name?: string): void => {
+      source.hint(name)
       this.#hint()
     }
     this.#unwatch.set(name, this.#files.watch(join(this.#folders.senders, name), hint))
@@ -266,8 +266,9 @@ export class LogInbox implements Inbox {
 
   body(arrival: Arrival): Body | Promise<Body> {
     const own = owned(arrival)
-    const { payload, format, bodyStart } = own
-    if (payload) return { format, bytes: payload.subarray(bodyStart) }
+    const { format } = own
+    const held = own.heldBody
+    if (held) return { format, bytes: held }
     return this.#payload(own).then((bytes) => ({ format, bytes: bytes.subarray(own.bodyStart) }))
   }
 

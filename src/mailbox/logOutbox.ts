@@ -79,12 +79,17 @@ export class LogOutbox implements Outbox {
     this.#folder = join(this.#folders.senders, options.sender)
   }
 
-  async store(message: Outgoing): Promise<void> {
-    const log = this.#log ?? (await this.#open())
+  store(message: Outgoing): Promise<unknown> {
+    return this.#log
+      ? this.#append(this.#log, message)
+      : this.#open().then((log) => this.#append(log, message))
+  }
+
+  #append(log: AppendLog, message: Outgoing): Promise<unknown> {
     if (message.requiresAck) this.#expect(message.id)
     const payload = encodeMessage(message, ++this.#sequence)
     this.#storedBytes += recordBytes(payload.length)
-    await log.append(payload)
+    return log.append(payload)
   }
 
   #open(): Promise<AppendLog> {
@@ -171,7 +176,8 @@ export class LogOutbox implements Outbox {
         await this.#tellDone()
       } while (again && !stopped)
     }
-    const hint = (): void => {
+    const hint = (name?: string): void => {
+      journal?.hint(name)
       again = true
       if (stopped || looking) return
       looking = look().finally(() => {

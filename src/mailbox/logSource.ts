@@ -63,8 +63,9 @@ export class LogSource {
     })
   }
 
-  /** Something may have come. */
-  hint(): void {
+  /** Something may have come: a file of this name has changed, or who knows what. */
+  hint(name?: string): void {
+    this.#follow.hint(name)
     this.#mayHaveMore = true
   }
 

@@ -55,22 +55,21 @@ export function encodeMessage(message: Outgoing, sequence: number, sender = ''):
   const typeBytes = Buffer.byteLength(type)
   const bodyStart = HEAD + id.length + sender.length + typeBytes
   const into = Buffer.allocUnsafe(bodyStart + body.length)
-  const view = new DataView(into.buffer, into.byteOffset, HEAD)
   const flags =
     (message.requiresAck ? ACK : 0) |
     (PRIORITIES.indexOf(message.priority) << PRIORITY_SHIFT) |
     (message.format === 'body' ? BODY_FORMAT : 0)
-  view.setUint8(0, VERSION)
-  view.setUint8(1, flags)
-  view.setUint8(2, id.length)
-  view.setUint8(3, sender.length)
-  view.setUint16(4, typeBytes, true)
-  view.setUint16(6, 0)
-  view.setFloat64(8, sequence, true)
-  view.setFloat64(16, message.sentAtMs, true)
-  view.setFloat64(24, message.notBeforeMs, true)
-  view.setFloat64(32, message.expiresAtMs, true)
-  view.setUint32(40, message.redriven, true)
+  into.writeUInt8(VERSION, 0)
+  into.writeUInt8(flags, 1)
+  into.writeUInt8(id.length, 2)
+  into.writeUInt8(sender.length, 3)
+  into.writeUInt16LE(typeBytes, 4)
+  into.writeUInt16LE(0, 6)
+  into.writeDoubleLE(sequence, 8)
+  into.writeDoubleLE(message.sentAtMs, 16)
+  into.writeDoubleLE(message.notBeforeMs, 24)
+  into.writeDoubleLE(message.expiresAtMs, 32)
+  into.writeUInt32LE(message.redriven, 40)
   // Names are ASCII, and too short for a call into the system to be worth it.
   writeAscii(into, id, HEAD)
   writeAscii(into, sender, HEAD + id.length)
@@ -96,14 +95,13 @@ export function readMessage(
   fields: MessageFields,
 ): string | undefined {
   if (end - start < HEAD) return `${end - start} bytes, where a message has ${HEAD} and more`
-  const view = new DataView(from.buffer, from.byteOffset + start, HEAD)
-  const version = view.getUint8(0)
+  const version = from.readUInt8(start)
   if (version !== VERSION) return `version ${version} of the record, which this program does not know`
-  const flags = view.getUint8(1)
+  const flags = from.readUInt8(start + 1)
   const idStart = start + HEAD
-  const senderStart = idStart + view.getUint8(2)
-  const typeStart = senderStart + view.getUint8(3)
-  const bodyStart = typeStart + view.getUint16(4, true)
+  const senderStart = idStart + from.readUInt8(start + 2)
+  const typeStart = senderStart + from.readUInt8(start + 3)
+  const bodyStart = typeStart + from.readUInt16LE(start + 4)
   const priority = PRIORITIES[(flags >> PRIORITY_SHIFT) & PRIORITY_MASK]
   if (bodyStart > end) return 'it ends before its body'
   if (priority === undefined || flags >= BODY_FORMAT << 1) return `unknown flags ${flags}`
@@ -116,11 +114,11 @@ export function readMessage(
   if (sender !== '' && !NAME.test(sender)) return "its sender's name is no name"
   const type = from.toString('utf8', typeStart, bodyStart)
   if (type.length > MAX_TYPE_CHARS) return 'its type is too long'
-  const sequence = view.getFloat64(8, true)
+  const sequence = from.readDoubleLE(start + 8)
   if (!Number.isSafeInteger(sequence) || sequence < 1) return 'its sequence is none'
-  const sentAtMs = view.getFloat64(16, true)
-  const notBeforeMs = view.getFloat64(24, true)
-  const expiresAtMs = view.getFloat64(32, true)
+  const sentAtMs = from.readDoubleLE(start + 16)
+  const notBeforeMs = from.readDoubleLE(start + 24)
+  const expiresAtMs = from.readDoubleLE(start + 32)
   if (!isTime(sentAtMs) || !isTime(notBeforeMs) || !isTime(expiresAtMs)) return 'a time of it is none'
   fields.id = id
   fields.type = type
@@ -129,7 +127,7 @@ export function readMessage(
   fields.priority = priority
   fields.notBeforeMs = notBeforeMs
   fields.expiresAtMs = expiresAtMs
-  fields.redriven = view.getUint32(40, true)
+  fields.redriven = from.readUInt32LE(start + 40)
   fields.sender = sender
   fields.sequence = sequence
   fields.format = (flags & BODY_FORMAT) !== 0 ? 'body' : 'json'

@@ -11,7 +11,7 @@ import { groupLog } from './groupLog.ts'
 import { jsonValue } from './json.ts'
 import { keepAlive } from './keepAlive.ts'
 import { mailMessage } from './mailMessage.ts'
-import type { Arrival } from './message.ts'
+import type { Arrival, BodyFormat } from './message.ts'
 import type { MailboxLog, MailHandler, ReceiveSettings } from './options.ts'
 import { AGAIN_MS, Persistence } from './persistence.ts'
 import { Schedule } from './schedule.ts'
@@ -24,6 +24,13 @@ const LOOK_MS = 1_000
 const GIVEN_UP_BEFORE: DeathCause = {
   reason: 'GIVEN_UP_BEFORE',
   message: 'a message of this id was given up before, and its letter is gone: redrive it to have it handled',
+}
+
+/** A message that is about to be started. */
+interface LoadedBody {
+  readonly tracked: Tracked
+  readonly format: BodyFormat
+  readonly payload: unknown
 }
 
 /** Starts a handler for each message of a mailbox: at least once, and never again once it is done. */
@@ -46,8 +53,12 @@ export class Receiver {
   /** Starts of which the journal does not know the end. */
   #open = 0
   #aloneSinceMs = 0
+  #loadedBodies: LoadedBody[] = []
   #looking = false
   #lookAgain = false
+  /** At the end of this turn it starts what may be started, and looks. */
+  #pumping = false
+  #lookSoon = false
   #burials: Burials | undefined
   #settlements: Settlements | undefined
   readonly #persistence: Persistence
@@ -330,14 +341,20 @@ export class Receiver {
   #pump(): void {
     const { concurrency, windowMessages } = this.#settings
     const nowMs = this.#parts.nowMs()
-    while (!this.#stopping && this.#busy < concurrency && this.#open < windowMessages) {
-      const tracked = this.#schedule.next(nowMs, this.#busy + this.#open)
-      if (!tracked) break
-      this.#start(tracked, nowMs)
-    }
+    do {
+      while (
+        !this.#stopping &&
+        this.#busy < concurrency &&
+        this.#open + this.#loadedBodies.length < windowMessages
+      ) {
+        const tracked = this.#schedule.next(nowMs, this.#busy + this.#open)
+        if (!tracked) break
+        this.#prepare(tracked, nowMs)
+      }
+    } while (this.#startLoaded())
   }
 
-  #start(tracked: Tracked, nowMs: number): void {
+  #prepare(tracked: Tracked, nowMs: number): void {
     const { arrival } = tracked
     const inbox = this.#station?.inbox
     if (!inbox) return
@@ -360,17 +377,17 @@ export class Receiver {
       return
     }
     if (!isThenable(body)) {
-      this.#run(tracked, body, nowMs)
+      this.#load(tracked, body)
       return
     }
     Promise.resolve(body).then(
       (read) => {
-        this.#run(tracked, read, this.#parts.nowMs())
-        this.#pump()
+        this.#load(tracked, read)
+        this.#pumpSoon()
       },
       (error: unknown) => {
         this.#unreadable(tracked, error)
-        this.#pump()
+        this.#pumpSoon()
       },
     )
   }
@@ -397,32 +414,63 @@ export class Receiver {
     this.#add(tracked, this.#parts.nowMs() + AGAIN_MS)
   }
 
-  #run(tracked: Tracked, body: Body, nowMs: number): void {
-    const { arrival } = tracked
-    const journal = this.#station?.journal
-    if (!journal || this.#stopping) {
-      this.#busy--
-      this.#idle?.()
-      return
-    }
-    let payload: unknown
+  #load(tracked: Tracked, { format, bytes }: Body): void {
     try {
-      payload = body.format === 'json' ? jsonValue(body.bytes) : body.bytes
+      const payload = format === 'json' ? jsonValue(bytes) : bytes
+      this.#loadedBodies.push({ tracked, format, payload })
     } catch (error) {
       this.#unreadable(tracked, error)
-      return
     }
-    try {
-      tracked.starts = journal.start(arrival.id)
-    } catch (error) {
-      this.#busy--
+  }
+
+  /**
+   * Starts all whose bodies are there: the journal counts them together, then their handlers run.
+   * @returns whether there were any
+   */
+  #startLoaded(): boolean {
+    const batch = this.#loadedBodies
+    const journal = this.#station?.journal
+    if (batch.length === 0) return false
+    this.#loadedBodies = []
+    if (!journal || this.#stopping) {
+      this.#busy -= batch.length
+      this.#idle?.()
+      return false
+    }
+    const nowMs = this.#parts.nowMs()
+    for (let begun = 0; begun < batch.length; ) {
+      const rest = begun === 0 ? batch : batch.slice(begun)
+      let attempts: number[]
+      try {
+        attempts = journal.start(rest.map(({ tracked }) => tracked.arrival.id))
+      } catch (error) {
+        this.#unstarted(rest, error)
+        return false
+      }
+      begun += attempts.length
+      for (const [index, attempt] of attempts.entries()) {
+        const one = rest[index]
+        if (one) this.#run(one, attempt, nowMs)
+      }
+      journal.begun()
+    }
+    return true
+  }
+
+  #unstarted(batch: readonly LoadedBody[], error: unknown): void {
+    this.#busy -= batch.length
+    for (const { tracked } of batch) {
       this.#tell('error', 'IPC message cannot be started; it tries again', {
-        id: arrival.id,
+        id: tracked.arrival.id,
         error: messageOf(error),
       })
       this.#postpone(tracked)
-      return
     }
+  }
+
+  #run({ tracked, format, payload }: LoadedBody, attemptNumber: number, nowMs: number): void {
+    const { arrival } = tracked
+    tracked.starts = attemptNumber
     tracked.isOpen = true
     this.#open++
     if (tracked.starts === 1) {
@@ -431,7 +479,7 @@ export class Receiver {
     const { clock, group, log } = this.#parts
     const { heartbeat, leaseMs } = this.#settings
     const leaseEndMs = heartbeat ? Number.POSITIVE_INFINITY : clock.now() + leaseMs
-    const attempt = new Attempt(tracked, body.format, leaseEndMs, clock)
+    const attempt = new Attempt(tracked, format, leaseEndMs, clock)
     this.#running.add(attempt)
     if (!heartbeat) this.#arm(leaseEndMs)
     if (log) {
@@ -452,11 +500,11 @@ export class Receiver {
     Promise.resolve(result).then(
       () => {
         this.#succeeded(attempt)
-        this.#pump()
+        this.#pumpSoon()
       },
       (error: unknown) => {
         this.#failed(attempt, error)
-        this.#pump()
+        this.#pumpSoon()
       },
     )
   }
@@ -553,16 +601,22 @@ export class Receiver {
     this.#wake()
   }
 
-  #waking = false
-
-  /** Room was made: looks and starts, once for all that end in this turn. */
+  /** Room was made: looks and starts. */
   #wake(): void {
-    if (this.#waking || this.#stopping) return
-    this.#waking = true
+    this.#lookSoon = true
+    this.#pumpSoon()
+  }
+
+  /** Once for all that happens in this turn, so that what is started then is counted together. */
+  #pumpSoon(): void {
+    if (this.#pumping) return
+    this.#pumping = true
     this.#parts.clock.afterTurn(() => {
-      this.#waking = false
+      this.#pumping = false
       this.#pump()
-      if (this.#hasRoom && !this.#looking) void this.#look()
+      if (!this.#lookSoon) return
+      this.#lookSoon = false
+      if (this.#hasRoom && !this.#looking && !this.#stopping) void this.#look()
     })
   }
 

@@ -112,6 +112,7 @@ export async function openSite(mailbox: MailboxSettings): Promise<Site> {
           concurrency,
           dedupe,
           durability,
+          clock,
         })
         const inbox = await store.inbox(journal, settings)
         const held = { journal, inbox, lock }

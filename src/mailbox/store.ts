@@ -13,7 +13,7 @@ export interface Outbox {
    *
    * @throws ViaductError RESOURCE_EXHAUSTED / DISK_FULL · UNAVAILABLE / DISK_FAILED: it is not stored, or may be
    */
-  store(message: Outgoing): Promise<void>
+  store(message: Outgoing): Promise<unknown>
   /** Makes the receiver look for this message again; settles also when it is not there any more. */
   announce(id: string): Promise<void>
   /** Bytes and messages of the whole mailbox that nobody has settled, about; may be a second old. */

@@ -48,7 +48,7 @@ describe("the receiver's journal", () => {
     for (let sequence = 1; sequence <= 24; sequence += 3) {
       const group = [sequence, sequence + 1, sequence + 2]
       for (const one of group) {
-        journal.start(entry(one).id)
+        journal.start([entry(one).id])
         starts.set(one, (starts.get(one) ?? 0) + 1)
       }
       await Promise.all([
@@ -142,9 +142,9 @@ describe("the receiver's journal", () => {
         if (!journal) throw new Error('not open')
         const journalNow = journal
         for (let sequence = 1; sequence <= 12; sequence++) {
-          await attempt(async () => expect(journalNow.start(entry(sequence).id)).toBe(1))
+          await attempt(async () => expect(journalNow.start([entry(sequence).id])).toEqual([1]))
           await attempt(() => journalNow.failed(entry(sequence)))
-          await attempt(async () => expect(journalNow.start(entry(sequence).id)).toBe(2))
+          await attempt(async () => expect(journalNow.start([entry(sequence).id])).toEqual([2]))
           if (sequence === 12) break
           await attempt(() => journalNow.done(entry(sequence)))
         }
@@ -197,7 +197,7 @@ describe("the receiver's journal", () => {
   it('starts a redriven message anew, once it was dead, and tells it from its first life', async () => {
     const disk = new SimulatedDisk()
     const first = await opened(disk)
-    for (let start = 1; start <= 4; start++) expect(first.start('a.1')).toBe(start)
+    for (let start = 1; start <= 4; start++) expect(first.start(['a.1'])).toEqual([start])
     await first.dead(entry(1))
     expect(first.known(entry(1))).toBe('dead')
     const second = await opened(disk)
@@ -205,7 +205,7 @@ describe("the receiver's journal", () => {
     expect([...second.suspects]).toEqual([])
     const again = { ...entry(2, 1), id: 'a.1' }
     expect(second.known(again)).toBe('open')
-    expect(second.start('a.1')).toBe(1)
+    expect(second.start(['a.1'])).toEqual([1])
     const third = await opened(disk)
     expect(third.starts('a.1')).toBe(1)
     expect([...third.suspects]).toEqual(['a.1'])
@@ -217,10 +217,10 @@ describe("the receiver's journal", () => {
     }
   })
 
-  it('leaves no start in a slot of what it has forgotten', async () => {
+  it('leaves no start in a page of what it has forgotten', async () => {
     const disk = new SimulatedDisk()
     const journal = await opened(disk, SMALL)
-    for (let start = 1; start <= 4; start++) journal.start('x')
+    for (let start = 1; start <= 4; start++) journal.start(['x'])
     await journal.dead(byId('x'))
     for (let sequence = 1; sequence <= 30; sequence++) await journal.done(entry(sequence))
     const next = await opened(disk, SMALL)
@@ -228,18 +228,77 @@ describe("the receiver's journal", () => {
     expect([...next.suspects, next.starts('x')]).toEqual([0])
   })
 
-  it('takes a slot that is torn for an empty one', async () => {
+  it('takes a page that is torn for an empty one', async () => {
     const disk = new SimulatedDisk()
-    expect((await opened(disk)).start('x')).toBe(1)
+    expect((await opened(disk)).start(['x'])).toEqual([1])
     const file = await disk.open(`${FOLDER}/starts`)
-    const slots = Buffer.alloc((await file.status()).size)
-    await file.read(slots, 0)
-    const attempt = slots.indexOf('x') - 12
+    const pages = Buffer.alloc((await file.status()).size)
+    await file.read(pages, 0)
+    const attempt = pages.indexOf('x') - 9
     await file.write(Uint8Array.of(3), attempt)
     const next = await opened(disk)
     expect([...next.suspects, next.starts('x')]).toEqual([0])
-    expect(next.start('x')).toBe(1)
+    expect(next.start(['x'])).toEqual([1])
     expect((await opened(disk)).starts('x')).toBe(1)
+  })
+
+  it('counts what is started together in one write, as many as fit', async () => {
+    const disk = new SimulatedDisk()
+    const journal = await opened(disk)
+    const ids = Array.from({ length: 50 }, (_, index) => `${index}`.padStart(200, 'x'))
+    let writes = 0
+    disk.before = (operation) => {
+      if (operation === 'write') writes++
+    }
+    const counts: number[] = []
+    for (let from = 0; from < ids.length; ) {
+      const attempts = journal.start(ids.slice(from))
+      journal.begun()
+      counts.push(attempts.length)
+      from += attempts.length
+    }
+    expect(counts).toEqual([19, 19, 12])
+    // Each page, and that all of it has begun.
+    expect(writes).toBe(6)
+    const next = await opened(disk)
+    expect([...next.suspects].sort()).toEqual([...ids].sort())
+    for (const id of ids) expect(next.starts(id)).toBe(1)
+  })
+
+  it('takes back a start that cannot have happened, since one before it ended two processes', async () => {
+    const disk = new SimulatedDisk()
+    const ids = ['a', 'b', 'c', 'd']
+    const first = await opened(disk)
+    first.start(['d'])
+    await first.failed(byId('d'))
+    expect(first.start(ids)).toEqual([1, 1, 1, 2])
+    const second = await opened(disk)
+    expect(ids.map((id) => second.starts(id))).toEqual([1, 1, 1, 2])
+    second.start(['a'])
+    await second.done(byId('a'))
+    second.start(['b'])
+    // Twice, as a crash may come at any time.
+    await opened(disk)
+    const third = await opened(disk)
+    expect(ids.map((id) => third.starts(id))).toEqual([0, 2, 0, 1])
+    expect([...third.suspects]).toEqual(['b'])
+    expect(third.start(['d', 'c'])).toEqual([2, 1])
+    third.begun()
+    const fourth = await opened(disk)
+    expect(ids.map((id) => fourth.starts(id))).toEqual([0, 2, 1, 2])
+    expect([...fourth.suspects].sort()).toEqual(['b', 'c', 'd'])
+  })
+
+  it('keeps the starts of which the process survived the first steps, whoever ends the next', async () => {
+    const disk = new SimulatedDisk()
+    const first = await opened(disk)
+    first.start(['a', 'b', 'c'])
+    first.begun()
+    const second = await opened(disk)
+    second.start(['a'])
+    const third = await opened(disk)
+    expect(['a', 'b', 'c'].map((id) => third.starts(id))).toEqual([2, 1, 1])
+    expect([...third.suspects].sort()).toEqual(['a', 'b', 'c'])
   })
 
   it('writes what ends together as one record, in as few writes as commits', async () => {
@@ -259,7 +318,7 @@ describe("the receiver's journal", () => {
     const fine = journal.done(byId('fine'))
     const long = 'x'.repeat(241)
     await expect(journal.done(byId(long))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
-    expect(() => journal.start(long)).toThrow(/241 bytes/)
+    expect(() => journal.start(['fine', long])).toThrow(/241 bytes/)
     journal.forgetSender(long)
     await journal.dead({ id: 'odd', sender: long, sequence: 1e300, redriven: 1e12 })
     await fine
@@ -338,7 +397,7 @@ class ModelRun {
       } else if (model.status !== 'open' || model.doubt) {
       } else if (what === 'start') {
         try {
-          expect(this.journal.start(model.id)).toBe(model.starts + 1)
+          expect(this.journal.start([model.id])).toEqual([model.starts + 1])
           model.starts++
           model.running = true
         } catch (error) {

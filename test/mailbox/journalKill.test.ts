@@ -66,6 +66,27 @@ describe('starts that a process did not survive', () => {
     await journal.close()
   }, 60_000)
 
+  it('are counted as often as they happened, of those that were to follow the one that ends it as well', async () => {
+    const starts = new Map<string, number[]>()
+    const dead: string[] = []
+    let lives = 0
+    for (let open = true; open; lives++) {
+      const lines = await linesOf('batch')
+      for (const line of lines) {
+        const [what, id = '', attempt] = line.split(' ')
+        if (what === 'dead') dead.push(id)
+        else starts.set(id, [...(starts.get(id) ?? []), Number(attempt)])
+      }
+      open = ['start m2', 'start m5'].some((poison) => lines.at(-1)?.startsWith(poison))
+    }
+    expect(lives).toBe(9)
+    expect(dead).toEqual(['m2', 'm5'])
+    for (const id of ['m2', 'm5']) expect(starts.get(id)).toEqual([1, 2, 3, 4])
+    for (const id of ['m0', 'm1']) expect(starts.get(id)).toEqual([1, 2])
+    for (const id of ['m3', 'm4']) expect(starts.get(id)).toEqual([1, 2])
+    for (const id of ['m6', 'm7']) expect(starts.get(id)).toEqual([1])
+  }, 60_000)
+
   it('are neither lost nor made up when it is killed at any time', async () => {
     const said = { starting: new Map<string, number>(), started: new Map<string, number>() }
     const done = new Set<string>()

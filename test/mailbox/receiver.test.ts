@@ -38,6 +38,7 @@ class Rig {
           files: this.disk,
           folder: '/box/receiver',
           concurrency: settings.windowMessages,
+          clock: this.clock,
         })
         const add = async (
           { id }: { id: string },

@@ -114,10 +114,10 @@ export const mutants = [
   },
   {
     name: 'a start is counted after it has happened',
-    file: 'src/mailbox/startSlots.ts',
-    from: '    this.#file.writeNow(buffer.subarray(0, end), slot * SLOT_BYTES)\n',
-    to: `    const late = Buffer.from(buffer.subarray(0, end))
-    setImmediate(() => this.#file.writeNow(late, slot * SLOT_BYTES))\n`,
+    file: 'src/mailbox/startPages.ts',
+    from: '    this.#file.writeNow(buffer.subarray(0, at), page * PAGE_BYTES)\n',
+    to: `    const late = Buffer.from(buffer.subarray(0, at))
+    setImmediate(() => this.#file.writeNow(late, page * PAGE_BYTES))\n`,
     tests: ['test/mailbox/journalKill.test.ts'],
   },
   {
