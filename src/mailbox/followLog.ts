@@ -37,6 +37,7 @@ export interface Chunk {
 }
 
 const CHUNK_BYTES = 256 * 1024
+const WINDOW_BYTES = 32 * 1024
 /** What is summed up at most in one turn when the next whole record is looked for. */
 const SEARCH_BYTES = 8 * 1024 * 1024
 /** What was written before a record that is whole is on its way no longer than this. */
@@ -72,6 +73,8 @@ export class FollowLog {
   #ahead = 0
   #stuck: Stuck | undefined
   #spare: Buffer | undefined
+  /** What is read next: where little comes at a time, most of more would be zeros. */
+  #windowBytes = CHUNK_BYTES
   #told = ''
 
   constructor(options: FollowLogOptions) {
@@ -211,14 +214,16 @@ export class FollowLog {
     let bytes = this.#spare ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)
     this.#spare = undefined
     // A thread would take longer than this does, and a message waits for it.
-    let count = file.readNow(bytes, this.#offset)
-    this.#ahead = count
+    let count = file.readNow(bytes.subarray(0, this.#windowBytes), this.#offset)
     const claimed = claimedBytes(bytes, 0, count)
-    if (recordBytes(claimed) > count && count === CHUNK_BYTES && claimed <= this.#maxPayloadBytes) {
-      this.#spare = bytes
-      bytes = Buffer.allocUnsafeSlow(recordBytes(claimed))
+    if (recordBytes(claimed) > count && count === this.#windowBytes && claimed <= this.#maxPayloadBytes) {
+      if (recordBytes(claimed) > CHUNK_BYTES) {
+        this.#spare = bytes
+        bytes = Buffer.allocUnsafeSlow(recordBytes(claimed))
+      }
       count = await file.read(bytes, this.#offset)
     }
+    this.#ahead = count
     const payloads: number[] = []
     let at = 0
     for (;;) {
@@ -231,6 +236,7 @@ export class FollowLog {
       if (bytes.length === CHUNK_BYTES) this.#spare = bytes
       return undefined
     }
+    this.#windowBytes = at > WINDOW_BYTES / 2 ? CHUNK_BYTES : WINDOW_BYTES
     const chunk = { segment: this.#segment, offset: this.#offset, bytes: this.#fitted(bytes, at), payloads }
     this.#offset += at
     return chunk

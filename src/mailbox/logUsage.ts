@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { join } from 'node:path'
 import { isObject } from '../wire/guards.ts'
-import { segmentPath, segmentsIn } from './appendLog.ts'
+import { segmentPath, segmentsIn, usedBytes } from './appendLog.ts'
 import type { Files } from './files.ts'
 import { type LogFolders, namesIn } from './logFolders.ts'
 import type { Usage } from './store.ts'
@@ -50,13 +50,9 @@ async function storedBytes(files: Files, parent: string): Promise<number> {
   for (const name of await namesIn(files, parent)) {
     const folder = join(parent, name)
     const segments = await segmentsIn(files, folder).catch(() => [])
-    for (const segment of segments) {
-      // Gone meanwhile: it takes nothing.
-      bytes += await files.status(segmentPath(folder, segment)).then(
-        ({ size }) => size,
-        () => 0,
-      )
-    }
+    // One that is gone meanwhile takes nothing.
+    for (const segment of segments)
+      bytes += await usedBytes(files, segmentPath(folder, segment)).catch(() => 0)
   }
   return bytes
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { AppendLog } from '../../src/mailbox/appendLog.ts'
+import { AppendLog, usedBytes } from '../../src/mailbox/appendLog.ts'
 import { type Files, nodeFiles } from '../../src/mailbox/files.ts'
 import { errno, SimulatedDisk } from './simulatedDisk.ts'
 
@@ -19,44 +19,73 @@ const opened = (files: Files, more = {}): Promise<AppendLog> =>
   AppendLog.open({ files, folder: FOLDER, ...more })
 
 describe('an append-only log', () => {
-  it('loses nothing that was acknowledged and tears nothing, whatever a crash leaves at any operation', async () => {
+  it.each([
+    ['segments of a few records', 256, 7],
+    ['zeros behind the end', 64 * 1024, 1_500],
+  ])(
+    'loses nothing that was acknowledged and tears nothing, whatever a crash leaves at any operation: %s',
+    async (_, segmentBytes, step) => {
+      const disk = new SimulatedDisk()
+      disk.losesFolders = true
+      const acknowledged: string[] = []
+      const offered: string[] = []
+      let checking: Promise<void>[] = []
+      let states = 0
+      disk.after = () => {
+        const known = [...acknowledged]
+        const possible = [...offered]
+        for (const crashed of disk.crashes()) {
+          states++
+          checking.push(
+            (async () => {
+              const found = await texts(await opened(crashed))
+              // What was acknowledged is a prefix of what is found, which is a prefix of what was offered.
+              expect(found.slice(0, known.length)).toEqual(known)
+              expect(possible.slice(0, found.length)).toEqual(found)
+            })(),
+          )
+        }
+      }
+      const log = await opened(disk, { segmentBytes })
+      for (let group = 0; group < 6; group++) {
+        const appended = []
+        for (let one = 0; one < 5; one++) {
+          const text = `${group}.${one} ${'x'.repeat(one * step)}`
+          offered.push(text)
+          appended.push(log.append(bytes(text)).then(() => acknowledged.push(text)))
+        }
+        await Promise.all(appended)
+        await Promise.all(checking)
+        checking = []
+      }
+      expect(acknowledged).toEqual(offered)
+      expect(log.segments.length).toBeGreaterThan(1)
+      expect(states).toBeGreaterThan(150)
+      await log.close()
+    },
+  )
+
+  it('has zeros behind its end while it is written, which stand for nothing', async () => {
     const disk = new SimulatedDisk()
-    disk.losesFolders = true
-    const acknowledged: string[] = []
-    const offered: string[] = []
-    let checking: Promise<void>[] = []
-    let states = 0
-    disk.after = () => {
-      const known = [...acknowledged]
-      const possible = [...offered]
-      for (const crashed of disk.crashes()) {
-        states++
-        checking.push(
-          (async () => {
-            const found = await texts(await opened(crashed))
-            // What was acknowledged is a prefix of what is found, which is a prefix of what was offered.
-            expect(found.slice(0, known.length)).toEqual(known)
-            expect(possible.slice(0, found.length)).toEqual(found)
-          })(),
-        )
-      }
+    const path = `${FOLDER}/0000000001.log`
+    const sizes = new Set<number>()
+    const log = await opened(disk)
+    const append = async (): Promise<void> => {
+      await log.append(new Uint8Array(1_000).fill(7))
+      sizes.add((await disk.status(path)).size)
     }
-    const log = await opened(disk, { segmentBytes: 256 })
-    for (let group = 0; group < 6; group++) {
-      const appended = []
-      for (let one = 0; one < 5; one++) {
-        const text = `${group}.${one} ${'x'.repeat(one * 7)}`
-        offered.push(text)
-        appended.push(log.append(bytes(text)).then(() => acknowledged.push(text)))
-      }
-      await Promise.all(appended)
-      await Promise.all(checking)
-      checking = []
-    }
-    expect(acknowledged).toEqual(offered)
-    expect(log.segments.length).toBeGreaterThan(2)
-    expect(states).toBeGreaterThan(200)
+    for (let count = 1; count <= 16; count++) await append()
+    expect(sizes.size).toBe(16)
+    sizes.clear()
+    for (let count = 17; count <= 160; count++) await append()
+    expect(sizes.size).toBeLessThan(6)
+    expect((await disk.status(path)).size).toBeGreaterThan(160 * 1_008)
+    expect(await usedBytes(disk, path)).toBe(160 * 1_008)
+    // The process may end now, or close it.
+    expect(await (await opened(disk)).read(1)).toHaveLength(160)
     await log.close()
+    expect((await disk.status(path)).size).toBe(160 * 1_008)
+    expect(await usedBytes(disk, path)).toBe(160 * 1_008)
   })
 
   it('does without sync what survives a killed process, and then a power loss may take it', async () => {
