@@ -110,7 +110,8 @@ export class FollowLog {
 
   /**
    * The next whole records; undefined when there are none now, or they cannot be read now. One call at a time. Finds
-   * segments that are newer than the last one after a `hint` only. Throws nothing: what keeps it from reading is told once, and tried again by the next call.
+   * segments that are newer than the last one after a `hint` only. Throws nothing: what keeps it from reading is told
+   * once, and tried again by the next call.
    */
   async next(): Promise<Chunk | undefined> {
     try {

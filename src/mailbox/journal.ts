@@ -51,7 +51,6 @@ const MAX_COUNT = 0xffffffff
  */
 const GATHER_FROM = 16
 const GATHER_MS = 4
-const NO_START: Start = { id: '', life: 0, attempt: 0 }
 
 /**
  * What the receiver remembers over restarts: which messages are done or dead, and how often each of the others was
@@ -205,8 +204,7 @@ export class Journal {
     const { page, count } = taken
     const { started } = this.#state
     const attempts: number[] = []
-    for (let index = 0; index < count; index++) {
-      const { id, attempt } = starts[index] ?? NO_START
+    for (const { id, attempt } of starts.slice(0, count)) {
       const known = started.get(id)
       if (known?.page !== undefined) this.#pages.leave(known.page)
       if (known) {
@@ -319,9 +317,17 @@ export class Journal {
     }
   }
 
-  /** Before a page's message is forgotten, so that it comes up never again as one that was not over. */
+  /** Before messages are forgotten: pages say nothing of them any more, so that none comes up as one that is open. */
   #sweep(): void {
+    const open = new Map<number, Start[]>()
+    for (const [id, { page, attempts }] of this.#state.started) {
+      if (page === undefined) continue
+      const starts = open.get(page) ?? []
+      starts.push({ id, life: this.#state.life(id), attempt: attempts })
+      open.set(page, starts)
+    }
     try {
+      for (const [page, starts] of open) this.#pages.keep(page, starts)
       this.#pages.sweep()
     } catch {
       // Tried again with the next generation.

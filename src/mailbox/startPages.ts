@@ -99,7 +99,7 @@ export class StartPages {
     this.#file.writeNow(BEGUN, page * PAGE_BYTES + 4)
   }
 
-  /** Only these starts of a page have happened, and are not over. */
+  /** Of the starts of a page these alone have happened and are not over: it says nothing of others any more. */
   keep(page: number, starts: readonly Start[]): void {
     this.#open[page] = starts.length
     if (starts.length === 0) this.#release(page)

@@ -64,7 +64,7 @@ describe("the receiver's journal", () => {
     const left = await disk.list(FOLDER)
     expect(left).not.toContain('0000000001.log')
     expect(left.length).toBeLessThan(8)
-  })
+  }, 60_000)
 
   it.each([
     ['power-loss', 'could not sync it'],
@@ -222,10 +222,14 @@ describe("the receiver's journal", () => {
     const journal = await opened(disk, SMALL)
     for (let start = 1; start <= 4; start++) journal.start(['x'])
     await journal.dead(byId('x'))
+    expect(journal.start(['beside', 'long'])).toEqual([1, 1])
+    journal.begun()
+    await journal.done(byId('beside'))
     for (let sequence = 1; sequence <= 30; sequence++) await journal.done(entry(sequence))
     const next = await opened(disk, SMALL)
     expect(next.known(byId('x', 1))).toBe('open')
-    expect([...next.suspects, next.starts('x')]).toEqual([0])
+    expect([...next.suspects]).toEqual(['long'])
+    expect(['x', 'beside', 'long'].map((id) => next.starts(id))).toEqual([0, 0, 1])
   })
 
   it('takes a page that is torn for an empty one', async () => {

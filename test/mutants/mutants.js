@@ -121,6 +121,13 @@ export const mutants = [
     tests: ['test/mailbox/journalKill.test.ts'],
   },
   {
+    name: 'what was to follow the one that ended its process is charged as well',
+    file: 'src/mailbox/journal.ts',
+    from: '      if (!isBegun) this.#acquit(page, starts)\n',
+    to: '',
+    tests: ['test/mailbox/journalKill.test.ts'],
+  },
+  {
     name: 'an acknowledgement counts whoever made it',
     file: 'src/mailbox/ackWatch.ts',
     from: `        refused = refusalOf(status, owner)
