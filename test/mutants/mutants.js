@@ -93,11 +93,9 @@ export const mutants = [
   },
   {
     name: 'a message is removed before it is known to be done',
-    file: 'src/mailbox/receiver.ts',
-    from: `    if (!settled) return
-    // The journal gives`,
-    to: `    if (!settled) return
-    settled.catch(() => {})
+    file: 'src/mailbox/deliveries.ts',
+    from: `    // The journal gives`,
+    to: `    settled.catch(() => {})
     if (tracked.starts > 0) return this.#succeededForGood(tracked)
     // The journal gives`,
     tests: ['test/mailbox/receiver.test.ts'],
@@ -137,7 +135,7 @@ export const mutants = [
   },
   {
     name: 'suspects run beside others',
-    file: 'src/mailbox/receiver.ts',
+    file: 'src/mailbox/deliveries.ts',
     from: '} else if (journal.suspects.has(arrival.id)) {',
     to: "} else if (journal.suspects.has('')) {",
     tests: ['test/mailbox/receiver.test.ts'],
