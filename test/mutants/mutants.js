@@ -102,12 +102,9 @@ export const mutants = [
   },
   {
     name: 'the folder of messages is watched and never scanned',
-    file: 'src/mailbox/folderInbox.ts',
+    file: 'src/mailbox/folderFinder.ts',
     from: '      if (!this.#scan.isUnchanged()) await this.#readFolder(scan)\n',
-    to: `      const self: FolderInbox & { isHinted?: boolean } = this
-      if (self.isHinted === undefined) this.#files.watch(this.#layout.messages, () => void (self.isHinted = true))
-      if (self.isHinted !== false && !this.#scan.isUnchanged()) await this.#readFolder(scan)
-      self.isHinted = false\n`,
+    to: '      if (scan === 1 && !this.#scan.isUnchanged()) await this.#readFolder(scan)\n',
     tests: ['test/mailbox/folderStore.test.ts'],
   },
   {
