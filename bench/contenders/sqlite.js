@@ -5,8 +5,9 @@ import { binaryOf, RUNTIMES } from '../../test/nodes/runtimes.js'
 /**
  * SQLite with a write-ahead log synced at each commit. A queue is one table, of which the consumer deletes what it has
  * handled. Faster, but it never forgets: messages in one database, handled ones in another, so that producer and
- * consumer do not wait for each other's lock, and no row is ever deleted. After a commit the producer writes a byte to a file that the consumer watches: what the database's
- * own files tell comes before the commit can be read. It takes `node:sqlite`, which a newer Node has than ours may be.
+ * consumer do not wait for each other's lock, and no row is ever deleted. After a commit the producer writes a byte to a
+ * file that the consumer watches: what the database's own files tell comes before the commit can be read. It takes
+ * `node:sqlite`, which a newer Node has than ours may be.
  */
 
 const SQLITE = 'node:sqlite'
