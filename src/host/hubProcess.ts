@@ -21,7 +21,7 @@ async function main(): Promise<void> {
   const order: unknown = JSON.parse(await text(process.stdin))
   if (!isOrder(order)) throw new Error('the launcher gave no order')
   const { pid, id = 'main', type = 'main', ...options } = order
-  const { transport } = openSocket({ fd: LINK_FD })
+  const { transport } = openSocket({ fd: LINK_FD }, options)
   const hub = await EmbeddedHub.open(options)
   hub.core.operators.add(id)
   const launcherGone = hub.accept(transport, { id, type, pid })

@@ -55,7 +55,7 @@ export async function launchHub(options: ListenOptions): Promise<{ peer: Peer; c
   }
   child.disconnect()
   child.unref()
-  const peer = await joinOver(socketTransport(socket), options.app, options.debug)
+  const peer = await joinOver(socketTransport(socket, options), options.app, options.debug)
   await peer.ready()
   return { peer, control: new RemoteHub(peer, () => child.ref(), exited) }
 }

@@ -2,6 +2,7 @@ import { connect, Socket } from 'node:net'
 import type { Transport, TransportEvents } from '../core/transport.ts'
 import { FrameReader } from '../wire/frameReader.ts'
 import { Framer } from '../wire/framer.ts'
+import { Linger } from './linger.ts'
 
 /** Handed to the kernel or kept for it before `send` says false: a mebibyte in fragments. */
 const HIGH_WATER_BYTES = 1024 * 1024 + 64 * 1024
@@ -10,18 +11,33 @@ const ROW_BYTES = 4096
 /** How long a socket may take to let its last bytes out. */
 const CLOSE_MS = 1_000
 
+export interface SocketOptions {
+  /**
+   * What keeps the event loop awake between messages that answer each other; one {@link Linger} may serve several
+   * links. `false` lets the process sleep at once. Default: one of this link's own.
+   */
+  readonly linger?: Linger | boolean
+}
+
+function lingerOf({ linger = true }: SocketOptions): Linger | undefined {
+  return linger === true ? new Linger() : linger || undefined
+}
+
 /**
  * A socket whose reading is its transport's: nothing is allocated for what comes in. They are made together,
  * because whoever listened to `data` would see nothing.
  *
  * @param from a path or pipe name to connect to, or an inherited descriptor.
  */
-export function openSocket(from: { readonly path: string } | { readonly fd: number }): {
+export function openSocket(
+  from: { readonly path: string } | { readonly fd: number },
+  options: SocketOptions = {},
+): {
   readonly socket: Socket
   readonly transport: Transport
 } {
-  if (process.versions.bun !== undefined) return bunSocket(from)
-  const intake = new Intake()
+  if (process.versions.bun !== undefined) return bunSocket(from, options)
+  const intake = new Intake(lingerOf(options))
   const { onread } = intake
   const socket =
     'path' in from
@@ -31,10 +47,10 @@ export function openSocket(from: { readonly path: string } | { readonly fd: numb
 }
 
 /** Bun adopts an open descriptor by `connect` alone, and reads into buffers of its own. */
-function bunSocket(from: { readonly path: string } | { readonly fd: number }) {
-  const options: object = from
-  const socket = new Socket().connect(options as { path: string })
-  return { socket, transport: socketTransport(socket) }
+function bunSocket(from: { readonly path: string } | { readonly fd: number }, options: SocketOptions) {
+  const source: object = from
+  const socket = new Socket().connect(source as { path: string })
+  return { socket, transport: socketTransport(socket, options) }
 }
 
 /**
@@ -42,10 +58,11 @@ function bunSocket(from: { readonly path: string } | { readonly fd: number }) {
  * transport's from here on, best before its first bytes: nobody else reads or writes it, but whoever destroys
  * it ends the link. `send` says false when what the kernel did not take at once is over a high-water mark.
  */
-export function socketTransport(socket: Socket): Transport {
-  const intake = new Intake()
+export function socketTransport(socket: Socket, options: SocketOptions = {}): Transport {
+  const linger = lingerOf(options)
+  const intake = new Intake(linger)
   const own = takenOver(socket, intake)
-  return own ? transportOver(own, intake) : transportOver(socket, undefined)
+  return own ? transportOver(own, intake) : transportOver(socket, undefined, linger)
 }
 
 /**
@@ -75,19 +92,25 @@ function unclearedBytes(bytes: number): Uint8Array {
 /** A socket's reading, straight into the memory of a frame reader. After one read it rests until frames are wanted. */
 class Intake {
   readonly reader = new FrameReader(unclearedBytes)
+  readonly #linger: Linger | undefined
   /** Called when a frame's length is illegal; set when frames are wanted. */
   onfault: (() => void) | undefined
   readonly onread = {
     buffer: (): Uint8Array => this.reader.room(),
     callback: (bytes: number): boolean => {
+      this.#linger?.heard(bytes)
       if (!this.reader.took(bytes)) this.onfault?.()
       return this.onfault !== undefined
     },
   }
+
+  constructor(linger: Linger | undefined) {
+    this.#linger = linger
+  }
 }
 
 /** @param intake how the socket reads, when it does not emit what it has read. */
-function transportOver(socket: Socket, intake: Intake | undefined): Transport {
+function transportOver(socket: Socket, intake: Intake | undefined, linger?: Linger): Transport {
   let events: TransportEvents | undefined
   let reason: string | undefined
   let closed = false
@@ -156,6 +179,7 @@ function transportOver(socket: Socket, intake: Intake | undefined): Transport {
       } else {
         const framer = new Framer(deliver, keeps)
         socket.on('data', (chunk: Buffer) => {
+          linger?.heard(chunk.length)
           if (reason === undefined && !framer.push(chunk)) fault()
         })
       }

@@ -11,6 +11,13 @@ export const mutants = [
     tests: ['test/transports/socket.test.ts'],
   },
   {
+    name: 'a process stays awake although it has found that useless',
+    file: 'src/transports/linger.ts',
+    from: 'if (this.#lingers && this.#host.now()',
+    to: 'if (this.#host.now()',
+    tests: ['test/transports/linger.test.ts'],
+  },
+  {
     name: 'names are keys of a plain object',
     file: 'src/contract/dispatcher.ts',
     from: 'new Map<string, (...args: Arguments) => unknown>()',

@@ -4,10 +4,10 @@ import { createServer, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Transport } from '../../src/core/transport.ts'
-import { openSocket, socketTransport } from '../../src/transports/socket.ts'
+import { openSocket, type SocketOptions, socketTransport } from '../../src/transports/socket.ts'
 
 /** Both ends of a Unix socket, by a server and a client. */
-export async function socketPair(): Promise<{
+export async function socketPair(options: SocketOptions = {}): Promise<{
   near: Transport
   far: Transport
   kill: () => void
@@ -18,11 +18,11 @@ export async function socketPair(): Promise<{
   server.listen(join(folder, 's'))
   await once(server, 'listening')
   const accepted = once(server, 'connection')
-  const client = openSocket({ path: join(folder, 's') })
+  const client = openSocket({ path: join(folder, 's') }, options)
   const [socket] = await accepted
   if (!(socket instanceof Socket)) throw new TypeError('no socket')
   return {
-    near: socketTransport(socket),
+    near: socketTransport(socket, options),
     far: client.transport,
     kill: () => client.socket.destroy(),
     dispose: () => {
