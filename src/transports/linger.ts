@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { Comparison } from './comparison.ts'
 
 /** How long the loop stays awake after bytes came in. A sleeping process takes 50 to 150 µs to wake (W1, unlingered). */
@@ -9,8 +10,8 @@ const WORTH_KEEPING = 1.03
 const WEIGHT = 1 / 3
 /** Between comparisons; longer each time that the choice stays, the first again once bytes come at another rate. */
 const HOLD_MS = 50
-const HOLD_GROWTH = 1.5
-const LONGEST_HOLD_MS = 1_000
+const HOLD_GROWTH = 2
+const LONGEST_HOLD_MS = 2_000
 /** How much a rate must change, over so many reads, to be another. */
 const OTHER_RATE = 3
 const RATE_READS = 64
@@ -23,12 +24,15 @@ export interface LingerHost {
   nextTurn(callback: () => void): void
   /** From 0 to 1. */
   random(): number
+  /** How many processes run at the same time. */
+  readonly cores: number
 }
 
 const systemHost: LingerHost = {
   now: () => performance.now(),
   nextTurn: (callback) => void setImmediate(callback),
   random: Math.random,
+  cores: availableParallelism(),
 }
 
 /**
@@ -68,6 +72,8 @@ export class Linger {
 
   /** @param bytes that have come in, just now. */
   heard(bytes: number): void {
+    // On a single core whoever stays awake keeps the others from answering.
+    if (this.#host.cores < 2) return
     const now = this.#host.now()
     const gapMs = now - this.#heardAt
     this.#heardAt = now

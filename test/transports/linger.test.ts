@@ -18,7 +18,7 @@ class Loop {
   readonly #linger: Linger
   readonly #random: () => number
 
-  constructor(seed: number) {
+  constructor(seed: number, cores = 2) {
     let state = seed
     this.#random = () => {
       state = (state * 48_271) % 2_147_483_647
@@ -28,6 +28,7 @@ class Loop {
       now: () => this.now,
       nextTurn: (callback) => this.#due.push(callback),
       random: this.#random,
+      cores,
     })
   }
 
@@ -112,6 +113,12 @@ describe('a linger', () => {
     loop.burntMs = 0
     loop.listen(10_000, () => 0.1)
     expect(loop.burntMs).toBeLessThan(0.05 * 10_000)
+  })
+
+  it('does without on a single core', () => {
+    const loop = new Loop(1, 1)
+    loop.listen(2_000, (lingers) => (lingers ? 0.02 : 0.15))
+    expect(loop.burntMs).toBe(0)
   })
 
   it('lets the process sleep a fifth of a millisecond after the last message', () => {
