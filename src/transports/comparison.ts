@@ -2,8 +2,9 @@
  * How long a spell is, and of how many reads, at least. In a shorter one a busy system still gives a process what it
  * saved in the spell before.
  */
-const SPELL_MS = 25
+const SPELL_MS = 20
 const SPELL_READS = 8
+const SPELLS = 4
 /**
  * A longer wait is left out: it is the machine's or the user's. With more of these than so many, and than one in so
  * many reads, messages are too far apart.
@@ -11,12 +12,15 @@ const SPELL_READS = 8
 const GAP_MS = 2
 const GAPS = 8
 
-/** At which rate bytes come with lingering and without it, in a spell of each. */
+/**
+ * At which rate bytes come with lingering and without it, in four spells: one kind, the other twice, the first again. If
+ * one half finds a gain and the other none, it was other traffic.
+ */
 export class Comparison {
   /** Whether this spell is one with lingering. */
   lingers: boolean
-  /** The rate of the first spell, in bytes a millisecond. */
-  #first: number | undefined
+  /** Of each spell that is over, in bytes a millisecond. */
+  readonly #rates: number[] = []
   #reads = 0
   #gaps = 0
   #since: number
@@ -40,13 +44,20 @@ export class Comparison {
     this.#spellReads++
     const ms = now - this.#since
     if (ms < SPELL_MS || this.#spellReads < SPELL_READS) return undefined
-    const rate = this.#spellBytes / ms
-    if (this.#first !== undefined) return this.lingers ? rate / this.#first : this.#first / rate
-    this.#first = rate
-    this.lingers = !this.lingers
+    this.#rates.push(this.#spellBytes / ms)
+    if (this.#rates.length === SPELLS) return this.#gain()
+    if (this.#rates.length % 2 === 1) this.lingers = !this.lingers
     this.#since = now
     this.#spellBytes = 0
     this.#spellReads = 0
     return undefined
+  }
+
+  #gain(): number {
+    const [first = 0, second = 0, third = 0, fourth = 0] = this.#rates
+    // The first and the last were of one kind, and this one is the last.
+    const gains = [first / second, fourth / third].map((gain) => (this.lingers ? gain : 1 / gain))
+    const [one = 0, other = 0] = gains
+    return one > 1 && other > 1 ? Math.sqrt(one * other) : Math.min(one, other)
   }
 }

@@ -8,13 +8,14 @@ const WORTH_BEGINNING = 1.1
 const WORTH_KEEPING = 1.03
 /** How much one comparison counts beside those before it. */
 const WEIGHT = 1 / 3
-/** Between comparisons; longer each time that the choice stays, the first again once bytes come at another rate. */
+/** Between comparisons; longer each time that the choice stays. */
 const HOLD_MS = 50
 const HOLD_GROWTH = 2
 const LONGEST_HOLD_MS = 2_000
-/** How much a rate must change, over so many reads, to be another. */
+/** How much a rate must change, over so many reads, to be another: that ends a hold, if it has lasted so long. */
 const OTHER_RATE = 3
 const RATE_READS = 64
+const LEAST_HOLD_MS = 500
 
 /** What a linger asks of its runtime; injected, so that a test can let time pass. */
 export interface LingerHost {
@@ -53,6 +54,7 @@ export class Linger {
   #gain = 0
   #comparison: Comparison | undefined
   #holdMs = HOLD_MS
+  #holdSince = Number.NEGATIVE_INFINITY
   #holdUntil: number
   /** What came of late, and the rate that this hold began with, in bytes a millisecond. */
   #since = 0
@@ -104,6 +106,7 @@ export class Linger {
     this.#holdMs = prefers === this.#prefers ? Math.min(this.#holdMs * HOLD_GROWTH, LONGEST_HOLD_MS) : HOLD_MS
     this.#lingers = this.#prefers = prefers
     // Processes that answer each other must not compare at the same time.
+    this.#holdSince = now
     this.#holdUntil = now + this.#holdMs * (0.5 + this.#host.random())
     this.#heldRate = undefined
     this.#count(now)
@@ -117,6 +120,7 @@ export class Linger {
     this.#count(now)
     this.#heldRate ??= rate
     if (rate < this.#heldRate * OTHER_RATE && rate * OTHER_RATE > this.#heldRate) return false
+    if (now - this.#holdSince < LEAST_HOLD_MS) return false
     this.#holdMs = HOLD_MS
     this.#gain = 0
     return true

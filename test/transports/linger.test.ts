@@ -97,6 +97,16 @@ describe('a linger', () => {
     expect(loop.burntMs).toBeLessThan(0.005 * 20_000)
   })
 
+  it.each(SEEDS)('burns little where the rate changes all the time, seed %i', (seed) => {
+    const loop = new Loop(seed)
+    for (let time = 0; time < 20_000; time += 40) {
+      loop.listen(20, () => 0.02)
+      loop.listen(20, () => 0.3)
+    }
+    expect(loop.burntMs).toBeGreaterThan(0)
+    expect(loop.burntMs).toBeLessThan(0.1 * 20_000)
+  })
+
   it.each(SEEDS)('notices within half a second that it has become useful, seed %i', (seed) => {
     const loop = new Loop(seed)
     loop.listen(20_000, () => 0.03) // long enough for the longest hold
