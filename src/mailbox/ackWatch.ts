@@ -5,7 +5,7 @@ import { fieldOf } from '../wire/fieldOf.ts'
 import type { FileStatus, Files } from './files.ts'
 import type { FolderLayout } from './folderLayout.ts'
 import { FolderScan } from './folderScan.ts'
-import { untilFullSecond } from './fullSecond.ts'
+import { eachSecond } from './fullSecond.ts'
 import { isMessageId } from './messageFile.ts'
 import type { MailboxLog } from './options.ts'
 import { Turns } from './turns.ts'
@@ -66,13 +66,10 @@ export class AckWatch {
   }
 
   #start(): void {
-    const { clock } = this.#options
-    const tick = () => {
-      this.#look()
-      this.#stopTimer = clock.after(untilFullSecond(clock), tick)
-    }
-    this.#stopWatch = this.#scan.watch(() => this.#look())
-    tick()
+    const look = () => this.#look()
+    this.#stopWatch = this.#scan.watch(look)
+    this.#stopTimer = eachSecond(this.#options.clock, look)
+    look()
   }
 
   #look(): void {

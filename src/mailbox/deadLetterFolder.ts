@@ -11,6 +11,7 @@ import {
   readLetterName,
 } from './deadLetterFile.ts'
 import type { Files, OpenFile } from './files.ts'
+import { replaceFile } from './wholeFile.ts'
 
 export class DeadLetterFolder {
   readonly path: string
@@ -93,19 +94,7 @@ export class DeadLetterFolder {
   /** Settles when it is on stable storage under its name. One at a time for an id. */
   async write({ id, file }: LetterName, bytes: Uint8Array): Promise<void> {
     // One name for one id, so that what a crash leaves there is written over and never piles up.
-    const path = join(this.#tmp, `dead-${id}`)
-    const to = await this.#files.create(path).catch(async (error: unknown) => {
-      if (errnoOf(error) !== 'EEXIST') throw error
-      await this.#files.remove(path)
-      return this.#files.create(path)
-    })
-    try {
-      await to.write(bytes, 0)
-      await to.sync()
-      await this.#files.rename(path, join(this.path, file))
-    } finally {
-      await to.close()
-    }
+    await replaceFile(this.#files, join(this.#tmp, `dead-${id}`), join(this.path, file), bytes, 'synced')
     await this.sync()
   }
 

@@ -9,7 +9,7 @@ import { FolderFinder } from './folderFinder.ts'
 import { FolderLayout } from './folderLayout.ts'
 import { FolderSettler, type Over } from './folderSettler.ts'
 import { findFile } from './foundFile.ts'
-import { untilFullSecond } from './fullSecond.ts'
+import { eachSecond } from './fullSecond.ts'
 import type { Arrival } from './message.ts'
 import type { MailboxLog } from './options.ts'
 import { SenderJournals } from './senderJournals.ts'
@@ -220,16 +220,14 @@ export class FolderInbox implements Inbox {
     const hint = () => {
       for (const one of [...this.#hints]) one()
     }
-    const tick = () => {
+    this.#stopWatch = this.#finder.watch(hint)
+    this.#stopTimer = eachSecond(this.#clock, () => {
       this.#upkeep ??= this.#keepUp().finally(() => {
         this.#upkeep = undefined
       })
       this.#finder.expire()
       hint()
-      this.#stopTimer = this.#clock.after(untilFullSecond(this.#clock), tick)
-    }
-    this.#stopWatch = this.#finder.watch(hint)
-    this.#stopTimer = this.#clock.after(untilFullSecond(this.#clock), tick)
+    })
   }
 
   #stop(): void {

@@ -11,3 +11,14 @@ export function untilFullSecond(clock: Clock): number {
   const leftMs = 1_000 - (clock.now() % 1_000)
   return leftMs < LEAST_MS ? leftMs + 1_000 : leftMs
 }
+
+/** Runs `tick` at each full second, until the returned function is called. */
+export function eachSecond(clock: Clock, tick: () => void): () => void {
+  const again = (): (() => void) =>
+    clock.after(untilFullSecond(clock), () => {
+      stop = again()
+      tick()
+    })
+  let stop = again()
+  return () => stop()
+}

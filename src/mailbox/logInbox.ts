@@ -7,6 +7,7 @@ import { ViaductError } from '../wire/errors.ts'
 import { type Durability, segmentPath } from './appendLog.ts'
 import { type Files, nodeFiles } from './files.ts'
 import type { TellLog } from './followLog.ts'
+import { eachSecond } from './fullSecond.ts'
 import { HeldBytes, LogArrival, settle } from './logArrival.ts'
 import { LogCompaction } from './logCompaction.ts'
 import { type LogFolders, logFolders, namesIn } from './logFolders.ts'
@@ -39,7 +40,6 @@ export interface LogInboxOptions {
 
 const HELD_BYTES = 16 * 1024 * 1024
 const SEGMENT_BYTES = 16 * 1024 * 1024
-const SCAN_MS = 1_000
 /** Messages of one sender before the next one has its turn. */
 const TURN = 16
 const RAW_BYTES = 64 * 1024
@@ -102,14 +102,10 @@ export class LogInbox implements Inbox {
       read: (arrival) => this.#payload(arrival),
       onRemoved: (senders) => this.#forget(senders),
     })
-    let stop = (): void => {}
-    const tick = (): void => {
-      stop = clock.after(SCAN_MS, tick)
+    this.#stopTimer = eachSecond(clock, () => {
       this.#scanDue = true
       this.#hint()
-    }
-    stop = clock.after(SCAN_MS, tick)
-    this.#stopTimer = () => stop()
+    })
   }
 
   next(max: number): Promise<readonly Arrival[]> {

@@ -5,6 +5,7 @@ import { ViaductError } from '../wire/errors.ts'
 import { AppendLog, type Durability, diskFailure, segmentPath, segmentsIn } from './appendLog.ts'
 import { type Files, nodeFiles } from './files.ts'
 import { FollowLog, type TellLog } from './followLog.ts'
+import { eachSecond } from './fullSecond.ts'
 import { doneIds } from './journalRecord.ts'
 import { type LogFolders, logFolders, makeDurableFolder } from './logFolders.ts'
 import { END_RECORD } from './logSource.ts'
@@ -30,7 +31,8 @@ export interface LogOutboxOptions {
 }
 
 const SEGMENT_BYTES = 16 * 1024 * 1024
-const LOOK_MS = 1_000
+/** What stands in the folder is counted so often at most. */
+const COUNT_MS = 1_000
 const MAX_JOURNAL_RECORD_BYTES = 10 * 1024 * 1024
 /** Before any is known. */
 const MESSAGE_BYTES = 512
@@ -129,7 +131,7 @@ export class LogOutbox implements Outbox {
    */
   async usage(): Promise<Usage> {
     const now = this.#clock.now()
-    if (!this.#usage || now - this.#usage.atMs >= LOOK_MS) {
+    if (!this.#usage || now - this.#usage.atMs >= COUNT_MS) {
       const [sequence, bytes] = [this.#sequence, this.#storedBytes]
       const messageBytes = sequence === 0 ? MESSAGE_BYTES : bytes / sequence
       const value = await readUsage(this.#files, this.#folders, messageBytes)
@@ -184,18 +186,13 @@ export class LogOutbox implements Outbox {
         looking = undefined
       })
     }
-    let stopTimer = (): void => {}
-    let unwatch: (() => void) | undefined
-    const tick = (): void => {
-      stopTimer = this.#clock.after(LOOK_MS, tick)
-      hint()
-    }
-    tick()
-    unwatch = this.#files.watch(folder, hint)
+    const stopTimer = eachSecond(this.#clock, hint)
+    const unwatch = this.#files.watch(folder, hint)
+    hint()
     return async () => {
       stopped = true
       stopTimer()
-      unwatch?.()
+      unwatch()
       await looking
       await journal?.close()
     }

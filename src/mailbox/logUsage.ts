@@ -5,6 +5,7 @@ import { segmentPath, segmentsIn, usedBytes } from './appendLog.ts'
 import type { Files } from './files.ts'
 import { type LogFolders, namesIn } from './logFolders.ts'
 import type { Usage } from './store.ts'
+import { replaceFile } from './wholeFile.ts'
 
 /** What the receiver has counted: of all records that it read and that are still there, and those not settled. */
 export interface Waiting {
@@ -18,15 +19,8 @@ const MAX_BYTES = 1_024
 /** No promise rests on it: it is not synced. */
 export async function writeWaiting(files: Files, folders: LogFolders, waiting: Waiting): Promise<void> {
   await files.makeFolder(folders.temporary)
-  const path = join(folders.temporary, 'waiting')
-  await files.remove(path).catch(() => {})
-  const file = await files.create(path)
-  try {
-    await file.write(Buffer.from(JSON.stringify(waiting)), 0)
-  } finally {
-    await file.close()
-  }
-  await files.rename(path, folders.waiting)
+  const bytes = Buffer.from(JSON.stringify(waiting))
+  await replaceFile(files, join(folders.temporary, 'waiting'), folders.waiting, bytes, 'unsynced')
 }
 
 /**

@@ -15,6 +15,7 @@ import type { MailboxSettings, ReceiveSettings, StoreKind } from './options.ts'
 import { ReceiverLock, receiverPid } from './receiverLock.ts'
 import type { Station } from './station.ts'
 import type { Inbox, Outbox } from './store.ts'
+import { replaceFile } from './wholeFile.ts'
 
 /** One mailbox's folder, and what stands in it. */
 export interface Site {
@@ -163,14 +164,7 @@ async function markStore(files: Files, path: string, store: StoreKind, root: str
     const unfinished = join(path, '..', 'tmp', `${newName()}.store`)
     try {
       await syncNames(files, dirname(path), root)
-      const file = await files.create(unfinished)
-      try {
-        await file.write(Buffer.from(mark), 0)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-      await files.rename(unfinished, path)
+      await replaceFile(files, unfinished, path, Buffer.from(mark), 'synced')
       await files.syncFolder(join(path, '..'))
     } catch (error) {
       throw diskFailure(path, error)

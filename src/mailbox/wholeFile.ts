@@ -1,5 +1,6 @@
 /** Files read and written whole: at once while they are small, by threads when they would hold the event loop. */
-import type { FileStatus, Files, WholeFile } from './files.ts'
+import { errnoOf } from '../host/errno.ts'
+import type { FileStatus, Files, OpenFile, WholeFile } from './files.ts'
 
 /** Bytes up to which a file is read or written before the next line runs. */
 const SMALL_BYTES = 256 * 1024
@@ -23,16 +24,42 @@ export function placeFile(
 
 async function placeLarge(files: Files, unfinished: string, path: string, bytes: Uint8Array): Promise<void> {
   try {
-    const file = await files.create(unfinished)
-    try {
-      await file.write(bytes, 0)
-    } finally {
-      await file.close()
-    }
-    files.renameNow(unfinished, path)
+    await replaceFile(files, unfinished, path, bytes, 'unsynced')
   } catch (error) {
     removeIfThere(files, unfinished)
     throw error
+  }
+}
+
+/**
+ * Writes a file by threads, and renames it to where it belongs, in the place of what has that name. What a crash left of
+ * another try is written over. With `synced` its content is on stable storage before it has its name; the name is so
+ * after a sync of its folder.
+ */
+export async function replaceFile(
+  files: Files,
+  unfinished: string,
+  path: string,
+  bytes: Uint8Array,
+  durability: 'synced' | 'unsynced',
+): Promise<void> {
+  const file = await createdAnew(files, unfinished)
+  try {
+    await file.write(bytes, 0)
+    if (durability === 'synced') await file.sync()
+  } finally {
+    await file.close()
+  }
+  await files.rename(unfinished, path)
+}
+
+async function createdAnew(files: Files, path: string): Promise<OpenFile> {
+  try {
+    return await files.create(path)
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error
+    await files.remove(path)
+    return files.create(path)
   }
 }
 
