@@ -12,10 +12,13 @@ const WEIGHT = 1 / 3
 const HOLD_MS = 50
 const HOLD_GROWTH = 2
 const LONGEST_HOLD_MS = 2_000
-/** How much a rate must change, over so many reads, to be another: that ends a hold, if it has lasted so long. */
+/** How much a rate must change, over so many reads, to be another: that ends a hold before its time. */
 const OTHER_RATE = 3
 const RATE_READS = 64
-const LEAST_HOLD_MS = 500
+/** Not before it has lasted so long: each time longer, from the first after a long hold. */
+const LEAST_HOLD_MS = 25
+const LONGEST_LEAST_HOLD_MS = 600
+const LONG_HOLD_MS = 1_000
 
 /** What a linger asks of its runtime; injected, so that a test can let time pass. */
 export interface LingerHost {
@@ -55,6 +58,7 @@ export class Linger {
   #comparison: Comparison | undefined
   #holdMs = HOLD_MS
   #holdSince = Number.NEGATIVE_INFINITY
+  #leastHoldMs = LEAST_HOLD_MS
   #holdUntil: number
   /** What came of late, and the rate that this hold began with, in bytes a millisecond. */
   #since = 0
@@ -120,7 +124,10 @@ export class Linger {
     this.#count(now)
     this.#heldRate ??= rate
     if (rate < this.#heldRate * OTHER_RATE && rate * OTHER_RATE > this.#heldRate) return false
-    if (now - this.#holdSince < LEAST_HOLD_MS) return false
+    const heldMs = now - this.#holdSince
+    if (heldMs >= LONG_HOLD_MS) this.#leastHoldMs = LEAST_HOLD_MS
+    if (heldMs < this.#leastHoldMs) return false
+    this.#leastHoldMs = Math.min(2 * this.#leastHoldMs, LONGEST_LEAST_HOLD_MS)
     this.#holdMs = HOLD_MS
     this.#gain = 0
     return true
