@@ -94,7 +94,7 @@ export type { MethodMetrics, MetricsReport, PairMetrics } from './hub/metrics.ts
 export type { PolicyReport, PolicyRow } from './hub/policyReports.ts'
 export type { ReplayBounds, ReplayRules } from './hub/replayRules.ts'
 export { connectPeers, type LinkOptions, peerOver } from './transports/direct.ts'
-export { Linger } from './transports/linger.ts'
+export { Linger, type LingerHost } from './transports/linger.ts'
 export { memoryTransports } from './transports/memory.ts'
 export { type PortLike, portTransport } from './transports/port.ts'
 export { openSocket, type SocketOptions, socketTransport } from './transports/socket.ts'
