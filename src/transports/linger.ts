@@ -48,8 +48,7 @@ const systemHost: LingerHost = {
 export class Linger {
   readonly #host: LingerHost
   #heardAt = Number.NEGATIVE_INFINITY
-  /** Whether it stays awake after what comes in now, and whether it does outside of comparisons. */
-  #lingers = false
+  /** Whether it stays awake after what comes in, but in comparisons. */
   #prefers = false
   /** A turn of the loop is asked for. */
   #awake = false
@@ -73,7 +72,7 @@ export class Linger {
 
   /** Whether what comes in now keeps the loop awake. */
   get lingers(): boolean {
-    return this.#lingers
+    return this.#comparison?.lingers ?? this.#prefers
   }
 
   /** @param bytes that have come in, just now. */
@@ -87,7 +86,7 @@ export class Linger {
     else if (now >= this.#holdUntil || this.#isOtherRate(bytes, now)) {
       this.#comparison = new Comparison(now, this.#prefers)
     }
-    if (this.#lingers && !this.#awake) this.#stayAwake()
+    if (this.lingers && !this.#awake) this.#stayAwake()
   }
 
   #stayAwake(): void {
@@ -97,18 +96,17 @@ export class Linger {
 
   readonly #turn = (): void => {
     this.#awake = false
-    if (this.#lingers && this.#host.now() - this.#heardAt < LINGER_MS) this.#stayAwake()
+    if (this.lingers && this.#host.now() - this.#heardAt < LINGER_MS) this.#stayAwake()
   }
 
   #compare(comparison: Comparison, bytes: number, now: number, gapMs: number): void {
     const gain = comparison.heard(bytes, now, gapMs)
-    this.#lingers = comparison.lingers
     if (gain === undefined) return
     this.#comparison = undefined
     this.#gain = gain === 'sparse' ? 0 : this.#gain + (Math.log(gain) - this.#gain) * WEIGHT
     const prefers = this.#gain > Math.log(this.#prefers ? WORTH_KEEPING : WORTH_BEGINNING)
     this.#holdMs = prefers === this.#prefers ? Math.min(this.#holdMs * HOLD_GROWTH, LONGEST_HOLD_MS) : HOLD_MS
-    this.#lingers = this.#prefers = prefers
+    this.#prefers = prefers
     // Processes that answer each other must not compare at the same time.
     this.#holdSince = now
     this.#holdUntil = now + this.#holdMs * (0.5 + this.#host.random())

@@ -109,7 +109,7 @@ class Intake {
   }
 }
 
-/** @param intake how the socket reads, when it does not emit what it has read. */
+/** @param intake how the socket reads, when it does not emit what it has read; else `linger` is told of that. */
 function transportOver(socket: Socket, intake: Intake | undefined, linger?: Linger): Transport {
   let events: TransportEvents | undefined
   let reason: string | undefined

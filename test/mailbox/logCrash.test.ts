@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { LogInbox } from '../../src/mailbox/logInbox.ts'
 import type { Arrival } from '../../src/mailbox/message.ts'
 import { VirtualClock } from '../../src/testing/virtualClock.ts'
+import { random } from '../storm/random.ts'
 import { bodyOf, drained, FOLDER, inbox, outbox, outgoing, over, rest } from './logRig.ts'
 import { errno, SimulatedDisk } from './simulatedDisk.ts'
 
@@ -15,11 +16,8 @@ interface Books {
 }
 
 /** One in so many, always the same. */
-let seed = 1
-const chosen = (oneIn: number): boolean => {
-  seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
-  return seed % 65_521 < 65_521 / oneIn
-}
+const chance = random(1)
+const chosen = (oneIn: number): boolean => chance.next() < 1 / oneIn
 
 const keyOf = ({ sender, sequence }: Arrival): string => `${sender}/${sequence}`
 

@@ -13,7 +13,7 @@ export const mutants = [
   {
     name: 'a process stays awake although it has found that useless',
     file: 'src/transports/linger.ts',
-    from: 'if (this.#lingers && this.#host.now()',
+    from: 'if (this.lingers && this.#host.now()',
     to: 'if (this.#host.now()',
     tests: ['test/transports/linger.test.ts'],
   },

@@ -1,7 +1,7 @@
 /** When a process stays awake for its links: simulated time, and a link that tells what it has heard. */
 import { describe, expect, it } from 'vitest'
-import type { LinkOptions } from '../../src/index.ts'
 import { Linger, peerOver } from '../../src/index.ts'
+import { type Random, random } from '../storm/random.ts'
 import { socketPair } from './socketPair.ts'
 
 /** A turn of the event loop that finds nothing to do. */
@@ -16,18 +16,14 @@ class Loop {
   /** How long its linger was on. */
   lingeredMs = 0
   readonly #linger: Linger
-  readonly #random: () => number
+  readonly #random: Random
 
   constructor(seed: number, cores = 2) {
-    let state = seed
-    this.#random = () => {
-      state = (state * 48_271) % 2_147_483_647
-      return state / 2_147_483_647
-    }
+    this.#random = random(seed)
     this.#linger = new Linger({
       now: () => this.now,
       nextTurn: (callback) => this.#due.push(callback),
-      random: this.#random,
+      random: () => this.#random.next(),
       cores,
     })
   }
@@ -41,7 +37,7 @@ class Loop {
     const until = this.now + forMs
     while (this.now < until) {
       this.#linger.heard(250)
-      const next = this.now + waitMs(this.#linger.lingers) * (0.75 + this.#random() / 2)
+      const next = this.now + waitMs(this.#linger.lingers) * (0.75 + this.#random.next() / 2)
       if (this.#linger.lingers) this.lingeredMs += next - this.now
       this.#stayAwake(next)
       this.now = next
@@ -150,9 +146,8 @@ describe('a linger', () => {
     }
     const linger = new Told()
     const { near, far, dispose } = await socketPair({ linger })
-    const options: LinkOptions = {}
-    const asked = peerOver(near, options)
-    const asking = peerOver(far, options)
+    const asked = peerOver(near)
+    const asking = peerOver(far)
     asked.handle('echo', (input) => input)
     const text = 'x'.repeat(20_000)
     expect(await asking.call('echo', text)).toBe(text)
