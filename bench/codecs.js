@@ -1,7 +1,8 @@
 /** What codecs cost a call of one short text, within one process: `node bench/codecs.js [calls]`. Build first. */
-import { codecs, keyring } from '../dist/codecs/index.js'
-import { contract, method, nodePrimitives as primitives, unchecked } from '../dist/index.js'
-import { memoryHub } from '../dist/testing/index.js'
+
+import { contract, method, nodePrimitives as primitives, unchecked } from 'viaduct'
+import { codecs, keyring } from 'viaduct/codecs'
+import { memoryHub } from 'viaduct/testing'
 
 const calls = Number(process.argv[2] ?? 5000)
 const kinds = {

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type ChildChange, Hub } from 'viaduct'
 import { afterAll, expect, it, vi } from 'vitest'
-import { type ChildChange, Hub } from '../../dist/index.js'
 import { fixture } from './bundle.ts'
 
 const base = mkdtempSync(join(tmpdir(), 'vl-'))

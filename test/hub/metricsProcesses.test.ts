@@ -8,7 +8,7 @@ import type { AlertChange, MetricsReport } from '../../src/index.ts'
 import { refusal } from '../support/hubRig.ts'
 
 const base = mkdtempSync(join(tmpdir(), 'viaduct-metrics-'))
-const dist = new URL('../../dist/index.js', import.meta.url).href
+const dist = new URL('../../dist/node/index.js', import.meta.url).href
 const counted = fileURLToPath(new URL('fixtures/counted.mjs', import.meta.url))
 
 afterAll(() => rmSync(base, { recursive: true, force: true }))

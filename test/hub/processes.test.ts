@@ -9,7 +9,7 @@ import { refusal } from '../support/hubRig.ts'
 
 const base = mkdtempSync(join(tmpdir(), 'viaduct-hub-'))
 const worker = fileURLToPath(new URL('fixtures/worker.mjs', import.meta.url))
-const dist = new URL('../../dist/index.js', import.meta.url).href
+const dist = new URL('../../dist/node/index.js', import.meta.url).href
 const pages = fileURLToPath(new URL('fixtures/pages.mjs', import.meta.url))
 
 afterAll(() => rmSync(base, { recursive: true, force: true }))

@@ -30,7 +30,7 @@ const newer = contract('journal', {
   }),
 })
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
-const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+const CLI = fileURLToPath(new URL('../../dist/node/cli.js', import.meta.url))
 const KEEPER = { id: 'keeper' }
 
 let root = ''

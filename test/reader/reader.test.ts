@@ -258,7 +258,7 @@ describe('the tables', () => {
     )
     expect(commands.map(([verb]) => verb)).toEqual(['who', 'tap', 'call'])
     for (const words of commands.filter(([verb]) => verb !== 'tap')) {
-      const args = [`${DIST}cli/main.js`, ...words]
+      const args = [`${DIST}node/cli.js`, ...words]
       const { stdout } = await promisify(execFile)(process.execPath, args, {
         env: { ...process.env, TMPDIR: place, XDG_RUNTIME_DIR: '' },
       })

@@ -102,7 +102,7 @@ function processesIn(folder: string): number[] {
 /** The driver runs on the built package, of which the hub's process is a part; the others are one file each. */
 async function bundle(folder: string): Promise<void> {
   const source = { path: join(ROOT, 'src/index.ts') }
-  const built = { path: join(ROOT, 'dist/index.js'), external: true }
+  const built = { path: join(ROOT, 'dist/node/index.js'), external: true }
   for (const [name, viaduct] of [
     ['driver', built],
     ['worker', source],

@@ -19,7 +19,7 @@ import { fieldOf } from '../../../src/wire/fieldOf.ts'
 const APP = 's0'
 const base = mkdtempSync(join(tmpdir(), 's0-'))
 const program = fileURLToPath(new URL('fixtures/process.mjs', import.meta.url))
-const dist = new URL('../../../dist/faces/router/index.js', import.meta.url).href
+const dist = new URL('../../../dist/node/router.js', import.meta.url).href
 
 let main: IPCRouter<Hub>
 let alone: ChildProcess | undefined

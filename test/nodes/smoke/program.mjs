@@ -3,7 +3,7 @@
  * with what was wrong on stderr. SMOKE_RUN has the command and arguments that run a program in this runtime.
  */
 import { MessageChannel, Worker } from 'node:worker_threads'
-import { connectPeers, Hub, join, peerOver, portTransport } from '../../../dist/index.js'
+import { connectPeers, Hub, join, peerOver, portTransport } from 'viaduct'
 import { exercise, rules, serveSmoke } from './service.mjs'
 import { runSuites } from './suites.mjs'
 

@@ -1,7 +1,7 @@
 /** What both sides of the smoke tests import: a contract, a server of it, and what a client asks of that. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { contract, method, stream, topic, unchecked } from '../../../dist/index.js'
+import { contract, method, stream, topic, unchecked } from 'viaduct'
 
 const any = unchecked()
 
@@ -21,7 +21,7 @@ const all = { call: ['smoke.*'], publish: ['smoke.*'], subscribe: ['smoke.*'] }
 /** For a hub: the one in it, a child of its, and one that joins. */
 export const rules = { main: all, child: all, guest: { ...all, join: true, zone: 'trusted' } }
 
-/** @param {import('../../../dist/index.js').Peer} peer */
+/** @param {import('viaduct').Peer} peer */
 export function serveSmoke(peer) {
   let aborted = 0
   peer.serve(smoke, {
@@ -69,8 +69,8 @@ async function reasonOf(promise) {
 /**
  * Uses all that a client can, and throws at the first thing that is not as it should be.
  *
- * @param {import('../../../dist/index.js').Peer} peer
- * @param {import('../../../dist/index.js').Target | undefined} target
+ * @param {import('viaduct').Peer} peer
+ * @param {import('viaduct').Target | undefined} target
  */
 export async function exercise(peer, target) {
   const api = peer.client(smoke, target)

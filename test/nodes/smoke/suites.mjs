@@ -5,8 +5,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MessageChannel } from 'node:worker_threads'
-import { memoryTransports, openSocket, portTransport, socketTransport } from '../../../dist/index.js'
-import { farEnd, transportSuite } from '../../../dist/testing/index.js'
+import { memoryTransports, openSocket, portTransport, socketTransport } from 'viaduct'
+import { farEnd, transportSuite } from 'viaduct/testing'
 
 const CASE_MS = 60_000
 

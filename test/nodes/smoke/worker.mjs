@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads'
-import { peerOver, portTransport } from '../../../dist/index.js'
+import { peerOver, portTransport } from 'viaduct'
 import { serveSmoke } from './service.mjs'
 
 if (parentPort) serveSmoke(peerOver(portTransport(parentPort)))
