@@ -18,6 +18,7 @@ import { Schedule } from './schedule.ts'
 import { Settlements } from './settlements.ts'
 import type { ReceiverParts, ReceiverStats, Station } from './station.ts'
 import type { Body, Inbox } from './store.ts'
+import { Turnover } from './turnover.ts'
 
 /** It looks at least so often, whether or not anything was notified. */
 const LOOK_MS = 1_000
@@ -52,8 +53,8 @@ export class Deliveries {
   readonly #persistence: Persistence
   readonly #schedule = new Schedule<Tracked>()
   /** All that were taken and are not over, by id. */
-  readonly #tracked = new Map<string, Tracked>()
-  readonly #running = new Set<Attempt>()
+  readonly #tracked = new Turnover<string, Tracked>()
+  readonly #running = new Turnover<Attempt, true>()
   readonly #latency = new Histogram()
   /** Handlers, and bodies that are read for them. */
   #busy = 0
@@ -132,14 +133,14 @@ export class Deliveries {
   lose(): void {
     this.#isHalted = true
     this.#isStopped = true
-    for (const attempt of this.#running) attempt.abort(stopped())
+    for (const attempt of this.#running.keys()) attempt.abort(stopped())
   }
 
   /** Settles when those that run have ended, or the grace is over, and what they came to is written. */
   async stop(): Promise<void> {
     this.#isHalted = true
     if (this.#busy > 0) await this.#wait(this.#settings.graceMs, () => this.#busy === 0)
-    for (const attempt of this.#running) {
+    for (const attempt of this.#running.keys()) {
       attempt.abort(stopped())
       this.#over(attempt)
       if (!this.#isStopped) this.#record(attempt.tracked, 'failed', () => {})
@@ -411,7 +412,7 @@ export class Deliveries {
     const { heartbeat, leaseMs } = this.#settings
     const leaseEndMs = heartbeat ? Number.POSITIVE_INFINITY : clock.now() + leaseMs
     const attempt = new Attempt(tracked, format, leaseEndMs, clock)
-    this.#running.add(attempt)
+    this.#running.set(attempt, true)
     if (!heartbeat) this.#arm(leaseEndMs)
     if (log) {
       const { id, type } = arrival
@@ -605,7 +606,7 @@ export class Deliveries {
     const now = clock.now()
     let nextMs = now + untilFullSecond(clock)
     if (!this.#settings.heartbeat) {
-      for (const attempt of this.#running) {
+      for (const attempt of this.#running.keys()) {
         if (attempt.leaseEndMs > now) {
           nextMs = Math.min(nextMs, attempt.leaseEndMs)
           continue

@@ -320,7 +320,7 @@ export class Journal {
   /** Before messages are forgotten: pages say nothing of them any more, so that none comes up as one that is open. */
   #sweep(): void {
     const open = new Map<number, Start[]>()
-    for (const [id, { page, attempts }] of this.#state.started) {
+    for (const [id, { page, attempts }] of this.#state.started.entries()) {
       if (page === undefined) continue
       const starts = open.get(page) ?? []
       starts.push({ id, life: this.#state.life(id), attempt: attempts })

@@ -9,6 +9,7 @@ import {
 import type { Arrival } from './message.ts'
 import { SequenceRanges } from './sequenceRanges.ts'
 import type { Start } from './startPages.ts'
+import { Turnover } from './turnover.ts'
 
 /** What is known of a message that a store has found. */
 export type Known = 'open' | 'done' | 'dead'
@@ -33,7 +34,7 @@ interface Sender {
 
 /** What the records of a journal come to. */
 export class JournalState {
-  readonly started = new Map<string, Started>()
+  readonly started = new Turnover<string, Started>()
   readonly #senders = new Map<string, Sender>()
   readonly #ended: EndedIds
   readonly #leave: (page: number) => void
@@ -128,9 +129,9 @@ export class JournalState {
           payloads.push(writeSequences({ sender, which, ranges: some }))
       }
     }
-    const failed = [...this.started].flatMap(([id, { failed }]) =>
-      failed > 0 ? [eventOf('failed', id, failed)] : [],
-    )
+    const failed = this.started
+      .entries()
+      .flatMap(([id, { failed }]) => (failed > 0 ? [eventOf('failed', id, failed)] : []))
     for (const some of chunks(failed, MAX_RECORD_ITEMS)) payloads.push(writeEvents(some))
     return payloads
   }

@@ -4,12 +4,13 @@ import type { Chunk } from './followLog.ts'
 import type { Arrival, Fault } from './message.ts'
 import { MessageFields } from './messageRecord.ts'
 import { recordBytes } from './record.ts'
+import { Turnover } from './turnover.ts'
 
 /** A segment that a receiver reads or has read, and what of it is not settled. */
 export interface SegmentState {
   readonly folder: string
   readonly number: number
-  readonly unsettled: Set<LogArrival>
+  readonly unsettled: Turnover<LogArrival, true>
   /** Of all its records, and of those that are not settled. */
   bytes: number
   unsettledBytes: number
@@ -18,7 +19,7 @@ export interface SegmentState {
 }
 
 export function newSegment(folder: string, number: number): SegmentState {
-  return { folder, number, unsettled: new Set(), bytes: 0, unsettledBytes: 0 }
+  return { folder, number, unsettled: new Turnover(), bytes: 0, unsettledBytes: 0 }
 }
 
 /** What is settled is needed no more. */
@@ -30,7 +31,7 @@ export function settle(arrival: LogArrival): boolean {
 }
 
 export function addUnsettled(arrival: LogArrival): void {
-  arrival.segment.unsettled.add(arrival)
+  arrival.segment.unsettled.set(arrival, true)
   arrival.segment.unsettledBytes += recordBytes(arrival.bytes)
 }
 

@@ -127,7 +127,7 @@ export class LogCompaction {
     for (const segment of sender.segments.values()) {
       if (now - (segment.completeAtMs ?? now) < MIN_AGE_MS) break
       // One with a fault is no message to copy, and will be a dead letter soon.
-      for (const { fault } of segment.unsettled) if (fault) return []
+      for (const { fault } of segment.unsettled.keys()) if (fault) return []
       oldest.push(segment)
       bytes += segment.bytes
       unsettledBytes += segment.unsettledBytes
@@ -139,7 +139,7 @@ export class LogCompaction {
   async #compact(sender: LogSource, segments: readonly SegmentState[]): Promise<void> {
     if (this.#own.length === 0) await this.#begin()
     const own = await this.#gather()
-    const survivors = segments.flatMap(({ unsettled }) => [...unsettled])
+    const survivors = segments.flatMap(({ unsettled }) => unsettled.keys())
     await own?.keep(survivors, this.#options.read)
     await sender.clear()
   }
@@ -149,7 +149,7 @@ export class LogCompaction {
     const newest = this.#own.at(-1)
     if (!newest) return undefined
     for (const source of this.#earlier) {
-      const unsettled = [...source.segments.values()].flatMap(({ unsettled: some }) => [...some])
+      const unsettled = [...source.segments.values()].flatMap(({ unsettled: some }) => some.keys())
       await newest.keep(
         unsettled.filter(({ fault }) => !fault),
         this.#options.read,

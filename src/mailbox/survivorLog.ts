@@ -63,7 +63,7 @@ export class SurvivorLog {
   }
 
   get unsettled(): LogArrival[] {
-    return [...this.#segments.values()].flatMap(({ unsettled }) => [...unsettled])
+    return [...this.#segments.values()].flatMap(({ unsettled }) => unsettled.keys())
   }
 
   get segments(): Iterable<SegmentState> {
