@@ -28,9 +28,13 @@ const allocate: (bytes: number) => Uint8Array = isPool(pool)
   ? (bytes) => new Uint8Array(pool.allocUnsafeSlow(bytes).buffer)
   : (bytes) => new Uint8Array(bytes)
 
-interface Partial extends Assembled {
+interface Partial {
+  readonly header: Uint8Array
+  payload: Uint8Array
   filled: number
 }
+
+const NO_BYTES = new Uint8Array()
 
 /**
  * Puts fragmented messages together. One message of an exchange and direction is under way at a time; its
@@ -79,8 +83,7 @@ export class Assembly {
     partial.payload.set(bytes.subarray(at + HEADER_BYTES, at + HEADER_BYTES + size), partial.filled)
     partial.filled += size
     if (!last) return 'more'
-    this.#forget(key, partial)
-    return partial
+    return this.#take(key, partial)
   }
 
   /** Forgets what has come of a message, if there is one. */
@@ -88,13 +91,17 @@ export class Assembly {
     const key = id * 2 + (answer ? 1 : 0)
     const partial = this.#partials.get(key)
     if (!partial) return false
-    this.#forget(key, partial)
+    this.#take(key, partial)
     return true
   }
 
-  #forget(key: number, partial: Partial): void {
+  /** Tables that V8 made for a map may live on and refer to what was in it: a payload must not be that. */
+  #take(key: number, partial: Partial): Assembled {
+    const { header, payload } = partial
     this.#partials.delete(key)
-    this.bytes -= partial.payload.length
+    this.bytes -= payload.length
+    partial.payload = NO_BYTES
+    return { header, payload }
   }
 }
 
