@@ -18,6 +18,13 @@ export const mutants = [
     tests: ['test/transports/linger.test.ts'],
   },
   {
+    name: 'a table in which messages come and go is never left',
+    file: 'src/mailbox/turnover.ts',
+    from: 'this.#entries = new Map(this.#entries)',
+    to: '',
+    tests: ['test/mailbox/turnover.test.ts'],
+  },
+  {
     name: 'names are keys of a plain object',
     file: 'src/contract/dispatcher.ts',
     from: 'new Map<string, (...args: Arguments) => unknown>()',
