@@ -1,16 +1,8 @@
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { buildSync } from 'esbuild'
-import { afterAll, expect, it } from 'vitest'
-
-const folder = mkdtempSync(join(tmpdir(), 'va-'))
-afterAll(() => rmSync(folder, { recursive: true, force: true }))
+import { expect, it } from 'vitest'
+import { inSmallHeap } from '../support/smallHeap.ts'
 
 it('needs hardly a full collection for 24,000 messages that are put together, eight at a time', () => {
-  // A process of its own, that nothing else allocates in; no full collection helps it out.
-  const program = `
+  const said = inSmallHeap(`
     import { constants, PerformanceObserver } from 'node:perf_hooks'
     import { Assembly } from '../../src/core/assembly.ts'
     import { writeU32 } from '../../src/wire/frame.ts'
@@ -48,12 +40,7 @@ it('needs hardly a full collection for 24,000 messages that are put together, ei
       if (id % 100 === 0) for (let n = 0; n < 2_000; n++) others += new Array(100).fill(n).length
     }
     // Collections are told of in a later turn, all before this one.
-    setImmediate(() => setImmediate(() => console.log(JSON.stringify({ whole, full, young }))))`
-  const outfile = join(folder, 'program.mjs')
-  const stdin = { contents: program, resolveDir: import.meta.dirname, loader: 'ts' as const }
-  buildSync({ stdin, outfile, bundle: true, platform: 'node', format: 'esm', logLevel: 'error' })
-  const flags = ['--max-semi-space-size=1', '--initial-old-space-size=1000']
-  const said = JSON.parse(execFileSync(process.execPath, [...flags, outfile], { encoding: 'utf8' }))
+    setImmediate(() => setImmediate(() => console.log(JSON.stringify({ whole, full, young }))))`)
   // What stays counts towards a full collection, which comes for each 64 MB of it.
   expect(said.whole).toBe(24_000)
   // One on some versions of Node, none on others; nine were seen while payloads stayed.
