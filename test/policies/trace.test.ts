@@ -86,7 +86,7 @@ describe('trace', () => {
       const { api, here, seen } = traced({ current: () => malformed })
       await api.read(1)
       expect(seen[0]).toMatch(FORM)
-      expect(seen[0]).not.toContain('a-b')
+      expect(seen[0]).not.toMatch(/a{16}|b{16}|0{16}/)
       expect(await refused(api.read(1, { traceparent: malformed }))).toMatchObject({
         code: 'INVALID_ARGUMENT',
         path: 'options.traceparent',
