@@ -46,17 +46,17 @@ export type {
   TopicEvent,
   WithdrawOptions,
 } from './core/call.ts'
-export {
-  type Call,
-  ContextView,
-  type IncomingCall,
-  type Interceptor,
-  type ItemsReply,
-  type Next,
-  type OutgoingCall,
-  type PolicyStats,
-  type Reply,
-  type ValueReply,
+export { ContextView } from './core/contextView.ts'
+export type {
+  Call,
+  IncomingCall,
+  Interceptor,
+  ItemsReply,
+  Next,
+  OutgoingCall,
+  PolicyStats,
+  Reply,
+  ValueReply,
 } from './core/interceptor.ts'
 export type { IPCMetrics } from './core/ipcMetrics.ts'
 export { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from './core/linkCore.ts'

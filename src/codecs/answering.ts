@@ -1,4 +1,5 @@
-import { ContextView, type IncomingCall, isItems, type Next, type Reply } from '../core/interceptor.ts'
+import { ContextView } from '../core/contextView.ts'
+import { type IncomingCall, isItems, type Next, type Reply } from '../core/interceptor.ts'
 import { Envelope } from '../wire/envelope.ts'
 import { hex } from '../wire/hex.ts'
 import { accept, isAgreement } from './agreement.ts'

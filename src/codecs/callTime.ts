@@ -2,7 +2,7 @@ import type { CallOptions } from '../core/call.ts'
 import type { Clock } from '../core/clock.ts'
 import type { OutgoingCall } from '../core/interceptor.ts'
 import { CALL_TIMEOUT_MS } from '../wire/limits.ts'
-import { linkError } from '../wire/reasons.ts'
+import { linkError } from '../wire/linkError.ts'
 
 /** The call's options, less the time that the agreement took. */
 export function timeLeft({ method, options }: OutgoingCall, tookMs: number): CallOptions {

@@ -1,6 +1,6 @@
 import type { Method } from '../core/method.ts'
 import { CODEC, Envelope } from '../wire/envelope.ts'
-import { linkError } from '../wire/reasons.ts'
+import { linkError } from '../wire/linkError.ts'
 import { concat, equal, fields } from './bytes.ts'
 import type { Content } from './content.ts'
 import { fault } from './faults.ts'

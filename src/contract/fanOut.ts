@@ -5,7 +5,7 @@ import { BodyEncoder } from '../wire/body.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
 import { fieldOf } from '../wire/fieldOf.ts'
 import { isObject } from '../wire/guards.ts'
-import { linkError } from '../wire/reasons.ts'
+import { linkError } from '../wire/linkError.ts'
 import { checkOne } from './codecs.ts'
 
 /** Whom a broadcast or a call to all is for. What is left out does not narrow it. */

@@ -1,6 +1,7 @@
 import type { CallContext, Handler, Server, Serving } from '../core/call.ts'
+import { ContextView } from '../core/contextView.ts'
 import { isAsyncIterable, isThenable } from '../core/guards.ts'
-import { ContextView, type Interceptor, interceptedHandler, type Next } from '../core/interceptor.ts'
+import { type Interceptor, interceptedHandler, type Next } from '../core/interceptor.ts'
 import { handleAll } from '../core/serving.ts'
 import { Envelope } from '../wire/envelope.ts'
 import { ViaductError } from '../wire/errors.ts'

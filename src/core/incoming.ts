@@ -1,4 +1,4 @@
-import { linkError } from '../wire/reasons.ts'
+import { linkError } from '../wire/linkError.ts'
 import type { CallContext, Handler, PeerInfo } from './call.ts'
 import type { CallMarks } from './callHead.ts'
 import { EFFECT, EVENT, effectOf, nextState, STATE, slotOf, step } from './exchange.ts'

@@ -12,7 +12,7 @@ import {
   TRUSTED_MESSAGE_BYTES,
   TRUSTED_QUEUE_BYTES,
 } from '../wire/limits.ts'
-import { linkError } from '../wire/reasons.ts'
+import { linkError } from '../wire/linkError.ts'
 import { Assembly, isCut } from './assembly.ts'
 import type { Caller, CallOptions, Handler, ItemStream, PeerInfo, Server, Serving, Target } from './call.ts'
 import type { CallbackSides } from './callbacks.ts'

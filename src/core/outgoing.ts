@@ -2,7 +2,8 @@ import { type Fate, ViaductError } from '../wire/errors.ts'
 import * as AT from '../wire/headerAt.ts'
 import * as KIND from '../wire/kind.ts'
 import { LEASE_GRACE_MS, MAX_LEASE_MS } from '../wire/limits.ts'
-import { FATE, linkError, REASONS, type ReasonName } from '../wire/reasons.ts'
+import { linkError, REASON_TEXTS } from '../wire/linkError.ts'
+import { FATE, REASONS, type ReasonName } from '../wire/reasons.ts'
 import type { CallOptions } from './call.ts'
 import { EFFECT, EVENT, effectOf, nextState, Slots, STATE, slotOf, step } from './exchange.ts'
 import type { Functions } from './functions.ts'
@@ -241,8 +242,7 @@ export class Outgoing {
 
 /** The error of a call that a signal cancelled. */
 export function cancelled(method: Method, cause: unknown, fate: Fate): ViaductError {
-  const { code, text } = REASONS.CANCELLED
-  return new ViaductError(code, `${method.name}: ${text}`, { reason: 'CANCELLED', fate, cause })
+  return new ViaductError('CANCELLED', `${method.name}: ${REASON_TEXTS.CANCELLED}`, { fate, cause })
 }
 
 /** Takes a call out of the outbox. @returns whether none of it had left. */

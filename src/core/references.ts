@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { LEASE_MS, MAX_BACKS, MAX_LEASE_MS } from '../wire/limits.ts'
-import { linkError } from '../wire/reasons.ts'
+import { linkError } from '../wire/linkError.ts'
 import type { PeerInfo } from './call.ts'
 import type { Sender } from './sender.ts'
 

@@ -1,12 +1,7 @@
 import { callHead, marksOf } from '../core/callHead.ts'
+import { ContextView } from '../core/contextView.ts'
 import { errorFrom, sendError } from '../core/errorValue.ts'
-import {
-  type Call,
-  ContextView,
-  type IncomingCall,
-  type OutgoingCall,
-  type Reply,
-} from '../core/interceptor.ts'
+import type { Call, IncomingCall, OutgoingCall, Reply } from '../core/interceptor.ts'
 import { CODEC, Envelope } from '../wire/envelope.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { MAX_DEPTH, MAX_KEYS, UNTRUSTED_MESSAGE_BYTES } from '../wire/limits.ts'

@@ -1,17 +1,17 @@
 /** Policies: what shapes a call on its way, each an interceptor of its own. Imports nothing of Node. */
 
 export { validate } from '../contract/serve.ts'
-export {
-  type Call,
-  ContextView,
-  type IncomingCall,
-  type Interceptor,
-  type ItemsReply,
-  type Next,
-  type OutgoingCall,
-  type PolicyStats,
-  type Reply,
-  type ValueReply,
+export { ContextView } from '../core/contextView.ts'
+export type {
+  Call,
+  IncomingCall,
+  Interceptor,
+  ItemsReply,
+  Next,
+  OutgoingCall,
+  PolicyStats,
+  Reply,
+  ValueReply,
 } from '../core/interceptor.ts'
 export type { IPCMetrics } from '../core/ipcMetrics.ts'
 export { type RateLimits, s1RateLimits } from '../core/rates.ts'

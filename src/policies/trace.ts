@@ -1,5 +1,6 @@
 import { isTraceparent } from '../core/callHead.ts'
-import { type Call, ContextView, type Interceptor, type Next, type Reply } from '../core/interceptor.ts'
+import { ContextView } from '../core/contextView.ts'
+import type { Call, Interceptor, Next, Reply } from '../core/interceptor.ts'
 import { hex } from '../wire/hex.ts'
 import { callback, readOptions } from './options.ts'
 

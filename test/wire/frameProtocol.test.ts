@@ -9,7 +9,7 @@ import { FIRST_OPTIONAL_KIND } from '../../src/wire/frame.ts'
 import * as AT from '../../src/wire/headerAt.ts'
 import * as KIND from '../../src/wire/kind.ts'
 import * as limits from '../../src/wire/limits.ts'
-import { FATE, REASONS } from '../../src/wire/reasons.ts'
+import { FATE, REASONS, reasonName } from '../../src/wire/reasons.ts'
 import * as TAG from '../../src/wire/tag.ts'
 
 const text = readFileSync(new URL('../../PROTOCOL.md', import.meta.url), 'utf8')
@@ -46,6 +46,13 @@ describe('PROTOCOL.md', () => {
     for (const name of named) expect(known, name).toContain(name)
     for (const name of ['MAX_FRAME_BYTES', 'FRAGMENT_BYTES', 'MIN_WINDOW_BYTES', 'GATHER_BYTES', 'MAX_DEPTH'])
       expect(named).toContain(name)
+  })
+
+  it('reads a reason by its number, and one of a newer peer as an absent target', () => {
+    for (const [name, { number }] of Object.entries(REASONS)) expect(reasonName(number)).toBe(name)
+    for (const number of [0, -1, 0.5, Object.keys(REASONS).length + 1, 2 ** 32 - 1]) {
+      expect(reasonName(number)).toBe('TARGET_UNAVAILABLE')
+    }
   })
 
   it('states numbers that limits.ts computes', () => {

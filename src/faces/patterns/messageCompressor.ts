@@ -4,8 +4,8 @@ import { nodePrimitives } from '../../host/crypto.ts'
 import { count, given, readOptions } from '../../policies/options.ts'
 import { ViaductError } from '../../wire/errors.ts'
 import { MAX_DEPTH, MAX_KEYS, TRUSTED_MESSAGE_BYTES } from '../../wire/limits.ts'
+import { linkError } from '../../wire/linkError.ts'
 import { pack, unpack } from '../../wire/packed.ts'
-import { linkError } from '../../wire/reasons.ts'
 import { ProcessMessage } from './processMessage.ts'
 
 export interface MessageCompressorOptions {

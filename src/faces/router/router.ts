@@ -5,7 +5,8 @@ import { threadId } from 'node:worker_threads'
 import { broadcast, callAll, type PeerIdentity } from '../../contract/fanOut.ts'
 import type { Peer } from '../../contract/peer.ts'
 import type { Handler as Answerer, CallContext, Caller, Serving, Target } from '../../core/call.ts'
-import { ContextView, type Interceptor, interceptedCaller } from '../../core/interceptor.ts'
+import { ContextView } from '../../core/contextView.ts'
+import { type Interceptor, interceptedCaller } from '../../core/interceptor.ts'
 import { type Method, untyped } from '../../core/method.ts'
 import { handleAll } from '../../core/serving.ts'
 import { Hub, type ListenOptions } from '../../host/hub.ts'
@@ -14,7 +15,7 @@ import type { MetricsReport } from '../../hub/metrics.ts'
 import { isRetryable, retry } from '../../policies/retry.ts'
 import { ViaductError } from '../../wire/errors.ts'
 import { fieldOf } from '../../wire/fieldOf.ts'
-import { linkError } from '../../wire/reasons.ts'
+import { linkError } from '../../wire/linkError.ts'
 import type {
   CompleteIPCMessage,
   Handler,
