@@ -5,8 +5,9 @@
  */
 
 export { type Client, type ClientOptions, client } from './contract/client.ts'
-export { type Contract, type ContractCall, contract, method, stream, topic } from './contract/contract.ts'
+export { contract, method, stream, topic } from './contract/contract.ts'
 export { isError } from './contract/declaredErrors.ts'
+export type { Contract, ContractCall } from './contract/entries.ts'
 export { LinkPeer } from './contract/linkPeer.ts'
 export { unchecked } from './contract/schema.ts'
 export { type Handlers, type ServeOptions, serve } from './contract/serve.ts'

@@ -3,18 +3,10 @@
 export { asCallback, type Callbacks } from './contract/callbacks.ts'
 export { type Client, type ClientOptions, client } from './contract/client.ts'
 export { type Compatibility, compareContract } from './contract/compatibility.ts'
-export {
-  type Contract,
-  type ContractCall,
-  type ContractCallOptions,
-  type ContractOf,
-  contract,
-  method,
-  stream,
-  topic,
-} from './contract/contract.ts'
+export { contract, method, stream, topic } from './contract/contract.ts'
 export { isError } from './contract/declaredErrors.ts'
 export type { DurableCall, DurableOptions, DurableSender, Receipt } from './contract/durable.ts'
+export type { Contract, ContractCall, ContractCallOptions, ContractOf } from './contract/entries.ts'
 export type {
   Answer,
   BroadcastOptions,

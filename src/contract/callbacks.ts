@@ -1,5 +1,5 @@
 import type { Callback } from '../core/references.ts'
-import { misuse } from './contract.ts'
+import { misuse } from './entries.ts'
 
 type AnyFunction = (...args: never) => unknown
 /** What is sent as it is, although it has methods. */

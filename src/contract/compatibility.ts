@@ -1,6 +1,6 @@
 import { REASONS } from '../wire/reasons.ts'
-import type { ContractOf } from './contract.ts'
 import { isDurable } from './durable.ts'
+import type { ContractOf } from './entries.ts'
 
 /** What a ROUTE says of one method (PROTOCOL.md, section 3). */
 export interface RouteMethod {

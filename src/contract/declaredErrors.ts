@@ -1,6 +1,6 @@
 import { isViaductError, ViaductError } from '../wire/errors.ts'
-import type { Entry, ErrorOptions } from './contract.ts'
 import type { ContractMethod, Definition } from './definition.ts'
+import type { Entry, ErrorOptions } from './entries.ts'
 import { checked, type OutputOf, type StandardSchema } from './schema.ts'
 
 /** A declared error as the caller gets it: `reason` is its name, `data` what its schema says. */
@@ -60,14 +60,8 @@ export function rethrow(method: ContractMethod, error: unknown): never | Promise
   const schema = method['~definition'].errors?.[error.reason] ?? undefined
   const place = { method: method.name, part: 'data', code: 'INTERNAL', reason: 'INVALID_ERROR' } as const
   return checked<never>(schema, error.data, place, (data) => {
-    const { code, message, reason, path, retryAfterMs, cause, stack } = error
-    const made = new ViaductError(code, message, {
-      reason,
-      data,
-      cause,
-      ...(path === undefined ? undefined : { path }),
-      ...(retryAfterMs === undefined ? undefined : { retryAfterMs }),
-    })
+    const { code, message, cause, stack } = error
+    const made = new ViaductError(code, message, { ...error, data, cause })
     if (stack !== undefined) made.stack = stack
     throw made
   })

@@ -6,8 +6,8 @@
 import type { CallContext, Delivery, Target } from '../core/call.ts'
 import type { Lane, Method } from '../core/method.ts'
 import { ViaductError } from '../wire/errors.ts'
-import type { Entry, Face } from './contract.ts'
 import type { ContractMethod } from './definition.ts'
+import type { Entry, Face } from './entries.ts'
 import type { InputOf, NoSchema, OutputOf, StandardSchema } from './schema.ts'
 
 /** What a durable call settles with: its input is on stable storage under this id (UUID v4). */
@@ -60,7 +60,7 @@ export interface DurableMethodOptions<Input extends StandardSchema> {
   readonly version?: number
 }
 
-export const DURABLE_OPTIONS = ['delivery', 'input', 'version'] as const
+export const DURABLE_OPTIONS: readonly string[] = ['delivery', 'input', 'version']
 
 export function isDurable(method: ContractMethod): boolean {
   return method['~definition'].delivery !== undefined

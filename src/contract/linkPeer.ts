@@ -5,7 +5,7 @@ import type { LinkCore } from '../core/linkCore.ts'
 import type { Method } from '../core/method.ts'
 import { methodOf } from './byName.ts'
 import { type Client, type ClientOptions, client } from './client.ts'
-import type { ContractOf } from './contract.ts'
+import type { ContractOf } from './entries.ts'
 import { type Handlers, type ServeOptions, serve } from './serve.ts'
 
 /**

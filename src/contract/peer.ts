@@ -24,7 +24,7 @@ import { ViaductError } from '../wire/errors.ts'
 import { MAX_BUSY_MS } from '../wire/limits.ts'
 import { methodOf } from './byName.ts'
 import { checkClosed, checkHandler } from './codecs.ts'
-import type { ContractOf } from './contract.ts'
+import type { ContractOf } from './entries.ts'
 import {
   type Answer,
   type BroadcastOptions,

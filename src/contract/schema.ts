@@ -51,7 +51,7 @@ export interface Place {
   readonly part: string
   readonly code: Code
   readonly reason: string
-  readonly fate?: Fate
+  readonly fate?: Fate | undefined
 }
 
 /** The longest path and message that an error about a value carries; the value may be a stranger's. */
@@ -122,8 +122,8 @@ function schemaError(place: Place, index: number | undefined, cause: unknown): V
 }
 
 function placed(place: Place, code: Code, reason: string, path: string, text: string, cause?: unknown) {
-  const fate = place.fate === undefined ? undefined : { fate: place.fate }
-  return new ViaductError(code, `${place.method}: ${path}: ${text}`, { reason, path, cause, ...fate })
+  const { method, fate } = place
+  return new ViaductError(code, `${method}: ${path}: ${text}`, { reason, path, fate, cause })
 }
 
 function rootOf(place: Place, index: number | undefined): string {

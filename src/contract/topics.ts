@@ -2,8 +2,8 @@ import type { EventInfo, Publisher, Subscription, SubscriptionOptions, TopicEven
 import type { Method } from '../core/method.ts'
 import { isNameOrPattern } from '../core/pattern.ts'
 import { isViaductError, ViaductError } from '../wire/errors.ts'
-import type { ContractOf, TopicEntry } from './contract.ts'
 import type { Definition } from './definition.ts'
+import type { ContractOf, TopicEntry } from './entries.ts'
 import { checked, type Place } from './schema.ts'
 
 /** A topic of a contract, as `pages.opened`. */

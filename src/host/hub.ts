@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:net'
 import type { Client, ClientOptions } from '../contract/client.ts'
-import type { ContractOf } from '../contract/contract.ts'
+import type { ContractOf } from '../contract/entries.ts'
 import { Peer } from '../contract/peer.ts'
 import type { Handlers, ServeOptions } from '../contract/serve.ts'
 import type { ContractEvent, ContractSubscription, SubscribeOptions, Topic } from '../contract/topics.ts'

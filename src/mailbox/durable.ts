@@ -1,7 +1,7 @@
 /** Durable methods of contracts over mailboxes: what a client and a server are given as `durable`. */
 import { type Client, client } from '../contract/client.ts'
-import type { ContractOf } from '../contract/contract.ts'
 import type { DurableOptions, DurableSender, Receipt } from '../contract/durable.ts'
+import type { ContractOf } from '../contract/entries.ts'
 import { type Handlers, type ServeOptions, serve } from '../contract/serve.ts'
 import type { CallContext, Handler, PeerInfo, Server, Serving, Target } from '../core/call.ts'
 import type { Method } from '../core/method.ts'

@@ -1,5 +1,5 @@
-import type { CallableKeys, ContractOf } from '../contract/contract.ts'
 import { isDurable } from '../contract/durable.ts'
+import type { CallableKeys, ContractOf } from '../contract/entries.ts'
 import { type Handlers, type ServeOptions, serve } from '../contract/serve.ts'
 import type { PeerInfo, Server, Serving } from '../core/call.ts'
 import { ViaductError } from '../wire/errors.ts'

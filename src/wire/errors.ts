@@ -33,13 +33,13 @@ export type Fate = 'not-sent' | 'unknown'
 
 export interface ErrorDetails {
   /** A stable word below the code: `TARGET_UNAVAILABLE`, `HANDLER_ERROR`, a declared error's name. */
-  readonly reason?: string
+  readonly reason?: string | undefined
   /** Where in the value the fault lies, as `input.pages[3].url`. */
-  readonly path?: string
-  readonly fate?: Fate
+  readonly path?: string | undefined
+  readonly fate?: Fate | undefined
   /** A declared error's data, as its schema types it. */
   readonly data?: unknown
-  readonly retryAfterMs?: number
+  readonly retryAfterMs?: number | undefined
   readonly cause?: unknown
 }
 

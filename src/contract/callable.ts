@@ -1,0 +1,62 @@
+import type { Caller, CallOptions, ItemStream } from '../core/call.ts'
+import { rethrow } from './declaredErrors.ts'
+import type { ContractMethod } from './definition.ts'
+import type { ContractOf } from './entries.ts'
+import { CheckedItems } from './items.ts'
+import { checkOf, tellOf } from './parts.ts'
+
+/** One function for each method and stream of a contract, under its key. */
+export function functionsOf(contract: ContractOf, functionOf: (method: ContractMethod) => unknown): object {
+  const api: { [key: string]: unknown } = Object.create(null)
+  for (const [key, method] of contract['~contract'].methods) {
+    if (method.kind !== 'topic') api[key] = functionOf(method)
+  }
+  return Object.freeze(api)
+}
+
+/**
+ * A method as a function over a caller.
+ * @param validate checks what comes back.
+ */
+export function callable(caller: Caller, method: ContractMethod, validate: boolean) {
+  const streams = method.kind === 'stream'
+  if (!validate) {
+    return streams
+      ? (input: unknown, options?: CallOptions) => caller.stream(method, input, options)
+      : (input: unknown, options?: CallOptions) => caller.call(method, input, options)
+  }
+  const output = checkOf(method, 'output', 'INTERNAL', 'unknown')
+  return (input: unknown, options?: CallOptions) => {
+    const tell = options?.onProgress
+    const heard = tell ? { ...options, onProgress: tellOf(method, tell, 'unknown') } : options
+    return streams
+      ? checkedStream(method, caller.stream(method, input, heard), output)
+      : caller.call(method, input, heard).then(output, (error) => rethrow(method, error))
+  }
+}
+
+function checkedStream(
+  method: ContractMethod,
+  stream: ItemStream,
+  finish: (value: unknown) => unknown,
+): ItemStream {
+  let fault: { error: unknown } | undefined
+  const error = (thrown: unknown) => rethrow(method, thrown)
+  const output = stream.output.then(finish, (thrown) => error(fault ? fault.error : thrown))
+  // Readers of items alone do not look at the output: its failure is theirs already.
+  output.then(undefined, () => undefined)
+  const check = checkOf(method, 'item', 'INTERNAL', 'unknown')
+  const item = async (value: unknown, index: number) => {
+    try {
+      return await check(value, index)
+    } catch (thrown) {
+      fault = { error: thrown }
+      throw thrown
+    }
+  }
+  return {
+    output,
+    cancel: (reason) => stream.cancel(reason),
+    [Symbol.asyncIterator]: () => new CheckedItems(stream, { item, error }),
+  }
+}

@@ -1,0 +1,392 @@
+import type { CallContext, CallOptions, ItemStream } from '../core/call.ts'
+import type { Lane, Method, Overflow } from '../core/method.ts'
+import { type Code, ViaductError } from '../wire/errors.ts'
+import { isObject } from '../wire/guards.ts'
+import { isReasonName } from '../wire/reasons.ts'
+import type { ContractMethod, Definition } from './definition.ts'
+import { DURABLE_OPTIONS, type DurableEntry, type DurableMethodOptions } from './durable.ts'
+import { type InputOf, isSchema, type NoSchema, type OutputOf, type StandardSchema } from './schema.ts'
+
+/** Declared errors by name: the schema of their data, or null for an error without data. */
+export type ErrorSchemas = { readonly [name: string]: StandardSchema | null }
+export type NoErrors = Record<never, never>
+
+/** One line of a contract before the contract gives it its name. Members with `~` are not for use. */
+export interface Entry {
+  readonly '~definition': Definition
+}
+export type Entries = { readonly [key: string]: Entry }
+
+/** A call that is answered once. The optional members carry types and are not there at run time. */
+export interface MethodEntry<
+  Input extends StandardSchema = NoSchema,
+  Output extends StandardSchema = NoSchema,
+  Errors = NoErrors,
+  Progress extends StandardSchema = StandardSchema,
+> extends Entry {
+  readonly kind: 'call'
+  readonly '~errors'?: Errors
+  readonly '~client'?: Face<
+    InputOf<Input>,
+    ContractCallOptions<OutputOf<Progress>>,
+    Promise<OutputOf<Output>>
+  >
+  readonly '~handler'?: (
+    input: OutputOf<Input>,
+    call: ContractCall<Errors, never, InputOf<Progress>>,
+  ) => InputOf<Output> | Promise<InputOf<Output>>
+}
+
+/** A call that is answered with items. */
+export interface StreamEntry<
+  Input extends StandardSchema = NoSchema,
+  Item extends StandardSchema = NoSchema,
+  Output extends StandardSchema = NoSchema,
+  Errors = NoErrors,
+  Progress extends StandardSchema = StandardSchema,
+> extends Entry {
+  readonly kind: 'stream'
+  readonly '~errors'?: Errors
+  readonly '~client'?: Face<
+    InputOf<Input>,
+    ContractCallOptions<OutputOf<Progress>>,
+    ItemStream<OutputOf<Item>, OutputOf<Output>>
+  >
+  readonly '~handler'?: (
+    input: OutputOf<Input>,
+    call: ContractCall<Errors, never, InputOf<Progress>>,
+  ) => AsyncIterable<InputOf<Item>, InputOf<Output>>
+}
+
+/** A stream whose caller sends items too. */
+export interface DuplexEntry<
+  Input extends StandardSchema = NoSchema,
+  Item extends StandardSchema = NoSchema,
+  Upload extends StandardSchema = NoSchema,
+  Output extends StandardSchema = NoSchema,
+  Errors = NoErrors,
+  Progress extends StandardSchema = StandardSchema,
+> extends Entry {
+  readonly kind: 'stream'
+  readonly '~errors'?: Errors
+  readonly '~client'?: (
+    input: InputOf<Input>,
+    options: UploadOptions<InputOf<Upload>, OutputOf<Progress>>,
+  ) => ItemStream<OutputOf<Item>, OutputOf<Output>>
+  readonly '~handler'?: (
+    input: OutputOf<Input>,
+    call: ContractCall<Errors, OutputOf<Upload>, InputOf<Progress>>,
+  ) => AsyncIterable<InputOf<Item>, InputOf<Output>>
+}
+
+/** Items of the caller, answered once. */
+export interface UploadEntry<
+  Input extends StandardSchema = NoSchema,
+  Upload extends StandardSchema = NoSchema,
+  Output extends StandardSchema = NoSchema,
+  Errors = NoErrors,
+  Progress extends StandardSchema = StandardSchema,
+> extends Entry {
+  readonly kind: 'call'
+  readonly '~errors'?: Errors
+  readonly '~client'?: (
+    input: InputOf<Input>,
+    options: UploadOptions<InputOf<Upload>, OutputOf<Progress>>,
+  ) => Promise<OutputOf<Output>>
+  readonly '~handler'?: (
+    input: OutputOf<Input>,
+    call: ContractCall<Errors, OutputOf<Upload>, InputOf<Progress>>,
+  ) => InputOf<Output> | Promise<InputOf<Output>>
+}
+
+/** Published and subscribed. Publishers hand over `Sent`, subscribers get `Received`. */
+export interface TopicEntry<Sent = unknown, Received = Sent> extends Entry {
+  readonly kind: 'topic'
+  readonly '~sent'?: Sent
+  readonly '~received'?: Received
+}
+
+/** A client's method: the input may be left out where the schema accepts `undefined`. */
+export type Face<In, Options, Answer> = undefined extends In
+  ? (input?: In, options?: Options) => Answer
+  : (input: In, options?: Options) => Answer
+
+export interface ContractCallOptions<Progress = unknown> extends Omit<CallOptions, 'upload' | 'onProgress'> {
+  /** Told what the handler says of its work. What it throws ends nothing. */
+  readonly onProgress?: (value: Progress) => void
+}
+export interface UploadOptions<Item, Progress = unknown> extends ContractCallOptions<Progress> {
+  readonly upload: AsyncIterable<Item>
+}
+
+/** What a contract's handler is told of its call: the core's context, with typed upload and errors. */
+export interface ContractCall<Errors = NoErrors, Upload = never, Progress = unknown>
+  extends Omit<CallContext, 'upload' | 'progress'> {
+  /**
+   * Tells the caller how far the work is; extends its idle bound. Left out while the outbox is full.
+   * @throws ViaductError INTERNAL / INVALID_PROGRESS when it is not as declared.
+   */
+  progress(value: Progress): void
+  /** The caller's items, each checked as it is taken. */
+  readonly upload: AsyncIterable<Upload>
+  /** Makes a declared error, to be thrown: `throw call.error('TooLong', { max: 10 })`. */
+  error<Name extends keyof Errors & string>(name: Name, ...rest: ErrorArguments<Errors[Name]>): ViaductError
+}
+
+export interface ErrorOptions {
+  /** For people. Default: the method's and the error's name. */
+  readonly message?: string
+  /** Default FAILED_PRECONDITION. */
+  readonly code?: Code
+  readonly cause?: unknown
+}
+
+export type ErrorArguments<Schema> = Schema extends StandardSchema
+  ? [data: InputOf<Schema>, options?: ErrorOptions]
+  : [data?: undefined, options?: ErrorOptions]
+
+interface CommonOptions<Errors extends ErrorSchemas, Progress extends StandardSchema> {
+  readonly errors?: Errors
+  /** What `call.progress` tells the caller's `onProgress`. Without it any value goes, unchecked. */
+  readonly progress?: Progress
+  /** Changes the fingerprint where the schemas do not show a change. */
+  readonly version?: number
+  /** Default `normal`. */
+  readonly lane?: Lane
+  /** Only the two ends can read it: X25519 and AES-256-GCM. Needs `codecs` among the policies of both. */
+  readonly sealed?: boolean
+  /** Both ends prove who said it: Ed25519. Needs `codecs` among the policies of both. */
+  readonly signed?: boolean
+  /**
+   * Values over 1 KB travel compressed where that pays. Needs `codecs` among the policies of both. What is sealed
+   * shows by its length what is in it when it is compressed: `'public'` says that this may be.
+   */
+  readonly compress?: boolean | 'public'
+  /** For calls without an output: see {@link DurableMethodOptions}. */
+  readonly delivery?: never
+}
+
+const COMMON = 'input output errors progress version lane compress sealed signed'.split(' ')
+
+export interface MethodOptions<
+  Input extends StandardSchema,
+  Output extends StandardSchema,
+  Errors extends ErrorSchemas,
+  Progress extends StandardSchema = StandardSchema,
+> extends CommonOptions<Errors, Progress> {
+  readonly input?: Input
+  readonly output?: Output
+  /** A call that failed may be sent again although it may have run. Default false. */
+  readonly idempotent?: boolean
+}
+
+export interface StreamOptions<
+  Input extends StandardSchema,
+  Output extends StandardSchema,
+  Errors extends ErrorSchemas,
+  Progress extends StandardSchema = StandardSchema,
+> extends CommonOptions<Errors, Progress> {
+  readonly input?: Input
+  readonly output?: Output
+}
+
+export interface TopicOptions<Data extends StandardSchema> {
+  readonly data: Data
+  /** What happens to an event when a subscriber's queue is full. Default `drop-oldest`. */
+  readonly overflow?: Overflow
+  readonly lane?: Lane
+  readonly version?: number
+}
+
+/**
+ * Declares a call. Without `input` or `output` the value is `undefined` on both sides. With `delivery: 'at-least-once'`
+ * it has no output: the caller gets a receipt once the call is on stable storage.
+ * @throws ViaductError INVALID_ARGUMENT for an unknown option, for what is no Standard Schema, and for an
+ * error that has the name of a link's reason.
+ */
+export function method<Input extends StandardSchema = NoSchema>(
+  options: DurableMethodOptions<Input>,
+): DurableEntry<Input>
+export function method<
+  Input extends StandardSchema = NoSchema,
+  Output extends StandardSchema = NoSchema,
+  Errors extends ErrorSchemas = NoErrors,
+  Progress extends StandardSchema = StandardSchema,
+>(options: MethodOptions<Input, Output, Errors, Progress>): MethodEntry<Input, Output, Errors, Progress>
+export function method(options: object): Entry {
+  return entry('call', options, [...COMMON, 'idempotent', 'delivery'])
+}
+
+/**
+ * Declares a stream: items to the caller (`item`), from the caller (`upload`), or both. Without `item` the
+ * client gets a promise of the output.
+ * @throws ViaductError INVALID_ARGUMENT as {@link method} does, and without both `item` and `upload`.
+ */
+export function stream<
+  Item extends StandardSchema,
+  Input extends StandardSchema = NoSchema,
+  Output extends StandardSchema = NoSchema,
+  Errors extends ErrorSchemas = NoErrors,
+  Progress extends StandardSchema = StandardSchema,
+>(
+  options: StreamOptions<Input, Output, Errors, Progress> & { readonly item: Item; readonly upload?: never },
+): StreamEntry<Input, Item, Output, Errors, Progress>
+export function stream<
+  Item extends StandardSchema,
+  Upload extends StandardSchema,
+  Input extends StandardSchema = NoSchema,
+  Output extends StandardSchema = NoSchema,
+  Errors extends ErrorSchemas = NoErrors,
+  Progress extends StandardSchema = StandardSchema,
+>(
+  options: StreamOptions<Input, Output, Errors, Progress> & { readonly item: Item; readonly upload: Upload },
+): DuplexEntry<Input, Item, Upload, Output, Errors, Progress>
+export function stream<
+  Upload extends StandardSchema,
+  Input extends StandardSchema = NoSchema,
+  Output extends StandardSchema = NoSchema,
+  Errors extends ErrorSchemas = NoErrors,
+  Progress extends StandardSchema = StandardSchema,
+>(
+  options: StreamOptions<Input, Output, Errors, Progress> & {
+    readonly item?: never
+    readonly upload: Upload
+  },
+): UploadEntry<Input, Upload, Output, Errors, Progress>
+export function stream(options: object): Entry {
+  const made = entry('stream', options, [...COMMON, 'item', 'upload'])
+  const { item, upload } = made['~definition']
+  if (item === undefined && upload === undefined) throw misuse('stream() needs `item`, `upload` or both')
+  return made
+}
+
+/** Declares a topic: events that any number of peers publish and subscribe. */
+export function topic<Data extends StandardSchema>(
+  options: TopicOptions<Data>,
+): TopicEntry<InputOf<Data>, OutputOf<Data>>
+export function topic(options: object): Entry {
+  const made = entry('topic', options, ['data', 'overflow', 'lane', 'version'])
+  if (made['~definition'].data === undefined) throw misuse('topic() needs `data`')
+  return made
+}
+
+/** What a contract knows of itself, under a name that no method can have. */
+export interface ContractInfo<E = unknown> {
+  readonly name: string
+  readonly methods: ReadonlyMap<string, ContractMethod>
+  /** Types only. */
+  readonly '~entries'?: E
+}
+
+/** Any contract with these entries; `E` is taken from the one member, whatever the contract's size. */
+export interface ContractOf<E = unknown> {
+  readonly '~contract': ContractInfo<E>
+}
+
+/** A contract: its methods and topics by their keys, each a `Method` of the core with types. */
+export type Contract<E> = { readonly [K in keyof E]: E[K] & Method } & ContractOf<E>
+
+/** Keys of what can be called: all but topics. */
+export type CallableKeys<E> = {
+  [K in keyof E]: E[K] extends { readonly kind: 'topic' } ? never : K
+}[keyof E]
+
+/** Contract names are words joined by dots; `$` in front is the hub's own. */
+const CONTRACT_NAME = /^\$?[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*$/
+const KEY = /^[A-Za-z_][\w-]*$/
+/** Longest full name in characters: it stands in routes, rules and logs. */
+const NAME_CHARACTERS = 200
+
+type MethodOf = (name: string, definition: Definition) => ContractMethod
+
+/**
+ * A contract of these entries, each made a method of the core by `methodOf`.
+ * @throws ViaductError INVALID_ARGUMENT for a name that cannot be used, such as `then`, which would make
+ * the client look like a promise, or a name that every object has.
+ */
+export function makeContract<E extends Entries>(name: string, entries: E, methodOf: MethodOf): Contract<E>
+export function makeContract(name: string, entries: Entries, methodOf: MethodOf): ContractOf {
+  if (!CONTRACT_NAME.test(name)) throw misuse(`contract name ${quoted(name)}: use words joined by dots`)
+  const prototype: unknown = Object.getPrototypeOf(entries)
+  if (prototype !== Object.prototype && prototype !== null) {
+    throw misuse(`${name}: entries must be a plain object, and none may be called __proto__`)
+  }
+  const methods = new Map<string, ContractMethod>()
+  for (const [key, made] of Object.entries(entries)) {
+    const fullName = `${name}.${key}`
+    if (isReserved(key)) throw misuse(`${name}: the name ${quoted(key)} is reserved`)
+    if (!KEY.test(key)) throw misuse(`${name}: ${quoted(key)} is no name: use letters, digits, _ and -`)
+    if (fullName.length > NAME_CHARACTERS) throw misuse(`${fullName}: over ${NAME_CHARACTERS} characters`)
+    if (!isEntry(made)) throw misuse(`${fullName}: use method(), stream() or topic()`)
+    methods.set(key, methodOf(fullName, made['~definition']))
+  }
+  const self: ContractOf & { [key: string]: unknown } = Object.create(null, {
+    '~contract': { value: { name, methods } },
+  })
+  for (const [key, bound] of methods) self[key] = bound
+  return Object.freeze(self)
+}
+
+/** Names that awaiting, printing or comparing a client would call on their own. */
+function isReserved(key: string): boolean {
+  return ['then', 'toJSON', 'prototype'].includes(key) || key in Object.prototype
+}
+
+/** Whether it is an entry, for those who have no compiler to ask. */
+function isEntry(value: unknown): value is Entry {
+  return isObject(value) && '~definition' in value
+}
+
+/** Says of a slip what it is: it would be found only when something goes unchecked, or nobody answers. */
+function entry(kind: Definition['kind'], options: object, allowed: readonly string[]): Entry {
+  const what = kind === 'call' ? 'method()' : `${kind}()`
+  const definition: Definition = { kind, ...options }
+  const names = Object.keys(options)
+  const unknown = names.find((name) => !allowed.includes(name))
+  if (unknown) throw misuse(`${what} has no option ${quoted(unknown)}`, unknown)
+  checkDelivery(definition.delivery, names)
+  checkCodecs(what, definition)
+  for (const part of ['input', 'output', 'item', 'upload', 'progress', 'data'] as const) {
+    if (definition[part] !== undefined) checkSchema(`${what}: \`${part}\``, definition[part])
+  }
+  for (const [name, schema] of Object.entries(definition.errors ?? {})) {
+    if (isReasonName(name)) throw misuse(`${what}: the error name ${name} is a link's own`)
+    if (schema !== null) checkSchema(`${what}: error ${name}`, schema)
+  }
+  return { '~definition': definition }
+}
+
+function checkSchema(what: string, schema: unknown): void {
+  if (!isSchema(schema)) throw misuse(`${what} is no Standard Schema`)
+}
+
+function checkDelivery(delivery: unknown, names: readonly string[]): void {
+  if (delivery === undefined) return
+  const other = names.find((name) => !DURABLE_OPTIONS.includes(name))
+  if (other) {
+    throw misuse(`method(): \`${other}\` does not go with \`delivery\`: nobody waits for an answer`, other)
+  }
+  if (delivery !== 'at-least-once') {
+    throw misuse("method(): `delivery` is 'at-least-once' or left out", 'delivery')
+  }
+}
+
+function checkCodecs(what: string, { compress, sealed, signed }: Definition): void {
+  const given: { readonly [name: string]: unknown } = { compress, sealed, signed }
+  for (const [name, value = false] of Object.entries(given)) {
+    if (typeof value !== 'boolean' && !(name === 'compress' && value === 'public')) {
+      throw misuse(`${what}: \`${name}\` is no ${typeof value}`)
+    }
+  }
+  // The length of what is compressed tells of its content.
+  if (sealed && compress === true) throw misuse(`${what}: with \`sealed\`, \`compress\` has to be 'public'`)
+}
+
+function quoted(name: string): string {
+  return JSON.stringify(name)
+}
+
+/** A mistake in the program that wrote the contract, found before anything is sent. */
+export function misuse(message: string, path?: string): ViaductError {
+  return new ViaductError('INVALID_ARGUMENT', message, { reason: 'INVALID_CONTRACT', path })
+}
