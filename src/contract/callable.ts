@@ -2,7 +2,7 @@ import type { Caller, CallOptions, ItemStream } from '../core/call.ts'
 import { rethrow } from './declaredErrors.ts'
 import type { ContractMethod } from './definition.ts'
 import type { ContractOf } from './entries.ts'
-import { CheckedItems } from './items.ts'
+import { checkedItems } from './items.ts'
 import { checkOf, tellOf } from './parts.ts'
 
 /** One function for each method and stream of a contract, under its key. */
@@ -40,9 +40,10 @@ function checkedStream(
   stream: ItemStream,
   finish: (value: unknown) => unknown,
 ): ItemStream {
-  let fault: { error: unknown } | undefined
+  let fault: unknown
   const error = (thrown: unknown) => rethrow(method, thrown)
-  const output = stream.output.then(finish, (thrown) => error(fault ? fault.error : thrown))
+  // Who stops at an item that does not pass ends the stream with it.
+  const output = stream.output.then(finish, (thrown) => error(fault ?? thrown))
   // Readers of items alone do not look at the output: its failure is theirs already.
   output.then(undefined, () => undefined)
   const check = checkOf(method, 'item', 'INTERNAL', 'unknown')
@@ -50,13 +51,13 @@ function checkedStream(
     try {
       return await check(value, index)
     } catch (thrown) {
-      fault = { error: thrown }
+      fault = thrown
       throw thrown
     }
   }
   return {
     output,
     cancel: (reason) => stream.cancel(reason),
-    [Symbol.asyncIterator]: () => new CheckedItems(stream, { item, error }),
+    [Symbol.asyncIterator]: () => checkedItems(stream, { item, error }),
   }
 }

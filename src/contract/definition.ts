@@ -1,4 +1,4 @@
-import { type Lane, type Method, type MethodCodecs, type Overflow, untyped } from '../core/method.ts'
+import { type Lane, type Method, type Overflow, untyped } from '../core/method.ts'
 import type { StandardSchema } from './schema.ts'
 
 /** What was declared of one method, stream or topic. */
@@ -29,14 +29,8 @@ export interface ContractMethod extends Method {
 
 /** A declared method without a shape: every body describes itself, and nothing is compared with the far end's. */
 export function plainMethod(name: string, definition: Definition): ContractMethod {
-  // A stream without items of its own is answered once: a call with an upload.
   const { kind, item, upload } = definition
-  const base = untyped(name, kind === 'stream' && item === undefined ? 'call' : kind, upload !== undefined)
-  const { lane = base.lane, idempotent = base.idempotent, overflow = base.overflow } = definition
-  return { ...base, lane, idempotent, overflow, codecs: codecsOf(definition), '~definition': definition }
-}
-
-function codecsOf({ compress, sealed = false, signed = false }: Definition): MethodCodecs | undefined {
-  const compresses = compress === true || compress === 'public'
-  return compresses || sealed || signed ? { compress: compresses, sealed, signed } : undefined
+  // A stream without items of its own is answered once: a call with an upload.
+  const answered = kind === 'stream' && !item ? 'call' : kind
+  return { ...untyped(name, answered, upload !== undefined, definition), '~definition': definition }
 }

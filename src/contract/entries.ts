@@ -167,6 +167,8 @@ interface CommonOptions<Errors extends ErrorSchemas, Progress extends StandardSc
 }
 
 const COMMON = 'input output errors progress version lane compress sealed signed'.split(' ')
+const SCHEMAS = ['input', 'output', 'progress', 'item', 'upload', 'data']
+const CODECS = ['sealed', 'signed', 'compress']
 
 export interface MethodOptions<
   Input extends StandardSchema,
@@ -214,7 +216,9 @@ export function method<
   Progress extends StandardSchema = StandardSchema,
 >(options: MethodOptions<Input, Output, Errors, Progress>): MethodEntry<Input, Output, Errors, Progress>
 export function method(options: object): Entry {
-  return entry('call', options, [...COMMON, 'idempotent', 'delivery'])
+  return 'delivery' in options && options.delivery !== undefined
+    ? entry('call', 'method() with `delivery`', options, DURABLE_OPTIONS)
+    : entry('call', 'method()', options, [...COMMON, 'idempotent', 'delivery'])
 }
 
 /**
@@ -254,10 +258,10 @@ export function stream<
   },
 ): UploadEntry<Input, Upload, Output, Errors, Progress>
 export function stream(options: object): Entry {
-  const made = entry('stream', options, [...COMMON, 'item', 'upload'])
+  const made = entry('stream', 'stream()', options, [...COMMON, 'item', 'upload'])
   const { item, upload } = made['~definition']
-  if (item === undefined && upload === undefined) throw misuse('stream() needs `item`, `upload` or both')
-  return made
+  if (item || upload) return made
+  throw misuse('stream() needs `item`, `upload` or both')
 }
 
 /** Declares a topic: events that any number of peers publish and subscribe. */
@@ -265,9 +269,9 @@ export function topic<Data extends StandardSchema>(
   options: TopicOptions<Data>,
 ): TopicEntry<InputOf<Data>, OutputOf<Data>>
 export function topic(options: object): Entry {
-  const made = entry('topic', options, ['data', 'overflow', 'lane', 'version'])
-  if (made['~definition'].data === undefined) throw misuse('topic() needs `data`')
-  return made
+  const made = entry('topic', 'topic()', options, ['data', 'overflow', 'lane', 'version'])
+  if (made['~definition'].data) return made
+  throw misuse('topic() needs `data`')
 }
 
 /** What a contract knows of itself, under a name that no method can have. */
@@ -307,23 +311,23 @@ type MethodOf = (name: string, definition: Definition) => ContractMethod
 export function makeContract<E extends Entries>(name: string, entries: E, methodOf: MethodOf): Contract<E>
 export function makeContract(name: string, entries: Entries, methodOf: MethodOf): ContractOf {
   if (!CONTRACT_NAME.test(name)) throw misuse(`contract name ${quoted(name)}: use words joined by dots`)
-  const prototype: unknown = Object.getPrototypeOf(entries)
-  if (prototype !== Object.prototype && prototype !== null) {
+  if ((Object.getPrototypeOf(entries) ?? Object.prototype) !== Object.prototype) {
     throw misuse(`${name}: entries must be a plain object, and none may be called __proto__`)
   }
   const methods = new Map<string, ContractMethod>()
+  const self: ContractOf & { [key: string]: unknown } = Object.create(null, {
+    '~contract': { value: { name, methods } },
+  })
   for (const [key, made] of Object.entries(entries)) {
     const fullName = `${name}.${key}`
     if (isReserved(key)) throw misuse(`${name}: the name ${quoted(key)} is reserved`)
     if (!KEY.test(key)) throw misuse(`${name}: ${quoted(key)} is no name: use letters, digits, _ and -`)
     if (fullName.length > NAME_CHARACTERS) throw misuse(`${fullName}: over ${NAME_CHARACTERS} characters`)
     if (!isEntry(made)) throw misuse(`${fullName}: use method(), stream() or topic()`)
-    methods.set(key, methodOf(fullName, made['~definition']))
+    const bound = methodOf(fullName, made['~definition'])
+    methods.set(key, bound)
+    self[key] = bound
   }
-  const self: ContractOf & { [key: string]: unknown } = Object.create(null, {
-    '~contract': { value: { name, methods } },
-  })
-  for (const [key, bound] of methods) self[key] = bound
   return Object.freeze(self)
 }
 
@@ -338,18 +342,22 @@ function isEntry(value: unknown): value is Entry {
 }
 
 /** Says of a slip what it is: it would be found only when something goes unchecked, or nobody answers. */
-function entry(kind: Definition['kind'], options: object, allowed: readonly string[]): Entry {
-  const what = kind === 'call' ? 'method()' : `${kind}()`
-  const definition: Definition = { kind, ...options }
-  const names = Object.keys(options)
-  const unknown = names.find((name) => !allowed.includes(name))
-  if (unknown) throw misuse(`${what} has no option ${quoted(unknown)}`, unknown)
-  checkDelivery(definition.delivery, names)
-  checkCodecs(what, definition)
-  for (const part of ['input', 'output', 'item', 'upload', 'progress', 'data'] as const) {
-    if (definition[part] !== undefined) checkSchema(`${what}: \`${part}\``, definition[part])
+function entry(kind: Definition['kind'], what: string, options: object, allowed: readonly string[]): Entry {
+  for (const [name, value] of Object.entries(options)) {
+    if (!allowed.includes(name)) throw misuse(`${what} has no option ${quoted(name)}`, name)
+    if (value === undefined) continue
+    if (SCHEMAS.includes(name)) checkSchema(`${what}: \`${name}\``, value)
+    const isPublic = name === 'compress' && value === 'public'
+    if (CODECS.includes(name) && typeof value !== 'boolean' && !isPublic) {
+      throw misuse(`${what}: \`${name}\` is no ${typeof value}`)
+    }
   }
-  for (const [name, schema] of Object.entries(definition.errors ?? {})) {
+  const definition: Definition = { kind, ...options }
+  const { errors = {}, delivery = 'at-least-once', sealed, compress } = definition
+  if (delivery !== 'at-least-once') throw misuse(`${what}: 'at-least-once' is the only one`, 'delivery')
+  // The length of what is compressed tells of its content.
+  if (sealed && compress === true) throw misuse(`${what}: with \`sealed\`, \`compress\` has to be 'public'`)
+  for (const [name, schema] of Object.entries(errors)) {
     if (isReasonName(name)) throw misuse(`${what}: the error name ${name} is a link's own`)
     if (schema !== null) checkSchema(`${what}: error ${name}`, schema)
   }
@@ -358,28 +366,6 @@ function entry(kind: Definition['kind'], options: object, allowed: readonly stri
 
 function checkSchema(what: string, schema: unknown): void {
   if (!isSchema(schema)) throw misuse(`${what} is no Standard Schema`)
-}
-
-function checkDelivery(delivery: unknown, names: readonly string[]): void {
-  if (delivery === undefined) return
-  const other = names.find((name) => !DURABLE_OPTIONS.includes(name))
-  if (other) {
-    throw misuse(`method(): \`${other}\` does not go with \`delivery\`: nobody waits for an answer`, other)
-  }
-  if (delivery !== 'at-least-once') {
-    throw misuse("method(): `delivery` is 'at-least-once' or left out", 'delivery')
-  }
-}
-
-function checkCodecs(what: string, { compress, sealed, signed }: Definition): void {
-  const given: { readonly [name: string]: unknown } = { compress, sealed, signed }
-  for (const [name, value = false] of Object.entries(given)) {
-    if (typeof value !== 'boolean' && !(name === 'compress' && value === 'public')) {
-      throw misuse(`${what}: \`${name}\` is no ${typeof value}`)
-    }
-  }
-  // The length of what is compressed tells of its content.
-  if (sealed && compress === true) throw misuse(`${what}: with \`sealed\`, \`compress\` has to be 'public'`)
 }
 
 function quoted(name: string): string {

@@ -5,7 +5,7 @@ import { ViaductError } from '../wire/errors.ts'
 import { makeError, rethrow } from './declaredErrors.ts'
 import type { ContractMethod } from './definition.ts'
 import { type ContractCall, type ContractOf, type ErrorOptions, misuse } from './entries.ts'
-import { CheckedItems } from './items.ts'
+import { checkedItems } from './items.ts'
 import { checkOf, placeOf, tellOf } from './parts.ts'
 import { checked } from './schema.ts'
 
@@ -27,7 +27,7 @@ export function handlersOf(
     if (method.kind === 'topic') continue
     const handler: unknown = Reflect.get(handlers, key)
     if (typeof handler === 'function') {
-      served.set(method, (input, call) => Reflect.apply(handler, handlers, [input, call]))
+      served.set(method, handler.bind(handlers))
     } else if (handler !== undefined || !partial) missing.push(key)
   }
   if (missing.length > 0) throw misuse(`${name}: no handler for ${missing.join(', ')}`)
@@ -54,7 +54,7 @@ export function checkedHandler(method: ContractMethod, handler: Handler): Handle
   return (input, context) => {
     const answered = checked(schema, input, place, (good) => {
       if (!upload) return answer(good, context)
-      return answer(good, new ContextView(context, { upload: new CheckedItems(context.upload, { item }) }))
+      return answer(good, new ContextView(context, { upload: checkedItems(context.upload, { item }) }))
     })
     return method.kind === 'stream' && isThenable(answered) ? later(answered) : answered
   }
@@ -79,7 +79,7 @@ function checkedAnswer(method: ContractMethod, handler: Handler): Handler {
       return error(thrown)
     }
     if (!streams) return isThenable(answer) ? Promise.resolve(answer).then(output, error) : output(answer)
-    if (isAsyncIterable(answer)) return new CheckedItems(answer, checks)
+    if (isAsyncIterable(answer)) return checkedItems(answer, checks)
     throw new ViaductError('INTERNAL', `${method.name}: the handler must be an async generator`, {
       reason: 'INVALID_OUTPUT',
       path: 'item',

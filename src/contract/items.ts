@@ -14,52 +14,45 @@ export interface ItemChecks {
  * the source (its `return` is called) and the iteration. `return` is handed on at once, also while a
  * `next` is pending, so that leaving a loop reaches a source that waits. The iterator owns its source.
  */
-export class CheckedItems implements AsyncIterableIterator<unknown, unknown> {
-  readonly #source: AsyncIterator<unknown, unknown>
-  readonly #checks: ItemChecks
-  #index = 0
-  #ended = false
-
-  constructor(source: AsyncIterable<unknown>, checks: ItemChecks) {
-    this.#source = source[Symbol.asyncIterator]()
-    this.#checks = checks
+export function checkedItems(
+  items: AsyncIterable<unknown>,
+  { item, output, error }: ItemChecks,
+): AsyncIterableIterator<unknown, unknown> {
+  const source: AsyncIterator<unknown, unknown> = items[Symbol.asyncIterator]()
+  let index = 0
+  let ended = false
+  return {
+    [Symbol.asyncIterator]() {
+      return this
+    },
+    async next() {
+      const result = ended ? undefined : await pull()
+      if (!result || ended) return { done: true, value: undefined }
+      const { done, value } = result
+      try {
+        if (!done) return { done: false, value: await item(value, index++) }
+      } catch (fault) {
+        ended = true
+        // Not awaited: the reader has to hear of the fault, whatever the source does with its end.
+        source.return?.().then(undefined, () => {})
+        throw fault
+      }
+      ended = true
+      return { done: true, value: output ? await output(value) : value }
+    },
+    async return(value) {
+      ended = true
+      return (await source.return?.(value)) ?? { done: true, value }
+    },
   }
 
-  [Symbol.asyncIterator](): this {
-    return this
-  }
-
-  async next(): Promise<IteratorResult<unknown, unknown>> {
-    if (this.#ended) return { done: true, value: undefined }
-    const result = await this.#pull()
-    if (this.#ended) return { done: true, value: undefined }
-    if (result.done) {
-      this.#ended = true
-      const { output } = this.#checks
-      return { done: true, value: output ? await output(result.value) : result.value }
-    }
+  async function pull(): Promise<IteratorResult<unknown, unknown>> {
     try {
-      return { done: false, value: await this.#checks.item(result.value, this.#index++) }
-    } catch (error) {
-      this.#ended = true
-      // Not awaited: the reader has to hear of the fault, whatever the source does with its end.
-      this.#source.return?.().then(undefined, () => undefined)
-      throw error
-    }
-  }
-
-  async return(value?: unknown): Promise<IteratorResult<unknown, unknown>> {
-    this.#ended = true
-    return (await this.#source.return?.(value)) ?? { done: true, value }
-  }
-
-  async #pull(): Promise<IteratorResult<unknown, unknown>> {
-    try {
-      return await this.#source.next()
-    } catch (error) {
-      this.#ended = true
-      await this.#checks.error?.(error)
-      throw error
+      return await source.next()
+    } catch (thrown) {
+      ended = true
+      await error?.(thrown)
+      throw thrown
     }
   }
 }

@@ -59,9 +59,8 @@ const PATH_CHARACTERS = 200
 const MESSAGE_CHARACTERS = 500
 
 export function isSchema(value: unknown): value is StandardSchema {
-  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false
-  if (!('~standard' in value)) return false
-  const standard = value['~standard']
+  if (typeof value !== 'function' && !isObject(value)) return false
+  const standard: unknown = Reflect.get(value, '~standard')
   return isObject(standard) && 'validate' in standard && typeof standard.validate === 'function'
 }
 
@@ -98,36 +97,29 @@ export function checked<T>(
 
 /** The value in a schema's result, or the error that its issues stand for. */
 function accepted(result: unknown, place: Place, index: number | undefined): unknown {
-  if (isObject(result)) {
-    const issues = 'issues' in result ? result.issues : undefined
-    if (Array.isArray(issues)) throw refusal(issues, place, index)
-    if (!issues && 'value' in result) return result.value
-  }
+  const { issues, value }: { readonly issues?: unknown; readonly value?: unknown } = Object(result)
+  if (Array.isArray(issues)) throw refusal(issues, place, index)
+  if (!issues && isObject(result) && 'value' in result) return value
   throw schemaError(place, index, new TypeError('it answered with neither a value nor issues'))
 }
 
 /** The error that a schema's issues stand for. */
 export function refusal(issues: readonly unknown[], place: Place, index: number | undefined): ViaductError {
-  const first: unknown = issues[0]
-  const issue = isObject(first) ? first : {}
-  const message = 'message' in issue ? String(issue.message) : 'does not fit the schema'
-  const path = clip(rootOf(place, index) + pathOf('path' in issue ? issue.path : undefined), PATH_CHARACTERS)
+  const issue: { readonly message?: unknown; readonly path?: unknown } = Object(issues[0])
+  const { message = 'does not fit the schema', path } = issue
   const others = issues.length > 1 ? ` (and ${issues.length - 1} more)` : ''
-  return placed(place, place.code, place.reason, path, `${clip(message, MESSAGE_CHARACTERS)}${others}`)
+  return placed(place, index, pathOf(path), clip(message, MESSAGE_CHARACTERS) + others)
 }
 
 function schemaError(place: Place, index: number | undefined, cause: unknown): ViaductError {
-  const said = clip(cause instanceof Error ? cause.message : String(cause), MESSAGE_CHARACTERS)
-  return placed(place, 'INTERNAL', 'SCHEMA_ERROR', rootOf(place, index), `the schema threw: ${said}`, cause)
+  const text = `the schema threw: ${clip(cause instanceof Error ? cause.message : cause, MESSAGE_CHARACTERS)}`
+  return placed({ ...place, code: 'INTERNAL', reason: 'SCHEMA_ERROR' }, index, '', text, cause)
 }
 
-function placed(place: Place, code: Code, reason: string, path: string, text: string, cause?: unknown) {
-  const { method, fate } = place
+function placed(place: Place, index: number | undefined, within: string, text: string, cause?: unknown) {
+  const { method, part, code, reason, fate } = place
+  const path = clip((index === undefined ? part : `${part}[${index}]`) + within, PATH_CHARACTERS)
   return new ViaductError(code, `${method}: ${path}: ${text}`, { reason, path, fate, cause })
-}
-
-function rootOf(place: Place, index: number | undefined): string {
-  return index === undefined ? place.part : `${place.part}[${index}]`
 }
 
 /** Path of an issue as it is written in TypeScript: `.pages[3].url`, `["a b"]`. */
@@ -136,14 +128,13 @@ function pathOf(path: unknown): string {
   let text = ''
   for (const segment of path) {
     const key: unknown = isObject(segment) && 'key' in segment ? segment.key : segment
-    if (typeof key === 'number') text += `[${key}]`
-    else if (typeof key === 'string')
-      text += /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
-    else text += `[${String(key)}]`
+    if (typeof key !== 'string') text += `[${String(key)}]`
+    else text += /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
   }
   return text
 }
 
-function clip(text: string, characters: number): string {
+function clip(value: unknown, characters: number): string {
+  const text = String(value)
   return text.length > characters ? `${text.slice(0, characters)}…` : text
 }

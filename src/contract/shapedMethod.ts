@@ -24,7 +24,7 @@ export class ShapedMethod implements ContractMethod {
     this.lane = plain.lane
     this.idempotent = plain.idempotent
     this.overflow = plain.overflow
-    this.codecs = plain.codecs
+    this.codecs = codecsOf(definition)
     this['~definition'] = definition
   }
 
@@ -48,6 +48,14 @@ export class ShapedMethod implements ContractMethod {
     this.#shape ??= shapeOf(this)
     return this.#shape
   }
+}
+
+function codecsOf({
+  compress = false,
+  sealed = false,
+  signed = false,
+}: Definition): MethodCodecs | undefined {
+  return compress || sealed || signed ? { compress: compress !== false, sealed, signed } : undefined
 }
 
 interface Shape {

@@ -41,9 +41,16 @@ export interface Method {
 }
 
 /** A method known by its name alone: every body describes itself. */
-export function untyped(name: string, kind: Method['kind'] = 'call', upload = false): Method {
-  return { name, kind, upload, fingerprint: '', lane: 'normal', idempotent: false, overflow: 'drop-oldest' }
+export function untyped(
+  name: string,
+  kind: Method['kind'] = 'call',
+  upload = false,
+  { lane = 'normal', idempotent = false, overflow = 'drop-oldest' }: MethodOptions = {},
+): Method {
+  return { name, kind, upload, fingerprint: '', lane, idempotent, overflow }
 }
+
+type MethodOptions = Partial<Pick<Method, 'lane' | 'idempotent' | 'overflow'>>
 
 const MAX_NAME = 256
 const MAX_FINGERPRINT = 16

@@ -36,5 +36,6 @@ export {
 } from './order.ts'
 export { type RateLimitOptions, rateLimit } from './rateLimit.ts'
 export { isRetryable, type RetryOptions, retry } from './retry.ts'
+export { throughCaller, throughServer } from './through.ts'
 export { type TimeoutOptions, timeout } from './timeout.ts'
 export { type Span, type TraceOptions, trace } from './trace.ts'

@@ -54,15 +54,19 @@ export class ViaductError extends Error {
   readonly data: unknown
   readonly retryAfterMs: number | undefined
 
-  constructor(code: Code, message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+  constructor(
+    code: Code,
+    message: string,
+    { reason = code, path, fate, data, retryAfterMs, cause }: ErrorDetails = {},
+  ) {
+    super(message, cause === undefined ? undefined : { cause })
     this.name = 'ViaductError'
     this.code = code
-    this.reason = details.reason ?? code
-    this.path = details.path
-    this.fate = details.fate
-    this.data = details.data
-    this.retryAfterMs = details.retryAfterMs
+    this.reason = reason
+    this.path = path
+    this.fate = fate
+    this.data = data
+    this.retryAfterMs = retryAfterMs
   }
 
   get [BRAND](): true {

@@ -113,7 +113,9 @@ describe('a contract', () => {
 
   it('refuses what does not go with delivery, with its path', () => {
     // @ts-expect-error the caller gets a receipt
-    expect(() => method({ delivery: 'at-least-once', output: text })).toThrow('`output` does not go with')
+    expect(() => method({ delivery: 'at-least-once', output: text })).toThrow(
+      'method() with `delivery` has no option "output"',
+    )
     const also = {
       errors: { Bad: null },
       progress: text,

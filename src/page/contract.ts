@@ -1,0 +1,85 @@
+/**
+ * The contract layer for pages, over any caller and server: without fingerprints and dictionaries, because bodies
+ * describe themselves there, and without policies, codecs and mailboxes.
+ */
+import { callable, functionsOf } from '../contract/callable.ts'
+import type { Client, ClientOptions } from '../contract/client.ts'
+import { type ContractMethod, plainMethod } from '../contract/definition.ts'
+import { type Contract, type ContractOf, type Entries, makeContract, misuse } from '../contract/entries.ts'
+import { checkedHandler, handlerOf, handlersOf } from '../contract/handlers.ts'
+import type { Handlers, ServeOptions } from '../contract/serve.ts'
+import type { Caller, Server, Serving } from '../core/call.ts'
+import { handleAll } from '../core/serving.ts'
+
+export type PageClientOptions = Pick<ClientOptions, 'validate'>
+export type PageServeOptions = Pick<ServeOptions, 'validate' | 'partial'>
+
+/**
+ * Names methods, streams and topics: `pages.analyze`. Both sides import what this returns.
+ * @throws ViaductError INVALID_ARGUMENT for a name that cannot be used, such as `then`, which would make
+ * the client look like a promise, or a name that every object has.
+ */
+export function contract<E extends Entries>(name: string, entries: E): Contract<E> {
+  return makeContract(name, entries, plainMethod)
+}
+
+/**
+ * Functions that call a contract's methods over a caller. Nothing is checked on the way out: the types did
+ * that here, and the server does it there.
+ *
+ * What the returned functions throw: what the call throws; with `validate` also INTERNAL with reason
+ * INVALID_OUTPUT, INVALID_ITEM or INVALID_ERROR and the path to the fault.
+ *
+ * @throws ViaductError INVALID_ARGUMENT when a method is sealed, signed, compressed or delivered at least once.
+ */
+export function client<E>(caller: Caller, contract: ContractOf<E>, options?: PageClientOptions): Client<E>
+export function client(caller: Caller, contract: ContractOf, options: PageClientOptions = {}): object {
+  return functionsOf(contract, (method) => callable(caller, plain(method), options.validate ?? false))
+}
+
+/**
+ * Serves a contract until it is withdrawn; see {@link Serving}. Handlers are looked up once, here, and are
+ * called with `this` being `handlers`, so an instance of a class will do.
+ *
+ * Callers of a method get, with `validate`, INVALID_ARGUMENT / INVALID_INPUT (not-sent: the handler did not
+ * run) or INVALID_ARGUMENT / INVALID_UPLOAD for what they sent, INTERNAL / INVALID_OUTPUT, INVALID_ITEM or
+ * INVALID_ERROR or INVALID_PROGRESS for what the handler gave, each with the path to the fault.
+ *
+ * @throws ViaductError INVALID_ARGUMENT when a handler is missing or not declared, and when a served method is sealed,
+ * signed, compressed or delivered at least once; nothing is served then.
+ */
+export function serve<E>(
+  server: Server,
+  contract: ContractOf<E>,
+  handlers: Handlers<E>,
+  options?: PageServeOptions & { readonly partial?: false },
+): Serving
+export function serve<E>(
+  server: Server,
+  contract: ContractOf<E>,
+  handlers: Partial<Handlers<E>>,
+  options: PageServeOptions & { readonly partial: true },
+): Serving
+export function serve(
+  server: Server,
+  contract: ContractOf,
+  handlers: object,
+  { validate = true, partial }: PageServeOptions = {},
+): Serving {
+  const served = handlersOf(contract, handlers, partial)
+  return handleAll(
+    server,
+    [...served].map(([method, run]) => {
+      const handler = handlerOf(plain(method), run, validate)
+      return [method, validate ? checkedHandler(method, handler) : handler]
+    }),
+  )
+}
+
+/** Refuses what would travel without what its contract promises. */
+function plain(method: ContractMethod): ContractMethod {
+  const { sealed, signed, compress, delivery } = method['~definition']
+  if (!(sealed || signed || compress || delivery)) return method
+  const { name } = method
+  throw misuse(`${name}: sealed, signed, compressed or durable: use viaduct/browser/full, or viaduct`, name)
+}
