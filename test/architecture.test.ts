@@ -107,6 +107,16 @@ describe('architecture', () => {
     }
   })
 
+  it('a contract of pages knows neither fingerprints, dictionaries, policies nor codecs', () => {
+    const known = reached('page/contract.ts')
+    expect(known).toContain('contract/entries.ts')
+    for (const file of known) {
+      expect(file, 'a page reaches it').not.toMatch(
+        /fingerprint|jsonSchema|dictionary|interceptor|envelope|linkError|policies\/|codecs/,
+      )
+    }
+  })
+
   it('the entry of Node loads no package: what it holds in memory slows large messages', () => {
     const loaded = reached('index.ts')
     expect(loaded).toContain('host/hub.ts')

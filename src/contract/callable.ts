@@ -19,19 +19,18 @@ export function functionsOf(contract: ContractOf, functionOf: (method: ContractM
  * @param validate checks what comes back.
  */
 export function callable(caller: Caller, method: ContractMethod, validate: boolean) {
-  const streams = method.kind === 'stream'
-  if (!validate) {
-    return streams
+  const send =
+    method.kind === 'stream'
       ? (input: unknown, options?: CallOptions) => caller.stream(method, input, options)
       : (input: unknown, options?: CallOptions) => caller.call(method, input, options)
-  }
+  if (!validate) return send
   const output = checkOf(method, 'output', 'INTERNAL', 'unknown')
   return (input: unknown, options?: CallOptions) => {
     const tell = options?.onProgress
-    const heard = tell ? { ...options, onProgress: tellOf(method, tell, 'unknown') } : options
-    return streams
-      ? checkedStream(method, caller.stream(method, input, heard), output)
-      : caller.call(method, input, heard).then(output, (error) => rethrow(method, error))
+    const answer = send(input, tell ? { ...options, onProgress: tellOf(method, tell, 'unknown') } : options)
+    return 'output' in answer
+      ? checkedStream(method, answer, output)
+      : answer.then(output, (error) => rethrow(method, error))
   }
 }
 

@@ -310,7 +310,7 @@ type MethodOf = (name: string, definition: Definition) => ContractMethod
  */
 export function makeContract<E extends Entries>(name: string, entries: E, methodOf: MethodOf): Contract<E>
 export function makeContract(name: string, entries: Entries, methodOf: MethodOf): ContractOf {
-  if (!CONTRACT_NAME.test(name)) throw misuse(`contract name ${quoted(name)}: use words joined by dots`)
+  if (!CONTRACT_NAME.test(name)) throw misuse(`contract name "${name}": use words joined by dots`)
   if ((Object.getPrototypeOf(entries) ?? Object.prototype) !== Object.prototype) {
     throw misuse(`${name}: entries must be a plain object, and none may be called __proto__`)
   }
@@ -320,8 +320,8 @@ export function makeContract(name: string, entries: Entries, methodOf: MethodOf)
   })
   for (const [key, made] of Object.entries(entries)) {
     const fullName = `${name}.${key}`
-    if (isReserved(key)) throw misuse(`${name}: the name ${quoted(key)} is reserved`)
-    if (!KEY.test(key)) throw misuse(`${name}: ${quoted(key)} is no name: use letters, digits, _ and -`)
+    if (isReserved(key)) throw misuse(`${name}: the name "${key}" is reserved`)
+    if (!KEY.test(key)) throw misuse(`${name}: "${key}" is no name: use letters, digits, _ and -`)
     if (fullName.length > NAME_CHARACTERS) throw misuse(`${fullName}: over ${NAME_CHARACTERS} characters`)
     if (!isEntry(made)) throw misuse(`${fullName}: use method(), stream() or topic()`)
     const bound = methodOf(fullName, made['~definition'])
@@ -344,7 +344,7 @@ function isEntry(value: unknown): value is Entry {
 /** Says of a slip what it is: it would be found only when something goes unchecked, or nobody answers. */
 function entry(kind: Definition['kind'], what: string, options: object, allowed: readonly string[]): Entry {
   for (const [name, value] of Object.entries(options)) {
-    if (!allowed.includes(name)) throw misuse(`${what} has no option ${quoted(name)}`, name)
+    if (!allowed.includes(name)) throw misuse(`${what} has no option "${name}"`, name)
     if (value === undefined) continue
     if (SCHEMAS.includes(name)) checkSchema(`${what}: \`${name}\``, value)
     const isPublic = name === 'compress' && value === 'public'
@@ -366,10 +366,6 @@ function entry(kind: Definition['kind'], what: string, options: object, allowed:
 
 function checkSchema(what: string, schema: unknown): void {
   if (!isSchema(schema)) throw misuse(`${what} is no Standard Schema`)
-}
-
-function quoted(name: string): string {
-  return JSON.stringify(name)
 }
 
 /** A mistake in the program that wrote the contract, found before anything is sent. */

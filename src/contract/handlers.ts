@@ -52,10 +52,12 @@ export function checkedHandler(method: ContractMethod, handler: Handler): Handle
   const place = placeOf(method, 'input', 'INVALID_ARGUMENT', 'not-sent')
   const item = checkOf(method, 'upload', 'INVALID_ARGUMENT')
   return (input, context) => {
-    const answered = checked(schema, input, place, (good) => {
-      if (!upload) return answer(good, context)
-      return answer(good, new ContextView(context, { upload: checkedItems(context.upload, { item }) }))
-    })
+    const answered = checked(schema, input, place, (good) =>
+      answer(
+        good,
+        upload ? new ContextView(context, { upload: checkedItems(context.upload, { item }) }) : context,
+      ),
+    )
     return method.kind === 'stream' && isThenable(answered) ? later(answered) : answered
   }
 }

@@ -59,9 +59,9 @@ const PATH_CHARACTERS = 200
 const MESSAGE_CHARACTERS = 500
 
 export function isSchema(value: unknown): value is StandardSchema {
-  if (typeof value !== 'function' && !isObject(value)) return false
-  const standard: unknown = Reflect.get(value, '~standard')
-  return isObject(standard) && 'validate' in standard && typeof standard.validate === 'function'
+  const { '~standard': standard }: { readonly '~standard'?: unknown } = Object(value)
+  const { validate }: { readonly validate?: unknown } = Object(standard)
+  return typeof validate === 'function'
 }
 
 /**
@@ -128,8 +128,8 @@ function pathOf(path: unknown): string {
   let text = ''
   for (const segment of path) {
     const key: unknown = isObject(segment) && 'key' in segment ? segment.key : segment
-    if (typeof key !== 'string') text += `[${String(key)}]`
-    else text += /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
+    const name = typeof key === 'string' ? JSON.stringify(key) : String(key)
+    text += /^"[A-Za-z_$][\w$]*"$/.test(name) ? `.${key}` : `[${name}]`
   }
   return text
 }

@@ -51,33 +51,27 @@ export function sendError(thrown: unknown, debug: boolean, write: (value: ErrorV
 }
 
 function read(thrown: unknown, debug: boolean): ErrorValue {
-  if (isViaductError(thrown)) {
-    return {
-      code: thrown.code,
-      reason: thrown.reason,
-      message: thrown.message,
-      ...(thrown.path === undefined ? {} : { path: thrown.path }),
-      ...(thrown.data === undefined ? {} : { data: thrown.data }),
-      ...(thrown.retryAfterMs === undefined ? {} : { retryAfterMs: thrown.retryAfterMs }),
-      ...causeOf(thrown.cause),
-      ...(debug && thrown.stack ? { stack: thrown.stack } : {}),
-    }
+  const isOurs = isViaductError(thrown)
+  const { code, reason, message, path, data, retryAfterMs, cause } = isOurs ? thrown : foreign(thrown)
+  // Asked for only then: an engine writes a stack down when it is looked at.
+  const stack = debug && (isOurs || thrown instanceof Error) && thrown.stack
+  return {
+    code,
+    reason,
+    message,
+    ...(path !== undefined && { path }),
+    ...(data !== undefined && { data }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+    ...(cause instanceof Error && { cause: { name: String(cause.name), message: String(cause.message) } }),
+    ...(stack && { stack }),
   }
-  if (thrown instanceof Error) {
-    return {
-      code: 'UNKNOWN',
-      reason: 'HANDLER_ERROR',
-      message: String(thrown.message || thrown.name),
-      cause: { name: String(thrown.name), message: String(thrown.message) },
-      ...(debug && thrown.stack ? { stack: thrown.stack } : {}),
-    }
-  }
-  return { code: 'UNKNOWN', reason: 'HANDLER_ERROR', message: `handler threw ${describe(thrown)}` }
 }
 
-function causeOf(cause: unknown): { cause?: { name: string; message: string } } {
-  if (!(cause instanceof Error)) return {}
-  return { cause: { name: String(cause.name), message: String(cause.message) } }
+/** What is not ours, as an error whose cause it is. */
+function foreign(thrown: unknown): Pick<ViaductError, 'code' | 'reason' | 'message'> & Partial<ViaductError> {
+  const isError = thrown instanceof Error
+  const message = isError ? String(thrown.message || thrown.name) : `handler threw ${describe(thrown)}`
+  return { code: 'UNKNOWN', reason: 'HANDLER_ERROR', message, cause: thrown }
 }
 
 function describe(value: unknown): string {
@@ -89,23 +83,21 @@ function describe(value: unknown): string {
 
 /** The error that a caller sees; anything malformed reads as UNKNOWN. */
 export function errorFrom(value: unknown, what: string): ViaductError {
-  if (!isObject(value)) {
-    return new ViaductError('UNKNOWN', `${what}: the far side failed without saying how`)
-  }
-  const text = stringOf(value, 'message') ?? 'the far side failed without saying how'
-  const name = stringOf(value, 'code')
-  const code: Code = name !== undefined && isCode(name) ? name : 'UNKNOWN'
-  const path = stringOf(value, 'path')
-  const retryAfterMs =
-    'retryAfterMs' in value && typeof value.retryAfterMs === 'number' ? value.retryAfterMs : undefined
-  const stack = stringOf(value, 'stack')
-  const error = new ViaductError(code, text, {
-    reason: stringOf(value, 'reason') ?? code,
-    ...(path === undefined ? {} : { path }),
-    ...('data' in value ? { data: value.data } : {}),
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    ...('cause' in value ? { cause: causeFrom(value.cause) } : {}),
-  })
+  const given = isObject(value) ? value : {}
+  const { data, retryAfterMs, cause }: { [K in 'data' | 'retryAfterMs' | 'cause']?: unknown } = given
+  const code = stringOf(given, 'code') ?? ''
+  const error = new ViaductError(
+    isCode(code) ? code : 'UNKNOWN',
+    stringOf(given, 'message') ?? `${what}: the far side failed without saying how`,
+    {
+      reason: stringOf(given, 'reason'),
+      path: stringOf(given, 'path'),
+      data,
+      retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : undefined,
+      cause: causeFrom(cause),
+    },
+  )
+  const stack = stringOf(given, 'stack')
   if (stack !== undefined) error.stack = `${stack}\n    --- answered ${what} ---\n${error.stack ?? ''}`
   return error
 }

@@ -203,7 +203,7 @@ describe("a page's contract", () => {
   })
 
   it('refuses the names that the whole one refuses', () => {
-    expect(() => page.contract('pages', { then: method({}) })).toThrow('the name "then" is reserved')
+    expect(() => page.contract('pages', { toJSON: method({}) })).toThrow('the name "toJSON" is reserved')
     expect(() => page.contract('a b', {})).toThrow('contract name "a b"')
   })
 
