@@ -112,7 +112,7 @@ describe('architecture', () => {
     expect(known).toContain('contract/entries.ts')
     for (const file of known) {
       expect(file, 'a page reaches it').not.toMatch(
-        /fingerprint|jsonSchema|dictionary|interceptor|envelope|linkError|policies\/|codecs/,
+        /fingerprint|jsonSchema|dictionary|interceptor|envelope|linkError|declarations|policies\/|codecs/,
       )
     }
   })

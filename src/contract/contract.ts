@@ -1,13 +1,33 @@
-import { type Contract, type Entries, makeContract } from './entries.ts'
+import { checking } from './declarations.ts'
+import * as entries from './entries.ts'
 import { ShapedMethod } from './shapedMethod.ts'
 
-export { method, stream, topic } from './entries.ts'
+/**
+ * Declares a call. Without `input` or `output` the value is `undefined` on both sides. With `delivery: 'at-least-once'`
+ * it has no output: the caller gets a receipt once the call is on stable storage.
+ * @throws ViaductError INVALID_ARGUMENT for an unknown option, for what is no Standard Schema, and for an
+ * error that has the name of a link's reason.
+ */
+export const method: typeof entries.method = /* @__PURE__ */ checking(entries.method)
+
+/**
+ * Declares a stream: items to the caller (`item`), from the caller (`upload`), or both. Without `item` the
+ * client gets a promise of the output.
+ * @throws ViaductError INVALID_ARGUMENT as {@link method} does, and without both `item` and `upload`.
+ */
+export const stream: typeof entries.stream = /* @__PURE__ */ checking(entries.stream)
+
+/**
+ * Declares a topic: events that any number of peers publish and subscribe.
+ * @throws ViaductError INVALID_ARGUMENT as {@link method} does, and without `data`.
+ */
+export const topic: typeof entries.topic = /* @__PURE__ */ checking(entries.topic)
 
 /**
  * Names methods, streams and topics: `pages.analyze`. Both sides import what this returns.
  * @throws ViaductError INVALID_ARGUMENT for a name that cannot be used, such as `then`, which would make
  * the client look like a promise, or a name that every object has.
  */
-export function contract<E extends Entries>(name: string, entries: E): Contract<E> {
-  return makeContract(name, entries, (fullName, definition) => new ShapedMethod(fullName, definition))
+export function contract<E extends entries.Entries>(name: string, declared: E): entries.Contract<E> {
+  return entries.makeContract(name, declared, (full, definition) => new ShapedMethod(full, definition))
 }

@@ -2,10 +2,9 @@ import type { CallContext, CallOptions, ItemStream } from '../core/call.ts'
 import type { Lane, Method, Overflow } from '../core/method.ts'
 import { type Code, ViaductError } from '../wire/errors.ts'
 import { isObject } from '../wire/guards.ts'
-import { isReasonName } from '../wire/reasons.ts'
 import type { ContractMethod, Definition } from './definition.ts'
-import { DURABLE_OPTIONS, type DurableEntry, type DurableMethodOptions } from './durable.ts'
-import { type InputOf, isSchema, type NoSchema, type OutputOf, type StandardSchema } from './schema.ts'
+import type { DurableEntry, DurableMethodOptions } from './durable.ts'
+import type { InputOf, NoSchema, OutputOf, StandardSchema } from './schema.ts'
 
 /** Declared errors by name: the schema of their data, or null for an error without data. */
 export type ErrorSchemas = { readonly [name: string]: StandardSchema | null }
@@ -166,10 +165,6 @@ interface CommonOptions<Errors extends ErrorSchemas, Progress extends StandardSc
   readonly delivery?: never
 }
 
-const COMMON = 'input output errors progress version lane compress sealed signed'.split(' ')
-const SCHEMAS = ['input', 'output', 'progress', 'item', 'upload', 'data']
-const CODECS = ['sealed', 'signed', 'compress']
-
 export interface MethodOptions<
   Input extends StandardSchema,
   Output extends StandardSchema,
@@ -203,8 +198,6 @@ export interface TopicOptions<Data extends StandardSchema> {
 /**
  * Declares a call. Without `input` or `output` the value is `undefined` on both sides. With `delivery: 'at-least-once'`
  * it has no output: the caller gets a receipt once the call is on stable storage.
- * @throws ViaductError INVALID_ARGUMENT for an unknown option, for what is no Standard Schema, and for an
- * error that has the name of a link's reason.
  */
 export function method<Input extends StandardSchema = NoSchema>(
   options: DurableMethodOptions<Input>,
@@ -216,15 +209,12 @@ export function method<
   Progress extends StandardSchema = StandardSchema,
 >(options: MethodOptions<Input, Output, Errors, Progress>): MethodEntry<Input, Output, Errors, Progress>
 export function method(options: object): Entry {
-  return 'delivery' in options && options.delivery !== undefined
-    ? entry('call', 'method() with `delivery`', options, DURABLE_OPTIONS)
-    : entry('call', 'method()', options, [...COMMON, 'idempotent', 'delivery'])
+  return entry('call', options)
 }
 
 /**
  * Declares a stream: items to the caller (`item`), from the caller (`upload`), or both. Without `item` the
  * client gets a promise of the output.
- * @throws ViaductError INVALID_ARGUMENT as {@link method} does, and without both `item` and `upload`.
  */
 export function stream<
   Item extends StandardSchema,
@@ -258,10 +248,7 @@ export function stream<
   },
 ): UploadEntry<Input, Upload, Output, Errors, Progress>
 export function stream(options: object): Entry {
-  const made = entry('stream', 'stream()', options, [...COMMON, 'item', 'upload'])
-  const { item, upload } = made['~definition']
-  if (item || upload) return made
-  throw misuse('stream() needs `item`, `upload` or both')
+  return entry('stream', options)
 }
 
 /** Declares a topic: events that any number of peers publish and subscribe. */
@@ -269,9 +256,7 @@ export function topic<Data extends StandardSchema>(
   options: TopicOptions<Data>,
 ): TopicEntry<InputOf<Data>, OutputOf<Data>>
 export function topic(options: object): Entry {
-  const made = entry('topic', 'topic()', options, ['data', 'overflow', 'lane', 'version'])
-  if (made['~definition'].data) return made
-  throw misuse('topic() needs `data`')
+  return entry('topic', options)
 }
 
 /** What a contract knows of itself, under a name that no method can have. */
@@ -341,31 +326,8 @@ function isEntry(value: unknown): value is Entry {
   return isObject(value) && '~definition' in value
 }
 
-/** Says of a slip what it is: it would be found only when something goes unchecked, or nobody answers. */
-function entry(kind: Definition['kind'], what: string, options: object, allowed: readonly string[]): Entry {
-  for (const [name, value] of Object.entries(options)) {
-    if (!allowed.includes(name)) throw misuse(`${what} has no option "${name}"`, name)
-    if (value === undefined) continue
-    if (SCHEMAS.includes(name)) checkSchema(`${what}: \`${name}\``, value)
-    const isPublic = name === 'compress' && value === 'public'
-    if (CODECS.includes(name) && typeof value !== 'boolean' && !isPublic) {
-      throw misuse(`${what}: \`${name}\` is no ${typeof value}`)
-    }
-  }
-  const definition: Definition = { kind, ...options }
-  const { errors = {}, delivery = 'at-least-once', sealed, compress } = definition
-  if (delivery !== 'at-least-once') throw misuse(`${what}: 'at-least-once' is the only one`, 'delivery')
-  // The length of what is compressed tells of its content.
-  if (sealed && compress === true) throw misuse(`${what}: with \`sealed\`, \`compress\` has to be 'public'`)
-  for (const [name, schema] of Object.entries(errors)) {
-    if (isReasonName(name)) throw misuse(`${what}: the error name ${name} is a link's own`)
-    if (schema !== null) checkSchema(`${what}: error ${name}`, schema)
-  }
-  return { '~definition': definition }
-}
-
-function checkSchema(what: string, schema: unknown): void {
-  if (!isSchema(schema)) throw misuse(`${what} is no Standard Schema`)
+function entry(kind: Definition['kind'], options: object): Entry {
+  return { '~definition': { ...options, kind } }
 }
 
 /** A mistake in the program that wrote the contract, found before anything is sent. */

@@ -2,17 +2,19 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import * as whole from '../../src/index.ts'
-import { connectPeers, isError, isViaductError, method, stream, topic, unchecked } from '../../src/index.ts'
+import { connectPeers, isError, isViaductError, unchecked } from '../../src/index.ts'
 import * as page from '../../src/page/contract.ts'
+import { method } from '../../src/page/contract.ts'
 
-type Face = Pick<typeof whole, 'contract'> & Pick<typeof page, 'client' | 'serve'>
+type Declaring = Pick<typeof whole, 'contract' | 'method' | 'stream' | 'topic'>
+type Face = Declaring & Pick<typeof page, 'client' | 'serve'>
 const faces: readonly (readonly [string, Face, Face])[] = [
   ['page and page', page, page],
   ['page and whole', page, whole],
   ['whole and page', whole, page],
 ]
 
-function declare({ contract }: Pick<typeof whole, 'contract'>) {
+function declare({ contract, method, stream, topic }: Declaring) {
   return contract('pages', {
     analyze: method({
       input: z.object({ url: z.string(), tags: z.array(z.string()).default([]) }),
@@ -33,6 +35,7 @@ type Pages = ReturnType<typeof declare>
 type Served = Pages extends whole.ContractOf<infer E> ? whole.Handlers<E> : never
 
 const bad = (value: unknown): never => value as never
+const untypedMethod = () => method({ input: unchecked() })
 
 function handlers(pages: Pages): Served {
   return {
@@ -202,6 +205,32 @@ describe("a page's contract", () => {
     expect(declare(whole).analyze.fingerprint).toMatch(/^[0-9a-f]{16}$/)
   })
 
+  it('lets nothing pass that is not declared, and fails on what is no schema when it is used', async () => {
+    const wrong: object = {
+      slip: method(bad({ inputs: z.string() })),
+      odd: method(bad({ input: { type: 'object' } })),
+    }
+    const entries: { slip: ReturnType<typeof untypedMethod>; odd: ReturnType<typeof untypedMethod> } =
+      bad(wrong)
+    const slips = page.contract('slips', entries)
+    const [here, there] = connectPeers()
+    const seen: unknown[] = []
+    page.serve(there, slips, {
+      slip: (input) => void seen.push(input),
+      odd: (input) => void seen.push(input),
+    })
+    const api = page.client(here.to(), slips)
+    await api.slip('x')
+    expect(seen).toEqual([undefined])
+    expect(await failure(api.odd('x'))).toMatchObject({
+      code: 'INTERNAL',
+      reason: 'SCHEMA_ERROR',
+      path: 'input',
+    })
+    expect(seen).toEqual([undefined])
+    here.close()
+  })
+
   it('refuses the names that the whole one refuses', () => {
     expect(() => page.contract('pages', { toJSON: method({}) })).toThrow('the name "toJSON" is reserved')
     expect(() => page.contract('a b', {})).toThrow('contract name "a b"')
@@ -228,10 +257,10 @@ describe("a page's contract", () => {
   })
 })
 
-describe.each([
+describe.each<[string, Declaring]>([
   ['page', page],
   ['whole', whole],
-])('what a page does not do, of a contract of the %s one', (_, { contract }) => {
+])('what a page does not do, of a contract of the %s one', (_, { contract, method }) => {
   const text = z.string()
   const contracts = {
     sealed: contract('vault', { read: method({ input: text, sealed: true }) }),
