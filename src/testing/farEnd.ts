@@ -1,9 +1,9 @@
-import { PeerCore } from '../core/peer.ts'
 import type { Transport } from '../core/transport.ts'
 import { readU32, writeHeader } from '../wire/frame.ts'
 import { isLegal } from '../wire/framer.ts'
 import * as AT from '../wire/headerAt.ts'
 import { HEADER_BYTES } from '../wire/limits.ts'
+import { defaultPeer, type MakeSuitePeer } from './suitePeer.ts'
 import { suiteService } from './suiteService.ts'
 
 /** A kind that every link skips: these frames are for the suite alone. */
@@ -116,15 +116,20 @@ export class Witness {
  * An end in this process.
  *
  * @param kill ends it without a goodbye: destroys the socket, terminates the worker, cuts the wire.
+ * @param peerOver makes the peer that serves; default: Viaduct's own.
  */
-export function farEnd(transport: Transport, kill: () => unknown): FarEnd {
+export function farEnd(
+  transport: Transport,
+  kill: () => unknown,
+  peerOver: MakeSuitePeer = defaultPeer,
+): FarEnd {
   const witness = new Witness()
   return {
     attach: async () => witness.attach(transport),
     send: (first, count, payloadBytes) => witness.send(transport, first, count, payloadBytes),
     seen: async () => witness.seen,
     close: async (reason) => transport.close(reason),
-    serve: async () => suiteService(new PeerCore(transport)),
+    serve: async () => suiteService(peerOver(transport)),
     kill: async () => {
       await kill()
     },
@@ -139,9 +144,13 @@ export interface Channel {
 
 const NAMES = ['attach', 'send', 'seen', 'close', 'serve'] as const
 
-/** Runs in the other thread or process: carries out what {@link remoteEnd} asks. */
-export function runFarEnd(transport: Transport, channel: Channel): void {
-  const end = farEnd(transport, () => {})
+/**
+ * Runs in the other thread or process: carries out what {@link remoteEnd} asks.
+ *
+ * @param peerOver makes the peer that serves; default: Viaduct's own.
+ */
+export function runFarEnd(transport: Transport, channel: Channel, peerOver?: MakeSuitePeer): void {
+  const end = farEnd(transport, () => {}, peerOver)
   channel.listen((message) => {
     if (!isRecord(message) || typeof message.ask !== 'number') return
     const { ask, name, given } = message

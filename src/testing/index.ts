@@ -4,6 +4,7 @@ export { type Channel, type FarEnd, farEnd, remoteEnd, runFarEnd, type Seen } fr
 export { FaultLink, type FaultOptions, faultLink, type Side } from './faultLink.ts'
 export { type MemoryHub, type MemoryHubOptions, memoryHub } from './memoryHub.ts'
 export { type Mock, mock, type RecordedCall, type RecordedCalls } from './mock.ts'
+export type { MakeSuitePeer, SuitePeer } from './suitePeer.ts'
 export {
   type Ends,
   type MakePair,

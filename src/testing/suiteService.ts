@@ -1,5 +1,5 @@
 import { type Method, untyped } from '../core/method.ts'
-import type { PeerCore } from '../core/peer.ts'
+import type { SuitePeer } from './suitePeer.ts'
 
 const duplex: Method = untyped('suite.double', 'stream', true)
 
@@ -29,7 +29,7 @@ export interface SuiteCounts {
 }
 
 /** Serves {@link suiteMethods} at a peer. */
-export function suiteService(peer: PeerCore): void {
+export function suiteService(peer: SuitePeer): void {
   let produced = 0
   let stopped = 0
   let aborted = 0

@@ -4,6 +4,7 @@ import type { Transport } from '../core/transport.ts'
 import { isViaductError } from '../wire/errors.ts'
 import { FRAGMENT_BYTES, HEADER_BYTES, TRUSTED_MESSAGE_BYTES } from '../wire/limits.ts'
 import { type FarEnd, numberedFrame, Witness } from './farEnd.ts'
+import { defaultPeer, type MakeSuitePeer, type SuitePeer } from './suitePeer.ts'
 import { numberOf, type SuiteCounts, suiteMethods, suiteService } from './suiteService.ts'
 
 /** What a test framework has to offer; those of vitest, jest, mocha and node:test fit. */
@@ -34,8 +35,14 @@ const FULL_BY_BYTES = 16 * 1024 * 1024
  * that you write. Cases use no time of their own, but for one deadline of 20 ms.
  *
  * @param makePair makes a link for each case.
+ * @param peerOver makes the near peer; default: Viaduct's own. {@link farEnd} takes one too, for the far peer.
  */
-export function transportSuite(name: string, makePair: MakePair, { describe, it }: SuiteFramework): void {
+export function transportSuite(
+  name: string,
+  makePair: MakePair,
+  { describe, it }: SuiteFramework,
+  peerOver: MakeSuitePeer = defaultPeer,
+): void {
   const test = (what: string, run: (pair: TransportPair, witness: Witness) => Promise<void>): void =>
     it(what, async () => {
       const pair = await makePair()
@@ -45,10 +52,10 @@ export function transportSuite(name: string, makePair: MakePair, { describe, it 
         await pair.dispose?.()
       }
     })
-  const testPeers = (what: string, run: (peer: PeerCore, far: FarEnd) => Promise<void>): void =>
+  const testPeers = (what: string, run: (peer: SuitePeer, far: FarEnd) => Promise<void>): void =>
     test(what, async ({ near, far }) => {
       await far.serve()
-      const peer = new PeerCore(near)
+      const peer = peerOver(near)
       try {
         await run(peer, far)
       } finally {
@@ -66,7 +73,7 @@ export function transportSuite(name: string, makePair: MakePair, { describe, it 
 }
 
 type Test = (what: string, run: (pair: TransportPair, witness: Witness) => Promise<void>) => void
-type TestPeers = (what: string, run: (peer: PeerCore, far: FarEnd) => Promise<void>) => void
+type TestPeers = (what: string, run: (peer: SuitePeer, far: FarEnd) => Promise<void>) => void
 
 function frameCases(test: Test): void {
   test('frames arrive whole and in order, both ways at once', async ({ near, far }, witness) => {
@@ -474,7 +481,7 @@ export function moveSuite(name: string, makePaths: MakePaths, { describe, it }: 
   })
 }
 
-async function readAll(peer: PeerCore, count: number, bytes: number): Promise<number> {
+async function readAll(peer: SuitePeer, count: number, bytes: number): Promise<number> {
   let read = 0
   for await (const item of peer.stream(items, { count, bytes })) {
     assert.deepEqual(numberOf(item), { number: read++, bytes })
@@ -525,7 +532,7 @@ function countsFrom(value: unknown): SuiteCounts {
   return typeof value === 'object' && value !== null ? { ...empty, ...value } : empty
 }
 
-async function untilCounts(peer: PeerCore, holds: (counts: SuiteCounts) => boolean): Promise<void> {
+async function untilCounts(peer: SuitePeer, holds: (counts: SuiteCounts) => boolean): Promise<void> {
   while (!holds(countsFrom(await peer.call(counts, undefined)))) await turn()
 }
 
