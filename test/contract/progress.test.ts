@@ -1,8 +1,8 @@
 /** Progress in contracts: typed both ways, checked where it is made, a part of the fingerprint. */
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import { z } from 'zod'
-import { contract, method, stream } from '../../src/index.ts'
-import { memoryHub } from '../../src/testing/index.ts'
+import { client, contract, method, serve, stream } from '../../src/index.ts'
+import { joins } from '../support/connects.ts'
 
 const jobs = contract('jobs', {
   run: method({
@@ -14,11 +14,10 @@ const jobs = contract('jobs', {
   plain: method({ output: z.string() }),
 })
 
-describe('progress of a contract', () => {
+describe.each(joins)('progress of a contract ($name)', ({ join }) => {
   it('is what its schema makes of it, typed at the handler and at the caller', async () => {
-    const hub = memoryHub()
-    const [main, worker] = [hub.peer('main'), hub.peer('worker')]
-    worker.serve(jobs, {
+    const { caller, callee, ready, close } = join()
+    serve(callee, jobs, {
       run(count, call) {
         expectTypeOf(call.progress).parameter(0).toEqualTypeOf<{ done: number; note?: string | undefined }>()
         for (let done = 1; done <= count; done++) call.progress({ done })
@@ -33,8 +32,8 @@ describe('progress of a contract', () => {
         return 'plain'
       },
     })
-    const api = main.client(jobs, { id: 'worker' }, { validate: true })
-    await worker.ready()
+    const api = client(caller, jobs, { validate: true })
+    await ready()
     const seen: unknown[] = []
     const answer = await api.run(2, {
       onProgress: (progress) => {
@@ -47,35 +46,35 @@ describe('progress of a contract', () => {
       seen.push(item)
     await api.plain(undefined, { onProgress: (any) => seen.push(any) })
     expect(seen).toEqual([{ done: 1, note: '-' }, { done: 2, note: '-' }, '1.0', 1, ['anything', 1n]])
-    hub.close()
+    close()
   })
 
   it('that is not as declared fails the handler where it stands, and is not sent', async () => {
-    const hub = memoryHub()
-    const [main, worker] = [hub.peer('main'), hub.peer('worker')]
+    const { caller, callee, ready, close } = join()
     const wrong: unknown = { done: 'half' }
-    worker.serve(
+    serve(
+      callee,
       jobs,
       { run: (_, call) => Reflect.apply(call.progress, call, [wrong]) ?? 'not reached' },
       { partial: true },
     )
-    await worker.ready()
+    await ready()
     const seen: unknown[] = []
-    const failed = main.client(jobs, { id: 'worker' }).run(1, { onProgress: (value) => seen.push(value) })
+    const failed = client(caller, jobs).run(1, { onProgress: (value) => seen.push(value) })
     await expect(failed).rejects.toMatchObject({
       code: 'INTERNAL',
       reason: 'INVALID_PROGRESS',
       path: 'progress.done',
     })
     expect(seen).toEqual([])
-    hub.close()
+    close()
   })
 
   it('of a server that checks nothing reaches no caller that does, and ends no call', async () => {
-    const hub = memoryHub()
-    const [main, worker] = [hub.peer('main'), hub.peer('worker')]
+    const { caller, callee, ready, close } = join()
     const wrong: unknown = { done: 'half' }
-    worker.serve(
+    serve(
+      callee,
       jobs,
       {
         run(_, call) {
@@ -85,14 +84,16 @@ describe('progress of a contract', () => {
       },
       { partial: true, validate: false },
     )
-    await worker.ready()
+    await ready()
     const seen: unknown[] = []
-    const api = main.client(jobs, { id: 'worker' }, { validate: true })
+    const api = client(caller, jobs, { validate: true })
     expect(await api.run(1, { onProgress: (value) => seen.push(value) })).toBe('done')
     expect(seen).toEqual([])
-    hub.close()
+    close()
   })
+})
 
+describe('progress that a contract declares', () => {
   it('changes the fingerprint when it is declared, and no other’s', () => {
     const one = contract('jobs', { run: method({ output: z.string() }) })
     const two = contract('jobs', { run: method({ output: z.string(), progress: z.number() }) })

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import * as KIND from '../../src/wire/kind.ts'
-import { collect, echo, errorOf, list, outcome, put, rig, slow, watched } from './rig.ts'
+import { collect, echo, errorOf, list, outcome, peers, put, rigOf, slow, watched } from './rig.ts'
 
-describe('cancel', () => {
+describe.each(peers)('cancel ($name)', (pairing) => {
+  const rig = rigOf(pairing)
+
   test('a signal that has fired already: nothing is sent', async () => {
     const { near, far, clock, of } = rig()
     let ran = 0

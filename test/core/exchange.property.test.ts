@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { untyped } from '../../src/core/method.ts'
-import { PeerCore } from '../../src/core/peer.ts'
 import { faultLink } from '../../src/testing/index.ts'
 import { isViaductError } from '../../src/wire/errors.ts'
+import { nears, type Pairing, peers } from './rig.ts'
 
 const RUNS = 10_000
 
@@ -121,14 +121,15 @@ const methods = {
 }
 
 async function script(
+  make: Pairing,
   acts: readonly Act[],
   end: 'cut' | 'close' | 'answer',
   splitEvery: number,
 ): Promise<void> {
   const clock = new Steps()
   const link = faultLink({ clock, splitEvery, highWaterBytes: 3000 })
-  const near = new PeerCore(link.ends[0], { clock })
-  const far = new PeerCore(link.ends[1], { clock })
+  const near = make.near(link.ends[0], { clock })
+  const far = make.far(link.ends[1], { clock })
   const running: { answer(value: unknown): void; fail(error: unknown): void; feed?(value: unknown): void }[] =
     []
   const later = (): Promise<unknown> =>
@@ -226,22 +227,26 @@ async function script(
   expect(open).toEqual([0, 0])
 }
 
-test('an exchange settles once, and both sides agree, whatever crosses what', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(act, { maxLength: 20 }),
-      fc.constantFrom('cut' as const, 'close' as const, 'answer' as const),
-      fc.constantFrom(61, 1000, 100_000),
-      script,
-    ),
-    { numRuns: RUNS },
-  )
-}, 60_000)
+test.each(peers)(
+  'an exchange settles once, and both sides agree, whatever crosses what ($name)',
+  async (pairing) => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(act, { maxLength: 20 }),
+        fc.constantFrom('cut' as const, 'close' as const, 'answer' as const),
+        fc.constantFrom(61, 1000, 100_000),
+        (acts, end, splitEvery) => script(pairing, acts, end, splitEvery),
+      ),
+      { numRuns: RUNS },
+    )
+  },
+  60_000,
+)
 
-test('errors of links say what became of the call', async () => {
+test.each(nears)('errors of links say what became of the call ($name)', async (pairing) => {
   const clock = new Steps()
   const link = faultLink({ clock })
-  const near = new PeerCore(link.ends[0], { clock })
+  const near = pairing.near(link.ends[0], { clock })
   const call = near.call(methods.call, 1).catch((error: unknown) => error)
   link.cut()
   await clock.settle()

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { untyped } from '../../src/core/method.ts'
 import { VirtualClock } from '../../src/testing/index.ts'
-import { connectPeers } from '../../src/transports/direct.ts'
 import * as FLAG from '../../src/wire/flag.ts'
 import { padded } from '../../src/wire/frame.ts'
 import * as KIND from '../../src/wire/kind.ts'
 import { FRAGMENT_BYTES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../../src/wire/limits.ts'
-import { both, collect, echo, list, put, rig, type Sent, slow } from './rig.ts'
+import { connects } from '../support/connects.ts'
+import { both, collect, echo, list, peers, put, rigOf, type Sent, slow } from './rig.ts'
 
 /** The most item bytes that one side ever had under way on an exchange beyond what it was granted. */
 function overrun(sent: readonly Sent[], from: Sent['from'], granted: number): number {
@@ -29,7 +29,9 @@ function isFilled(item: unknown, size: number, byte: number): boolean {
   return item instanceof Uint8Array && item.length === size && item.every((one) => one === byte)
 }
 
-describe('credit', () => {
+describe.each(peers)('credit ($name)', (pairing) => {
+  const rig = rigOf(pairing)
+
   for (const windowBytes of [MIN_WINDOW_BYTES, 100_000, WINDOW_BYTES]) {
     for (const size of [1, 700, 20_000, FRAGMENT_BYTES - 6, FRAGMENT_BYTES, 70_000, 400_000]) {
       test(`items of ${size} bytes, window ${windowBytes}: never more than granted, all arrive`, async () => {
@@ -162,7 +164,9 @@ describe('credit', () => {
   })
 })
 
-describe('writing', () => {
+describe.each(peers)('writing ($name)', (pairing) => {
+  const rig = rigOf(pairing)
+
   test('a lone call is written at once, in the same turn', async () => {
     const { near, far, clock, writes } = rig()
     far.handle(echo, (input) => input)
@@ -201,7 +205,9 @@ describe('writing', () => {
   })
 })
 
-describe('lanes', () => {
+describe.each(peers)('lanes ($name)', (pairing) => {
+  const rig = rigOf(pairing)
+
   /** A link whose left side is stalled and full, so that all that follows waits in lanes. */
   async function congested() {
     const it = rig({ highWaterBytes: 1 })
@@ -309,7 +315,7 @@ describe('lanes', () => {
   })
 })
 
-describe('nothing per call that can be shared', () => {
+describe.each(connects)('nothing per call that can be shared ($name)', ({ connect }) => {
   test('1,000 calls make no AbortController, no timer and no UUID', async () => {
     const made = { controllers: 0, timers: 0, uuids: 0 }
     const { AbortController: Controller, setTimeout: timeout, crypto } = globalThis
@@ -338,12 +344,12 @@ describe('nothing per call that can be shared', () => {
       const clock = new VirtualClock()
       const after = clock.after.bind(clock)
       clock.after = count(after)
-      const [left, right] = connectPeers({ clock })
-      right.handle('t.echo', (input) => input)
-      await left.call('t.echo', 0)
+      const [left, right] = connect({ clock })
+      right.handle(echo, (input) => input)
+      await left.call(echo, 0)
       made.timers = 0
-      for (let number = 0; number < 500; number++) await left.call('t.echo', number)
-      await Promise.all(Array.from({ length: 500 }, (_, number) => left.call('t.echo', number)))
+      for (let number = 0; number < 500; number++) await left.call(echo, number)
+      await Promise.all(Array.from({ length: 500 }, (_, number) => left.call(echo, number)))
       left.close()
     } finally {
       globalThis.AbortController = Controller

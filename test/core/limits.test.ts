@@ -6,9 +6,11 @@ import * as FLAG from '../../src/wire/flag.ts'
 import * as AT from '../../src/wire/headerAt.ts'
 import * as KIND from '../../src/wire/kind.ts'
 import { TRUSTED_MESSAGE_BYTES } from '../../src/wire/limits.ts'
-import { collect, echo, errorOf, list, outcome, put, rig, slow, watched } from './rig.ts'
+import { collect, echo, errorOf, list, outcome, peers, put, rig, rigOf, slow, watched } from './rig.ts'
 
-describe('deadlines', () => {
+describe.each(peers)('deadlines ($name)', (pairing) => {
+  const rig = rigOf(pairing)
+
   test('a handler that never answers: both ends stop at the deadline', async () => {
     const { near, far, clock } = rig()
     const heard: unknown[] = []
@@ -124,7 +126,9 @@ describe('deadlines', () => {
   })
 })
 
-describe('limits', () => {
+describe.each(peers)('limits ($name)', (pairing) => {
+  const rig = rigOf(pairing)
+
   test('TOO_MANY_CALLS when every slot is taken; a slot is used again when its callee has ended', async () => {
     const limits = { ...TRUSTED_LIMITS, exchanges: 3 }
     const { near, far, clock, of } = rig({ near: { limits }, far: { limits } })
@@ -156,8 +160,12 @@ describe('limits', () => {
     far.handle(echo, () => got++)
     await near.call(echo, 0)
     link.stall('left')
-    let taken = 0
-    while (near.notify(echo, 'x'.repeat(500))) taken++
+    const fill = (): number => {
+      let taken = 0
+      while (near.notify(echo, 'x'.repeat(500))) taken++
+      return taken
+    }
+    const taken = fill()
     expect(taken).toBeLessThan(400)
     expect(await errorOf(near.call(echo, 1))).toMatchObject({ reason: 'QUEUE_FULL', fate: 'not-sent' })
     const room = watched(near.drained())
@@ -167,8 +175,11 @@ describe('limits', () => {
     await clock.settle()
     expect(room.settled).toBe(true)
     expect(got).toBe(taken + 1)
-    expect(near.link.outbox.queuedBytes).toBe(0)
     expect(near.notify(echo, 1)).toBe(true)
+    await clock.settle()
+    // What went out left nothing behind: as much is taken as before.
+    link.stall('left')
+    expect(fill()).toBe(taken)
   })
 
   test('an outbox of large messages is bounded as well', async () => {
@@ -178,15 +189,21 @@ describe('limits', () => {
     far.handle(echo, () => got++)
     await near.call(echo, 0)
     link.stall('left')
-    let taken = 0
-    while (taken < 100 && near.notify(echo, new Uint8Array(100_000))) taken++
+    const fill = (): number => {
+      let taken = 0
+      while (taken < 100 && near.notify(echo, new Uint8Array(100_000))) taken++
+      return taken
+    }
+    const taken = fill()
     expect(taken).toBeLessThan(20)
     expect(await outcome(near.call(echo, 1))).toBe('!QUEUE_FULL')
     link.resume()
     await clock.settle()
     expect(got).toBe(taken + 1)
-    expect(near.link.outbox.heldBytes).toBe(0)
     expect(near.notify(echo, 1)).toBe(true)
+    await clock.settle()
+    link.stall('left')
+    expect(fill()).toBe(taken)
   })
 
   test('MESSAGE_TOO_LARGE: input, output, item, upload and error, and the link lives', async () => {
@@ -245,6 +262,29 @@ describe('limits', () => {
   })
 })
 
+/** Looks into the outbox, to the byte. */
+describe('the whole peer’s outbox', () => {
+  for (const [name, input] of [
+    ['small', 'x'.repeat(500)],
+    ['large', new Uint8Array(100_000)],
+  ] as const) {
+    test(`of ${name} messages holds nothing once they are out`, async () => {
+      const limits = { ...TRUSTED_LIMITS, queueBytes: 200_000 }
+      const { near, far, link, clock } = rig({ highWaterBytes: 1000, near: { limits } })
+      far.handle(echo, () => 0)
+      await near.call(echo, 0)
+      link.stall('left')
+      while (near.notify(echo, input));
+      const { outbox } = near.link
+      expect(outbox.queuedBytes + outbox.heldBytes).toBeGreaterThan(0)
+      link.resume()
+      await clock.settle()
+      expect([outbox.queuedBytes, outbox.heldBytes]).toEqual([0, 0])
+    })
+  }
+})
+
+/** Of dictionaries, which only the whole peer has. */
 describe('skew', () => {
   const shaped = (kind: Method['kind'], fingerprint: string, keys: string[]): Method => ({
     name: `t.shaped ${kind}`,
@@ -300,7 +340,9 @@ describe('skew', () => {
   })
 })
 
-describe('going away', () => {
+describe.each(peers)('going away ($name)', (pairing) => {
+  const rig = rigOf(pairing)
+
   test('drain finishes what runs, refuses what is new, closes', async () => {
     const { near, far, clock } = rig()
     let finish = (_: unknown): void => {}

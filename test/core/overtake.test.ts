@@ -2,13 +2,15 @@ import { describe, expect, it } from 'vitest'
 import { untyped } from '../../src/core/method.ts'
 import * as FLAG from '../../src/wire/flag.ts'
 import * as KIND from '../../src/wire/kind.ts'
-import { rig } from './rig.ts'
+import { peers, rigOf } from './rig.ts'
 
 const eat = untyped('eat')
 const take = untyped('take')
 const PIECE = 'x'.repeat(10_000)
 
-describe('while frames wait', () => {
+describe.each(peers)('while frames wait ($name)', (pairing) => {
+  const rig = rigOf(pairing)
+
   it('a large item does not overtake the small CALL that it belongs to', async () => {
     const { clock, link, near, far, of } = rig({ highWaterBytes: 1 })
     const got: number[] = []

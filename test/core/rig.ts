@@ -1,11 +1,14 @@
+import type { Caller, Target } from '../../src/core/call.ts'
 import type { PeerOptions } from '../../src/core/linkCore.ts'
 import { untyped } from '../../src/core/method.ts'
 import { PeerCore } from '../../src/core/peer.ts'
+import type { Transport } from '../../src/core/transport.ts'
 import {
   type FaultLink,
   type FaultOptions,
   faultLink,
   type Side,
+  type SuitePeer,
   VirtualClock,
 } from '../../src/testing/index.ts'
 import { isViaductError, ViaductError } from '../../src/wire/errors.ts'
@@ -29,25 +32,70 @@ export interface Sent {
   readonly cost: number
 }
 
-export interface Rig {
+/** What cases ask of one end of a link: whatever has it can be judged. */
+export interface RigPeer extends SuitePeer {
+  readonly openCalls: number
+  to(target: Target): Caller
+  batch<T extends readonly PromiseLike<unknown>[]>(
+    make: () => [...T],
+  ): Promise<{ [K in keyof T]: PromiseSettledResult<Awaited<T[K]>> }>
+  ping(): Promise<number>
+  drained(): Promise<void>
+}
+
+/** Makes an end of a link. An implementation that has no use for some of the options passes them over. */
+export type MakePeer<Peer extends RigPeer = RigPeer> = (transport: Transport, options: PeerOptions) => Peer
+
+/** The peer that has everything. */
+export const whole: MakePeer<PeerCore> = (transport, options) => new PeerCore(transport, options)
+
+/** Two implementations, be they the same, that a link joins: which calls and which answers. */
+export interface Pairing {
+  readonly name: string
+  readonly near: MakePeer
+  readonly far: MakePeer
+}
+
+/** All that is judged. What is added here runs all cases that stand in `describe.each` of the tests beside. */
+export const peers: readonly Pairing[] = [{ name: 'whole', near: whole, far: whole }]
+
+/** One pairing for each near end, for cases that play the far end themselves. */
+export const nears: readonly Pairing[] = peers.filter(
+  ({ near }, at) => peers.findIndex((other) => other.near === near) === at,
+)
+
+export interface Rig<Near extends RigPeer = PeerCore, Far extends RigPeer = PeerCore> {
   readonly clock: VirtualClock
   readonly link: FaultLink
   /** Calls. */
-  readonly near: PeerCore
+  readonly near: Near
   /** Answers. */
-  readonly far: PeerCore
+  readonly far: Far
   readonly sent: Sent[]
   readonly writes: { from: Side; bytes: number }[]
   of(kind: number, from?: Side): Sent[]
 }
 
-/** Two peers over a link that does what the test wants, in virtual time. */
-export function rig(
-  options: Omit<FaultOptions, 'clock' | 'onFrame' | 'onWrite'> & {
-    readonly near?: Partial<PeerOptions>
-    readonly far?: Partial<PeerOptions>
-  } = {},
-): Rig {
+export interface RigOptions extends Omit<FaultOptions, 'clock' | 'onFrame' | 'onWrite'> {
+  readonly near?: Partial<PeerOptions>
+  readonly far?: Partial<PeerOptions>
+}
+
+interface Makers<Near extends RigPeer, Far extends RigPeer> {
+  readonly makeNear: MakePeer<Near>
+  readonly makeFar: MakePeer<Far>
+}
+
+/** Two peers, whole ones unless it is said, over a link that does what the test wants, in virtual time. */
+export function rig(options?: RigOptions): Rig
+export function rig<Near extends RigPeer, Far extends RigPeer>(
+  options: RigOptions & Makers<Near, Far>,
+): Rig<Near, Far>
+export function rig({
+  makeNear = whole,
+  makeFar = whole,
+  ...options
+}: RigOptions & Partial<Makers<RigPeer, RigPeer>> = {}): Rig<RigPeer, RigPeer> {
   const clock = new VirtualClock(1000)
   const sent: Sent[] = []
   const writes: { from: Side; bytes: number }[] = []
@@ -57,11 +105,16 @@ export function rig(
     onFrame: (from, frame) => sent.push(read(from, frame)),
     onWrite: (from, bytes) => writes.push({ from, bytes }),
   })
-  const near = new PeerCore(link.ends[0], { clock, ...options.near })
-  const far = new PeerCore(link.ends[1], { clock, ...options.far })
+  const near = makeNear(link.ends[0], { clock, ...options.near })
+  const far = makeFar(link.ends[1], { clock, ...options.far })
   const of = (kind: number, from?: Side): Sent[] =>
     sent.filter((frame) => frame.kind === kind && (from === undefined || frame.from === from))
   return { clock, link, near, far, sent, writes, of }
+}
+
+/** A {@link rig} of one pairing. */
+export function rigOf(pairing: Pairing): (options?: RigOptions) => Rig<RigPeer, RigPeer> {
+  return (options) => rig({ ...options, makeNear: pairing.near, makeFar: pairing.far })
 }
 
 function read(from: Side, frame: Uint8Array): Sent {

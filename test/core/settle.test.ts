@@ -1,7 +1,23 @@
 import { describe, expect, test } from 'vitest'
 import { untyped } from '../../src/core/method.ts'
 import { ViaductError } from '../../src/wire/errors.ts'
-import { both, collect, echo, errorOf, list, outcome, put, rig, slow, watched } from './rig.ts'
+import * as KIND from '../../src/wire/kind.ts'
+import {
+  both,
+  collect,
+  echo,
+  errorOf,
+  list,
+  outcome,
+  peers,
+  put,
+  type Rig,
+  type RigPeer,
+  rig,
+  rigOf,
+  slow,
+  watched,
+} from './rig.ts'
 
 /** Settles when a signal fires. */
 function abortOf(signal: AbortSignal): Promise<void> {
@@ -13,7 +29,9 @@ function thenable(then: unknown): object {
   return Object.defineProperty({}, 'then', { value: then })
 }
 
-describe('what handlers throw', () => {
+describe.each(peers)('what handlers throw ($name)', (pairing) => {
+  const rig = rigOf(pairing)
+
   const revoked = Proxy.revocable({}, {})
   revoked.revoke()
   const hostile = new Proxy(
@@ -113,7 +131,9 @@ describe('what handlers throw', () => {
   })
 })
 
-describe('what handlers return', () => {
+describe.each(peers)('what handlers return ($name)', (pairing) => {
+  const rig = rigOf(pairing)
+
   test('output that cannot be sent: INTERNAL with the path to it', async () => {
     const { near, far } = rig()
     far.handle(echo, () => ({ pages: [{ run: () => {} }] }))
@@ -210,7 +230,7 @@ describe('what handlers return', () => {
   })
 
   test('progress behind a large item waits, and only the latest', async () => {
-    const { near, far, link, clock } = rig({ highWaterBytes: 1000 })
+    const { near, far, link, clock, of } = rig({ highWaterBytes: 1000 })
     let report = (_: unknown): void => {}
     far.handle(list, async function* (_input, call) {
       report = (value) => call.progress(value)
@@ -226,11 +246,11 @@ describe('what handlers return', () => {
     const again = collect(near.stream(list, 0, { onProgress: (value) => seen.push(value) }))
     await clock.settle()
     for (let done = 1; done <= 1000; done++) report(done)
-    expect(far.link.outbox.heldBytes).toBeLessThan(1000)
     link.resume()
     await clock.settle()
     expect((await items).length + (await again).length).toBe(2)
     expect(seen).toEqual(['after', 1000, 'after'])
+    expect(of(KIND.PROGRESS, 'right')).toHaveLength(3)
   })
 
   test('progress may be binary, in one frame, and stays in its order', async () => {
@@ -260,7 +280,36 @@ describe('what handlers return', () => {
   })
 })
 
-describe('names that objects have', () => {
+/** Looks into the outbox. */
+describe('in the whole peer', () => {
+  test('progress that waits behind a large item takes the place of the one before it', async () => {
+    const { near, far, link, clock } = rig({ highWaterBytes: 1000 })
+    let report = (_: unknown): void => {}
+    far.handle(list, async function* (_input, call) {
+      report = (value) => call.progress(value)
+      yield 'x'.repeat(300_000)
+      call.progress('after')
+    })
+    const seen: unknown[] = []
+    const items = collect(near.stream(list, 0, { onProgress: (value) => seen.push(value) }))
+    await clock.settle()
+    // The item waits for its reader's credit or the link: both hold the sender.
+    link.stall('right')
+    await clock.settle()
+    const again = collect(near.stream(list, 0, { onProgress: (value) => seen.push(value) }))
+    await clock.settle()
+    for (let done = 1; done <= 1000; done++) report(done)
+    expect(far.link.outbox.heldBytes).toBeLessThan(1000)
+    link.resume()
+    await clock.settle()
+    expect((await items).length + (await again).length).toBe(2)
+    expect(seen).toEqual(['after', 1000, 'after'])
+  })
+})
+
+describe.each(peers)('names that objects have ($name)', (pairing) => {
+  const rig = rigOf(pairing)
+
   const names = ['constructor', '__proto__', 'then', 'toString', 'hasOwnProperty', 'valueOf', 'prototype', '']
   for (const name of names) {
     test(`${JSON.stringify(name)}: is served when it is, and not when it is not`, async () => {
@@ -284,7 +333,9 @@ describe('names that objects have', () => {
   })
 })
 
-describe('serving', () => {
+describe.each(peers)('serving ($name)', (pairing) => {
+  const rig = rigOf(pairing)
+
   test('a method is registered later, withdrawn, and served again', async () => {
     const { near, far } = rig()
     expect(await errorOf(near.call(echo, 1))).toMatchObject({ reason: 'METHOD_NOT_FOUND', fate: 'not-sent' })
@@ -328,8 +379,10 @@ describe('serving', () => {
   })
 })
 
-describe('the link ends', () => {
-  const cases: [string, (end: ReturnType<typeof rig>) => void][] = [
+describe.each(peers)('the link ends ($name)', (pairing) => {
+  const rig = rigOf(pairing)
+
+  const cases: [string, (end: Rig<RigPeer, RigPeer>) => void][] = [
     ['cut', ({ link }) => link.cut()],
     ['closed here', ({ near }) => near.close()],
     ['closed there', ({ far }) => far.close()],

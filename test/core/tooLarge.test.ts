@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
-import { PeerCore } from '../../src/core/peer.ts'
 import * as FLAG from '../../src/wire/flag.ts'
 import * as KIND from '../../src/wire/kind.ts'
 import { FRAGMENT_BYTES } from '../../src/wire/limits.ts'
@@ -8,16 +7,16 @@ import { TurnClock } from '../support/clock.ts'
 import { makeFrame, readFrame } from '../support/frames.ts'
 import { PREAMBLE } from '../support/hubRig.ts'
 import { ScriptedTransport } from '../support/scriptedTransport.ts'
-import { errorOf, slow } from './rig.ts'
+import { errorOf, nears, slow } from './rig.ts'
 
-describe('an answer over the limit to a call that is still in the outbox', () => {
+describe.each(nears)('an answer over the limit to a call that is still in the outbox ($name)', ({ near }) => {
   const { END, ERROR, ITEM } = KIND
   for (const [name, kind] of Object.entries({ END, ERROR, ITEM })) {
     it(`${name}: frees its slot once`, async () => {
       const clock = new TurnClock()
       const transport = new ScriptedTransport()
       const limits = { ...TRUSTED_LIMITS, messageBytes: 2 * FRAGMENT_BYTES }
-      const peer = new PeerCore(transport, { clock, limits })
+      const peer = near(transport, { clock, limits })
       transport.receive(PREAMBLE)
       transport.full = true
       const sent = peer.call(slow, 1, { timeoutMs: 0 }).catch(() => {})

@@ -5,9 +5,11 @@ import { untyped } from '../../src/core/method.ts'
 import * as FLAG from '../../src/wire/flag.ts'
 import * as KIND from '../../src/wire/kind.ts'
 import { REASONS } from '../../src/wire/reasons.ts'
-import { collect, echo, errorOf, list, outcome, rig, slow, watched } from './rig.ts'
+import { collect, echo, errorOf, list, outcome, peers, rig, rigOf, slow, watched } from './rig.ts'
 
-describe('withdraw', () => {
+describe.each(peers)('withdraw ($name)', (pairing) => {
+  const rig = rigOf(pairing)
+
   test('refuses new calls at once, not sent, and lets those that run finish', async () => {
     const { near, far, clock } = rig()
     let finish = (_: string): void => {}
@@ -166,6 +168,7 @@ describe('withdraw', () => {
   })
 })
 
+/** Of the whole peer: who joins a hub tells it what is served. */
 describe('announcements to a hub', () => {
   test('a withdrawal waits for room in a full outbox instead of being lost', async () => {
     const { near, far, clock, link, of } = rig({ near: { hub: true } })

@@ -15,6 +15,7 @@ import { PeerCore } from '../../src/core/peer.ts'
 import type { Callback } from '../../src/core/references.ts'
 import { decodeBody } from '../../src/wire/body.ts'
 import { CODES, isViaductError, ViaductError } from '../../src/wire/errors.ts'
+import { type MakePeer, type RigPeer, whole } from '../core/rig.ts'
 import { fromHex, placeholder, same, valueFrom } from '../wire/notation.ts'
 import { isCallback } from './callback.ts'
 import { TurnClock } from './clock.ts'
@@ -98,6 +99,7 @@ export interface TalkCrypto {
   mac(key: Uint8Array, ...parts: readonly (string | Uint8Array)[]): Uint8Array
 }
 
+/** Plays one talk against a peer, and fails where that says anything else. */
 export class TalkPlayer {
   readonly #clock = new TurnClock()
   readonly #transport = new ScriptedTransport()
@@ -108,11 +110,14 @@ export class TalkPlayer {
   readonly #asked = new Map<string, Asked>()
   readonly #answered = new Map<string, Answered>()
   #seen: Json[] = []
-  #core: PeerCore | undefined
+  #core: RigPeer | undefined
   readonly #crypto: AdmissionCrypto
+  readonly #make: MakePeer
 
-  constructor(talk: Json, crypto: TalkCrypto) {
+  /** @param make makes the peer that the talk is played against; what it can play, {@link playable} says. */
+  constructor(talk: Json, crypto: TalkCrypto, make: MakePeer = whole) {
     this.#talk = talk
+    this.#make = make
     const nonces = listOf(isObject(talk.admission) ? talk.admission.nonces : undefined).map((hex) =>
       fromHex(textOf(hex)),
     )
@@ -172,17 +177,18 @@ export class TalkPlayer {
         },
         this.#crypto,
         ({ you, hub: far }) => {
-          core.admitted(far)
+          this.#whole().admitted(far)
           this.#seen.push({ see: 'admitted', id: you.id, zone: you.zone })
         },
       )
-      options.admission = (kind, bytes, at, length) => joining?.receive(core.link, kind, bytes, at, length)
+      options.admission = (kind, bytes, at, length) =>
+        joining?.receive(this.#whole().link, kind, bytes, at, length)
     }
-    const core: PeerCore = new PeerCore(this.#transport, options)
+    const core = this.#make(this.#transport, options)
     this.#core = core
     void core.closed.then((reason) => this.#seen.push({ see: 'closed', reason }))
-    core.onRefused = (topic) => this.#seen.push({ see: 'refused', topic })
-    joining?.begin(core.link)
+    if (core instanceof PeerCore) core.onRefused = (topic) => this.#seen.push({ see: 'refused', topic })
+    joining?.begin(this.#whole().link)
     for (const described of [...listOf(methods), ...listOf(serves)]) {
       const given = objectOf(described)
       this.#methods.set(textOf(given.name), methodOf(given))
@@ -216,8 +222,14 @@ export class TalkPlayer {
     })
   }
 
-  #peer(): PeerCore {
+  #peer(): RigPeer {
     return this.#core ?? fail('there is no peer in this talk')
+  }
+
+  /** The peer, where topics or an admission are asked of it. */
+  #whole(): PeerCore {
+    const peer = this.#peer()
+    return peer instanceof PeerCore ? peer : fail('this peer has no topics and no admission')
   }
 
   #method(name: unknown): Method {
@@ -335,7 +347,7 @@ export class TalkPlayer {
         return this.#note({ see: 'idempotent', idempotent: value })
       }
       case 'publish':
-        peer.publish(this.#method(step.method), valueFrom(step.input), {
+        this.#whole().publish(this.#method(step.method), valueFrom(step.input), {
           ...(typeof step.key === 'string' ? { key: step.key } : {}),
         })
         return
@@ -460,8 +472,8 @@ export class TalkPlayer {
       const wanted: SubscriptionOptions = { ...options, ...this.#wish(label, step) }
       subscription =
         typeof step.pattern === 'string'
-          ? peer.subscribeAll(step.pattern, wanted)
-          : peer.subscribe(this.#method(step.method), wanted)
+          ? this.#whole().subscribeAll(step.pattern, wanted)
+          : this.#whole().subscribe(this.#method(step.method), wanted)
       output = subscription.ready.then(() => 'ready')
       items = subscription[Symbol.asyncIterator]()
     }
