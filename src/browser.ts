@@ -1,16 +1,13 @@
 /**
- * Viaduct in browsers and workers: peers over message ports, with contracts. Imports nothing of Node. Two parts are
- * entries of their own, so that a page which has no use for them does not load them: functions as arguments,
- * `viaduct/browser/callbacks`, and what only a hub makes possible, `viaduct/browser/hub`.
+ * Viaduct in pages, where bytes of bundle count: peers over message ports, with contracts. Imports nothing of Node. It
+ * speaks the same protocol as the whole peer, written once more for size: bodies describe themselves, functions as
+ * arguments are refused, and policies stand around a peer (`throughCaller` of `viaduct/policies`). The whole peer is
+ * `viaduct/browser/full`, under the same names.
  */
 
-export { type Client, type ClientOptions, client } from './contract/client.ts'
-export { contract, method, stream, topic } from './contract/contract.ts'
 export { isError } from './contract/declaredErrors.ts'
 export type { Contract, ContractCall } from './contract/entries.ts'
-export { LinkPeer } from './contract/linkPeer.ts'
 export { unchecked } from './contract/schema.ts'
-export { type Handlers, type ServeOptions, serve } from './contract/serve.ts'
 export type {
   CallContext,
   Caller,
@@ -23,6 +20,18 @@ export type {
   WithdrawOptions,
 } from './core/call.ts'
 export type { Transport, TransportEvents } from './core/transport.ts'
-export { connectPeers, type LinkOptions, peerOver } from './transports/links.ts'
+export {
+  type Client,
+  client,
+  contract,
+  type Handlers,
+  method,
+  type PageClientOptions as ClientOptions,
+  type PageServeOptions as ServeOptions,
+  serve,
+  stream,
+  topic,
+} from './page/contract.ts'
+export { type PageOptions as LinkOptions, type PagePeer, peerOver } from './page/peer.ts'
 export { type PortLike, portTransport } from './transports/port.ts'
 export { type Code, type Fate, isViaductError, ViaductError } from './wire/errors.ts'

@@ -1,5 +1,5 @@
 /**
- * Besides `viaduct/browser`, functions as arguments: `peerOver(transport, { callbacks })`. The peers of
+ * Besides `viaduct/browser/full`, functions as arguments: `peerOver(transport, { callbacks })`. The peers of
  * `viaduct/browser/hub` have them.
  */
 

@@ -1,5 +1,5 @@
 /**
- * Besides `viaduct/browser`, what only a hub makes possible: topics, calls to all, who is there. The peers of this
+ * Besides `viaduct/browser/full`, what only a hub makes possible: topics, calls to all, who is there. The peers of this
  * entry's `peerOver` have it.
  */
 

@@ -12,7 +12,15 @@ const LAYERS: readonly (readonly string[])[] = [
   ['page'],
   ['transports', 'host', 'mailbox', 'observe'],
   ['faces', 'inspector', 'cli', 'testing'],
-  ['index.ts', 'browser.ts', 'browserCallbacks.ts', 'browserHub.ts'],
+  [
+    'index.ts',
+    'contracts.ts',
+    'browser.ts',
+    'browserContracts.ts',
+    'browserFull.ts',
+    'browserCallbacks.ts',
+    'browserHub.ts',
+  ],
 ]
 const PURE = new Set([
   'wire',
@@ -22,7 +30,10 @@ const PURE = new Set([
   'policies',
   'codecs',
   'page',
+  'contracts.ts',
   'browser.ts',
+  'browserContracts.ts',
+  'browserFull.ts',
   'browserCallbacks.ts',
   'browserHub.ts',
 ])

@@ -28,7 +28,7 @@ it.each(SUBPATHS)('%s has the same names for Node as for bundlers', async (subpa
 
 it('shares what two of its entries share', async () => {
   const program = `
-    const [node, page] = [await import('viaduct'), await import('viaduct/browser')]
+    const [node, page] = [await import('viaduct'), await import('viaduct/browser/full')]
     console.log(JSON.stringify([node.ViaductError === page.ViaductError, node.contract === page.contract]))`
   expect(await answer(program)).toEqual([true, true])
 })

@@ -11,8 +11,10 @@ import type { Handlers, ServeOptions } from '../contract/serve.ts'
 import type { Caller, Server, Serving } from '../core/call.ts'
 import { handleAll } from '../core/serving.ts'
 
+export type { Client } from '../contract/client.ts'
 /** Said by their types alone what they may be; what is not declared does not pass, and what is no schema fails in use. */
 export { method, stream, topic } from '../contract/entries.ts'
+export type { Handlers } from '../contract/serve.ts'
 
 export type PageClientOptions = Pick<ClientOptions, 'validate'>
 export type PageServeOptions = Pick<ServeOptions, 'validate' | 'partial'>

@@ -24,13 +24,14 @@ const utf8 = new TextEncoder()
  * unread. Instances of another realm's classes are instances of classes here.
  */
 export function encode(value: unknown): Encoded {
-  /** Taken modulo 256 when the body is made, so that numbers need no masks here. */
-  const bytes: number[] = []
+  /** Takes numbers modulo 256, so that they need no masks here. */
+  let bytes = new Uint8Array(256)
+  let end = 0
   const segments: Uint8Array[] = []
   /** Numbers of the shapes that this body has defined, by their keys as JSON. */
   const shapes = new Map<string, number>()
   /** The way to the value at hand, and the objects on it. */
-  const path = ['value']
+  const path: Step[] = []
   const open: object[] = []
   let entries = 0
   /** What is wrong with the value at the end of the path; as long as nothing is, only its own code can throw. */
@@ -41,28 +42,31 @@ export function encode(value: unknown): Encoded {
     throw undefined
   }
 
+  const append = (content: ArrayLike<number>) => {
+    if (end + content.length > bytes.length) {
+      const longer = new Uint8Array(2 * (end + content.length))
+      longer.set(bytes)
+      bytes = longer
+    }
+    bytes.set(content, end)
+    end += content.length
+  }
+
+  const put = (...values: number[]) => append(values)
+
   /** A tag and a count of any length, seven bits a byte. A count below `limit` is part of the tag `short`. */
   const header = (tag: number, count: number, short = 0, limit = 0) => {
-    if (count < limit) bytes.push(short | count)
+    if (count < limit) put(short | count)
     else {
-      bytes.push(tag)
+      put(tag)
       let rest = count
-      for (; rest > 0x7f; rest >>>= 7) bytes.push(rest | 0x80)
-      bytes.push(rest)
+      for (; rest > 0x7f; rest >>>= 7) put(rest | 0x80)
+      put(rest)
     }
   }
 
-  const append = (content: Iterable<number>) => {
-    for (const byte of content) bytes.push(byte)
-  }
-
   /** Content behind its length. */
-  const block = (
-    tag: number,
-    content: ArrayLike<number> & Iterable<number>,
-    short?: number,
-    limit?: number,
-  ) => {
+  const block = (tag: number, content: ArrayLike<number>, short?: number, limit?: number) => {
     header(tag, content.length, short, limit)
     append(content)
   }
@@ -70,15 +74,15 @@ export function encode(value: unknown): Encoded {
   const number = (value: number) => {
     if ((value | 0) !== value || Object.is(value, -0)) float(TAG.FLOAT, value)
     else if (value < -0x100 || value > 0xffff) {
-      bytes.push(TAG.I32, value, value >> 8, value >> 16, value >> 24)
-    } else if (value < 0) bytes.push(TAG.NEGATIVE, ~value)
-    else if (value < 0x80) bytes.push(value)
-    else if (value < 0x100) bytes.push(TAG.U8, value)
-    else bytes.push(TAG.U16, value, value >> 8)
+      put(TAG.I32, value, value >> 8, value >> 16, value >> 24)
+    } else if (value < 0) put(TAG.NEGATIVE, ~value)
+    else if (value < 0x80) put(value)
+    else if (value < 0x100) put(TAG.U8, value)
+    else put(TAG.U16, value, value >> 8)
   }
 
   const float = (tag: number, value: number) => {
-    bytes.push(tag)
+    put(tag)
     append(Number.isNaN(value) ? NAN_BYTES : new Uint8Array(new Float64Array([value]).buffer))
   }
 
@@ -104,10 +108,10 @@ export function encode(value: unknown): Encoded {
     const view = ArrayBuffer.isView(value) ? value : new DataView(value as ArrayBuffer)
     const content = new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
     if (content.length < SEGMENT_BYTES) {
-      bytes.push(TAG.BINARY)
+      put(TAG.BINARY)
       block(type, content)
     } else {
-      bytes.push(TAG.SEGMENT, type)
+      put(TAG.SEGMENT, type)
       // Shared memory may change before it is sent, so that is copied.
       segments.push(content.buffer instanceof ArrayBuffer ? content : content.slice())
     }
@@ -118,26 +122,26 @@ export function encode(value: unknown): Encoded {
     entries += count
     if (open.length > MAX_DEPTH) refuse('nested too deep')
     if (entries <= TRUSTED_MAX_KEYS) return count
-    path.length = 1
+    path.length = 0
     return refuse('too many entries')
   }
 
-  /** Writes what a container holds under this key; `part` is what that adds to the path. */
-  const child = (holder: object, key: string | number, part: string) => {
-    path.push(part)
+  /** Writes what a container holds under this key, and where that is. */
+  const child = (holder: object, key: string | number, step: Step) => {
+    path.push(step)
     const property = Object.getOwnPropertyDescriptor(holder, key)
     if (!property || !('value' in property)) return refuse('a hole or accessor')
     write(property.value)
     path.pop()
   }
 
-  const items = (list: readonly unknown[], part: (index: number) => string) => {
-    for (let index = 0; index < list.length; index += 1) child(list, index, part(index))
+  const items = (list: readonly unknown[], step: (index: number) => Step) => {
+    for (let index = 0; index < list.length; index += 1) child(list, index, step(index))
   }
 
   const fields = (object: object) => {
     for (const symbol of Object.getOwnPropertySymbols(object)) {
-      path.push(`[${String(symbol)}]`)
+      path.push(symbol)
       refuse('a symbol key')
     }
     const keys = Object.keys(object)
@@ -148,15 +152,16 @@ export function encode(value: unknown): Encoded {
     else if (known !== undefined) header(TAG.SHAPE, known, TAG.SHORT_SHAPE, 16)
     else {
       shapes.set(list, shapes.size)
-      const from = bytes.length
+      const from = end
       keys.forEach(text)
-      const names = bytes.splice(from)
-      bytes.push(TAG.DEFINE)
+      const names = bytes.slice(from, end)
+      end = from
+      put(TAG.DEFINE)
       block(keys.length, names)
     }
     for (const key of keys) {
       if (record) text(key)
-      child(object, key, IDENTIFIER.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`)
+      child(object, key, key)
     }
   }
 
@@ -169,20 +174,20 @@ export function encode(value: unknown): Encoded {
     else if (isPlain(value)) fields(value)
     else if (isOf(Array, value)) {
       header(TAG.ARRAY, enter(value.length), TAG.SHORT_ARRAY, 16)
-      items(value, (index) => `[${index}]`)
+      items(value, (index) => index)
     } else if (isOf(Set, value)) {
       header(TAG.SET, enter(value.size))
-      items([...value], (index) => `.values[${index}]`)
+      items([...value], (index) => () => `.values[${index}]`)
     } else if (isOf(Map, value)) {
       const list = [...value].flat()
       header(TAG.MAP, enter(value.size))
-      items(list, (index) => {
+      items(list, (index) => () => {
         const key = list[index - 1]
         if (index % 2 === 0) return `.keys[${index / 2}]`
         return typeof key === 'string' ? `.get(${JSON.stringify(key)})` : `.values[${index >> 1}]`
       })
     } else if (value instanceof Error) {
-      bytes.push(TAG.ERROR)
+      put(TAG.ERROR)
       fields(errorFields(value))
     } else refuse('a class instance')
     open.pop()
@@ -190,7 +195,7 @@ export function encode(value: unknown): Encoded {
 
   const write = (value: unknown) => {
     const constant = CONSTANTS.indexOf(value)
-    if (constant >= 0) bytes.push(TAG.NULL + constant)
+    if (constant >= 0) put(TAG.NULL + constant)
     else if (typeof value === 'string') text(value)
     else if (typeof value === 'number') number(value)
     else if (typeof value === 'bigint') bigint(value)
@@ -201,11 +206,20 @@ export function encode(value: unknown): Encoded {
   try {
     write(value)
   } catch (cause) {
-    const at = path.join('')
+    const at = path.reduce<string>((way, step) => way + partOf(step), 'value')
     const details = { reason: 'UNSENDABLE', path: at, cause }
     throw new ViaductError('INVALID_ARGUMENT', `${at} cannot be sent: ${fault}`, details)
   }
-  return { body: new Uint8Array(bytes), segments }
+  return { body: bytes.slice(0, end), segments }
+}
+
+/** One step of the way to a value: a key, an index, or what says it itself. */
+type Step = string | number | symbol | (() => string)
+
+function partOf(step: Step): string {
+  if (typeof step === 'function') return step()
+  if (typeof step === 'string') return IDENTIFIER.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`
+  return `[${String(step)}]`
 }
 
 function isPlain(value: object): boolean {

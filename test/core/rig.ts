@@ -3,6 +3,7 @@ import type { PeerOptions } from '../../src/core/linkCore.ts'
 import { untyped } from '../../src/core/method.ts'
 import { PeerCore } from '../../src/core/peer.ts'
 import type { Transport } from '../../src/core/transport.ts'
+import { peerOver } from '../../src/page/peer.ts'
 import {
   type FaultLink,
   type FaultOptions,
@@ -49,6 +50,9 @@ export type MakePeer<Peer extends RigPeer = RigPeer> = (transport: Transport, op
 /** The peer that has everything. */
 export const whole: MakePeer<PeerCore> = (transport, options) => new PeerCore(transport, options)
 
+/** The peer of web pages. */
+export const page: MakePeer = (transport, options) => peerOver(transport, options)
+
 /** Two implementations, be they the same, that a link joins: which calls and which answers. */
 export interface Pairing {
   readonly name: string
@@ -57,7 +61,12 @@ export interface Pairing {
 }
 
 /** All that is judged. What is added here runs all cases that stand in `describe.each` of the tests beside. */
-export const peers: readonly Pairing[] = [{ name: 'whole', near: whole, far: whole }]
+export const peers: readonly Pairing[] = [
+  { name: 'whole', near: whole, far: whole },
+  { name: 'a page to the whole', near: page, far: whole },
+  { name: 'the whole to a page', near: whole, far: page },
+  { name: 'a page to a page', near: page, far: page },
+]
 
 /** One pairing for each near end, for cases that play the far end themselves. */
 export const nears: readonly Pairing[] = peers.filter(

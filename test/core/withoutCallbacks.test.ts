@@ -1,7 +1,7 @@
 /** Callbacks are a part that a peer is given: what one without them says, and that the part is all it takes. */
 import { describe, expect, it } from 'vitest'
-import { type LinkOptions, type LinkPeer, peerOver } from '../../src/browser.ts'
 import { callbacks } from '../../src/browserCallbacks.ts'
+import { type LinkOptions, type LinkPeer, peerOver } from '../../src/browserFull.ts'
 import { memoryTransports } from '../../src/transports/memory.ts'
 
 function pair(ours: LinkOptions, theirs: LinkOptions): [LinkPeer, LinkPeer] {

@@ -21,6 +21,8 @@ export type Part =
   | 'idempotence'
   /** To go on over another path. */
   | 'moves'
+  /** To make a frame that waits into a NOOP, rather than take it out. */
+  | 'noops'
 
 /** What the peer of web pages lacks: everything else of PROTOCOL.md it has. */
 export const PAGE_LACKS: readonly Part[] = [
@@ -31,6 +33,7 @@ export const PAGE_LACKS: readonly Part[] = [
   'announcements',
   'idempotence',
   'moves',
+  'noops',
 ]
 
 const ADMISSION = ['HELLO', 'PROOF', 'WELCOME']
@@ -63,6 +66,7 @@ export function partsOf(talk: Json): ReadonlySet<Part> {
   for (const frame of outs) {
     if (usesDictionary(frame) || saysSame(frame)) parts.add('dictionaries')
     if (announces(frame)) parts.add('announcements')
+    if (frame.kind === 'NOOP') parts.add('noops')
   }
   for (const frame of framesOf(steps, 'in')) {
     if (usesDictionary(frame) && !outs.some((answer) => refusesSkew(answer, frame))) parts.add('dictionaries')

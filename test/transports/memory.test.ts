@@ -1,4 +1,5 @@
 import { describe, it } from 'vitest'
+import { peerOver } from '../../src/page/peer.ts'
 import { farEnd, faultLink, transportSuite } from '../../src/testing/index.ts'
 import { memoryTransports } from '../../src/transports/memory.ts'
 
@@ -9,6 +10,16 @@ transportSuite(
     return { near, far: farEnd(right, () => right.close('TRANSPORT_CLOSED')) }
   },
   { describe, it },
+)
+
+transportSuite(
+  'memory, between pages',
+  () => {
+    const [near, right] = memoryTransports()
+    return { near, far: farEnd(right, () => right.close('TRANSPORT_CLOSED'), peerOver) }
+  },
+  { describe, it },
+  peerOver,
 )
 
 transportSuite(

@@ -1,5 +1,6 @@
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, it } from 'vitest'
+import { peerOver } from '../../src/page/peer.ts'
 import { farEnd, remoteEnd, transportSuite } from '../../src/testing/index.ts'
 import { portTransport } from '../../src/transports/port.ts'
 import { bundled } from './bundled.ts'
@@ -15,6 +16,20 @@ transportSuite(
     }
   },
   { describe, it },
+)
+
+transportSuite(
+  'message channel, from a page to the whole peer',
+  () => {
+    const { port1, port2 } = new MessageChannel()
+    return {
+      near: portTransport(port1),
+      far: farEnd(portTransport(port2), () => port2.close()),
+      dispose: () => port1.close(),
+    }
+  },
+  { describe, it },
+  peerOver,
 )
 
 const program = bundled('farWorker.mjs', { beforeAll, afterAll })
