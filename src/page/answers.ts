@@ -203,18 +203,14 @@ export function answersOver(
     if (!isOneWay && !message.wasCut && !begin(id)) return link.violation()
     const name = routes.get(message.route)?.[message.method]
     const served = byName.get(name ?? '')
-    const isFromSkewed = (flags & FLAG.DICTIONARY) !== 0
-    const refusal =
-      name === undefined
-        ? 'ROUTE_UNKNOWN'
-        : !served
-          ? 'METHOD_NOT_FOUND'
-          : draining
-            ? 'DRAINING'
-            : isFromSkewed
-              ? 'SKEW'
-              : undefined
-    if (refusal || !served) return isOneWay ? undefined : bare(id, refusal ?? 'SKEW')
+    const refuse = (reason: ReasonName): void => {
+      if (!isOneWay) bare(id, reason)
+    }
+    if (name === undefined) return refuse('ROUTE_UNKNOWN')
+    if (!served) return refuse('METHOD_NOT_FOUND')
+    if (draining) return refuse('DRAINING')
+    // It takes our fingerprint for its own, although we said that they differ.
+    if ((flags & FLAG.DICTIONARY) !== 0) return refuse('SKEW')
     const { method, handler } = served
     const flow = flowOf(flags & FLAG.LANE, window)
     const head = payload.slice(0, headBytes)

@@ -17,9 +17,10 @@ const LINK_LIMITS: BodyLimits = { maxDepth: HUB_BODY_DEPTH, maxKeys: MAX_METHODS
  */
 export function payloadOf(
   value: unknown,
-  head: Uint8Array = new Uint8Array(),
+  head: Uint8Array = NOTHING,
 ): Required<Pick<Message, 'payload' | 'headBytes' | 'segments'>> {
   const { body, segments } = value === undefined ? NO_BODY : encode(value)
+  if (head.length + segments.length === 0) return { payload: body, headBytes: 0, segments: 0 }
   const table = new Uint8Array(4 * segments.length)
   segments.forEach(({ length }, index) => {
     writeU32(table, 4 * index, length)
@@ -35,7 +36,8 @@ export function payloadOf(
   return { payload, headBytes: padded(head.length), segments: segments.length }
 }
 
-const NO_BODY = { body: new Uint8Array(), segments: [] }
+const NOTHING = new Uint8Array()
+const NO_BODY = { body: NOTHING, segments: [] }
 
 /** @throws ViaductError INVALID_ARGUMENT / MALFORMED_BODY */
 export function readValue({ payload, headBytes, segments, wasCut }: Received, limits: BodyLimits): unknown {

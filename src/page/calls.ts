@@ -5,6 +5,7 @@ import { errorFrom } from '../core/errorValue.ts'
 import { Items } from '../core/items.ts'
 import { checkMethod, LANES, type Method } from '../core/method.ts'
 import { named } from '../core/named.ts'
+import { checkTarget, describeTarget, targetKey } from '../core/route.ts'
 import { ItemAnswer } from '../core/streams.ts'
 import type { Sweep } from '../core/sweep.ts'
 import type { BodyLimits } from '../wire/body.ts'
@@ -76,7 +77,7 @@ export function callsOver(
 ) {
   const { outbox, control } = link
   const calls = new Map<number, Call>()
-  const routes = new Map<unknown, Route>()
+  const routes = new Map<string, Route>()
   const freed: number[] = []
   let slots = 0
   let farDraining = false
@@ -91,13 +92,10 @@ export function callsOver(
   }
 
   const routeTo = (target: Target | undefined): Route => {
-    const key = target && JSON.stringify(target)
+    const key = targetKey(target)
     let route = routes.get(key)
     if (!route) {
-      const name = target && ('id' in target ? target.id : 'type' in target ? target.type : '')
-      if (name !== undefined && (typeof name !== 'string' || name.length > 64)) {
-        throw refused('target', 'BAD_ID', 'its id or type is a text of at most 64 characters')
-      }
+      checkTarget(target)
       if (routes.size >= MAX_ROUTES) {
         throw new ViaductError(
           'RESOURCE_EXHAUSTED',
@@ -182,22 +180,15 @@ export function callsOver(
       reject(error)
     }
     const { target } = route
-    const name = target ? `${method.name} on ${Object.values(target).join()}` : method.name
-    const refusal =
-      link.closed() !== undefined
-        ? 'LINK_LOST'
-        : farDraining
-          ? 'DRAINING'
-          : full()
-            ? 'QUEUE_FULL'
-            : timeoutMs < 0
-              ? 'DEADLINE_EXCEEDED'
-              : signal?.aborted
-                ? 'CANCELLED'
-                : undefined
-    const refuse = (reason: ReasonName): void =>
+    const name = target ? `${method.name} on ${describeTarget(target)}` : method.name
+    const refuse = (reason: ReasonName): undefined => {
       settle(linkError(reason, method.name, 'not-sent', { cause: signal?.reason }))
-    if (refusal) return void refuse(refusal)
+    }
+    if (link.closed() !== undefined) return refuse('LINK_LOST')
+    if (farDraining) return refuse('DRAINING')
+    if (full()) return refuse('QUEUE_FULL')
+    if (timeoutMs < 0) return refuse('DEADLINE_EXCEEDED')
+    if (signal?.aborted) return refuse('CANCELLED')
     let index: number
     try {
       index = indexOn(route, method)
@@ -205,7 +196,7 @@ export function callsOver(
       return void settle(error)
     }
     const id = take()
-    if (id === 0) return void refuse('TOO_MANY_CALLS')
+    if (id === 0) return refuse('TOO_MANY_CALLS')
     const now = clock.now()
     const totalAt = now + totalTimeoutMs
     const deadline = Math.min(totalAt, timeoutMs > 0 ? now + timeoutMs : Infinity)
@@ -420,8 +411,4 @@ export function callsOver(
       }
     },
   }
-}
-
-function refused(path: string, reason: string, text: string): ViaductError {
-  return new ViaductError('INVALID_ARGUMENT', `${path}: ${text}`, { reason, path, fate: 'not-sent' })
 }

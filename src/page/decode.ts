@@ -22,14 +22,12 @@ export function decode(
   segments: readonly Uint8Array[],
 ): unknown {
   const bytes = payload.subarray(from, end)
-  /** Throws a RangeError at the end of the bytes. */
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const shapes: (readonly string[])[] = []
   let at = 0
   let segment = 0
   let depth = 0
   let keysLeft = limits.maxKeys
-
   let isEnvelope = false
 
   /** Whatever is thrown while a body is read, the engine's own errors too, becomes the refusal of the whole. */
@@ -37,13 +35,14 @@ export function decode(
     throw undefined
   }
 
+  const byte = (): number => bytes[at++] ?? fail()
+
   /** Goes on by so many bytes, and tells where they begin. */
-  const skip = (count: number) => {
+  const skip = (count: number): number => {
     at += count
     return at - count
   }
 
-  const byte = () => view.getUint8(skip(1))
   const float = () => view.getFloat64(skip(8), true)
 
   /** A number of at most five bytes, below 2 ** 32. */
@@ -59,66 +58,76 @@ export function decode(
 
   const take = (count = length()) => (count > bytes.length - at ? fail() : bytes.subarray(skip(count), at))
 
-  /** Reads what a container holds: `count` things of `least` bytes or more, which is checked before it is believed. */
-  const many = (count: number, least: number, readOne: (index: number) => void) => {
+  /** Begins what holds `count` things of `least` bytes or more, before that is believed; `depth` has to go down after. */
+  const enter = (count: number, least: number): number => {
     keysLeft -= count
     depth += 1
-    if (depth > limits.maxDepth || keysLeft < 0 || count * least > bytes.length - at) fail()
-    for (let index = 0; index < count; index += 1) readOne(index)
-    depth -= 1
+    return depth > limits.maxDepth || keysLeft < 0 || count * least > bytes.length - at ? fail() : count
   }
 
-  const array = (count = length()) => {
+  const array = (count: number) => {
     const items: unknown[] = []
-    many(count, 1, () => items.push(read()))
+    for (let left = enter(count, 1); left > 0; left -= 1) items.push(read())
+    depth -= 1
     return items
   }
 
-  const set = () => {
-    const items = array()
-    return distinct(new Set(items), items.length)
-  }
+  const set = (items: readonly unknown[]) => distinct(new Set(items), items.length)
 
-  const entries = <Key>(readKey: () => Key) => {
-    const count = length()
-    const map = new Map<Key, unknown>()
-    many(count, 2, () => map.set(readKey(), read()))
+  const map = (count: number) => {
+    const map = new Map<unknown, unknown>()
+    for (let left = enter(count, 2); left > 0; left -= 1) map.set(read(), read())
+    depth -= 1
     return distinct(map, count)
   }
 
   const distinct = <Keys extends { readonly size: number }>(keys: Keys, count: number) =>
     keys.size < count ? fail() : keys
 
-  const text = (tag = byte()): string => {
+  const latin1 = (count: number): string => {
+    if (count > 63 || count > bytes.length - at) return longText(take(count))
+    let text = ''
+    for (const stop = at + count; at < stop; at += 1) text += String.fromCharCode(bytes[at] as number)
+    return text
+  }
+
+  const text = (tag: number): string => {
     if (tag === TAG.UTF8) return utf8.decode(take())
     // Half a unit is a RangeError.
     if (tag === TAG.UTF16) return textOf(new Uint16Array(new Uint8Array(take()).buffer))
-    if (tag === TAG.LATIN1) return textOf(take())
-    return tag >= TAG.SHORT_TEXT && tag < TAG.SHORT_ARRAY ? textOf(take(tag - TAG.SHORT_TEXT)) : fail()
+    if (tag === TAG.LATIN1) return latin1(length())
+    return tag >= TAG.SHORT_TEXT && tag < TAG.SHORT_ARRAY ? latin1(tag - TAG.SHORT_TEXT) : fail()
   }
 
   const define = (): readonly string[] => {
     const count = length()
     const stop = length() + at
     if (count > 64 || shapes.length > 255) fail()
-    const keys = Array.from({ length: count }, () => text())
+    const keys = Array.from({ length: count }, () => text(byte()))
     if (at !== stop) fail()
     distinct(new Set(keys), count)
     shapes.push(keys)
     return keys
   }
 
-  /** The fields of an object whose tag was read; any other tag is refused. */
-  const fields = (tag: number): Map<string, unknown> => {
-    if (tag === TAG.RECORD) return entries(text)
-    const number = tag === TAG.SHAPE ? length() : tag < TAG.NULL ? tag - TAG.SHORT_SHAPE : -1
-    const keys = tag === TAG.DEFINE ? define() : (shapes[number] ?? fail())
-    const found = new Map<string, unknown>()
-    many(keys.length, 1, (index) => {
-      if (bytes[at] === TAG.ABSENT) at += 1
-      else found.set(keys[index] as string, read())
-    })
-    return found
+  /** An object whose tag was read; any other tag is refused. */
+  const object = (tag: number): Fields => {
+    const fields: Fields = {}
+    if (tag === TAG.RECORD) {
+      const count = enter(length(), 2)
+      for (let left = count; left > 0; left -= 1) put(fields, text(byte()), read())
+      if (Object.keys(fields).length < count) fail()
+    } else {
+      const number = tag === TAG.SHAPE ? length() : tag < TAG.NULL ? tag - TAG.SHORT_SHAPE : -1
+      const keys = tag === TAG.DEFINE ? define() : (shapes[number] ?? fail())
+      enter(keys.length, 1)
+      for (const key of keys) {
+        if (bytes[at] === TAG.ABSENT) at += 1
+        else put(fields, key, read())
+      }
+    }
+    depth -= 1
+    return fields
   }
 
   const bigint = () => {
@@ -129,16 +138,14 @@ export function decode(
     )
   }
 
-  const error = (fields: Map<string, unknown>): Error => {
-    const name = fields.get('name')
-    const message = fields.get('message')
+  const error = ({ name, message, ...others }: Fields): Error => {
     if (typeof name !== 'string' || typeof message !== 'string') return fail()
     const Class = ERRORS.find((known) => known.name === name) ?? Error
     const error = new Class(message)
     // Its stack is this program's and says nothing.
-    fields.set('stack', `${name}: ${message}`)
-    if (Class.name === name) fields.delete('name')
-    for (const [key, value] of fields) {
+    const fields: Fields = { ...others, stack: `${name}: ${message}` }
+    if (Class.name !== name) fields.name = name
+    for (const [key, value] of Object.entries(fields)) {
       const enumerable = !HIDDEN.includes(key)
       Object.defineProperty(error, key, { value, writable: true, enumerable, configurable: true })
     }
@@ -157,39 +164,46 @@ export function decode(
     return isBuffer ? buffer : new Class(buffer, byteOffset, content.length / size)
   }
 
-  const envelope = () => {
-    isEnvelope = true
-    fail()
-  }
-
-  const readers: { readonly [tag: number]: (tag: number) => unknown } = {
-    [TAG.U8]: byte,
-    [TAG.U16]: () => view.getUint16(skip(2), true),
-    [TAG.I32]: () => view.getInt32(skip(4), true),
-    [TAG.NEGATIVE]: () => ~byte(),
-    [TAG.FLOAT]: float,
-    [TAG.BIGINT]: bigint,
-    [TAG.NEGATIVE_BIGINT]: () => -bigint(),
-    [TAG.LATIN1]: text,
-    [TAG.UTF8]: text,
-    [TAG.UTF16]: text,
-    [TAG.ARRAY]: () => array(),
-    [TAG.DATE]: () => new Date(float()),
-    [TAG.MAP]: () => entries(read),
-    [TAG.SET]: set,
-    [TAG.ERROR]: () => error(fields(byte())),
-    [TAG.BINARY]: binary,
-    [TAG.SEGMENT]: binary,
-    [TAG.ENVELOPE]: envelope,
-  }
-
   const read = (): unknown => {
     const tag = byte()
     if (tag < TAG.SHORT_TEXT) return tag
-    if (tag < TAG.SHORT_ARRAY) return text(tag)
+    if (tag < TAG.SHORT_ARRAY) return latin1(tag - TAG.SHORT_TEXT)
     if (tag < TAG.SHORT_SHAPE) return array(tag - TAG.SHORT_ARRAY)
-    if (tag >= TAG.NULL && tag < TAG.ABSENT) return CONSTANTS[tag - TAG.NULL]
-    return readers[tag]?.(tag) ?? Object.fromEntries(fields(tag))
+    if (tag < TAG.NULL) return object(tag)
+    if (tag < TAG.ABSENT) return CONSTANTS[tag - TAG.NULL]
+    switch (tag) {
+      case TAG.U8:
+        return byte()
+      case TAG.U16:
+        return view.getUint16(skip(2), true)
+      case TAG.I32:
+        return view.getInt32(skip(4), true)
+      case TAG.NEGATIVE:
+        return ~byte()
+      case TAG.FLOAT:
+        return float()
+      case TAG.BIGINT:
+        return bigint()
+      case TAG.NEGATIVE_BIGINT:
+        return -bigint()
+      case TAG.ARRAY:
+        return array(length())
+      case TAG.DATE:
+        return new Date(float())
+      case TAG.MAP:
+        return map(length())
+      case TAG.SET:
+        return set(array(length()))
+      case TAG.ERROR:
+        return error(object(byte()))
+      case TAG.BINARY:
+      case TAG.SEGMENT:
+        return binary(tag)
+      case TAG.ENVELOPE:
+        isEnvelope = true
+        return fail()
+    }
+    return tag < TAG.ARRAY ? text(tag) : object(tag)
   }
 
   try {
@@ -206,6 +220,21 @@ export function decode(
           reason: 'MALFORMED_BODY',
         })
   }
+}
+
+type Fields = Record<string, unknown>
+
+/** Sets a field of a new object, which `__proto__` is as well. */
+function put(fields: Fields, key: string, value: unknown): void {
+  if (key !== '__proto__') fields[key] = value
+  else Object.defineProperty(fields, key, { value, writable: true, enumerable: true, configurable: true })
+}
+
+/** Bytes that are code units; most texts are ASCII, which engines read many times as fast. */
+function longText(units: Uint8Array): string {
+  let all = 0
+  for (let index = 0; index < units.length; index += 1) all |= units[index] as number
+  return all < 0x80 ? utf8.decode(units) : textOf(units)
 }
 
 /** The text of code units, by pieces: engines bound how many arguments a call has. */

@@ -24,8 +24,9 @@ const utf8 = new TextEncoder()
  * unread. Instances of another realm's classes are instances of classes here.
  */
 export function encode(value: unknown): Encoded {
-  /** Takes numbers modulo 256, so that they need no masks here. */
-  let bytes = new Uint8Array(256)
+  /** Takes numbers modulo 256, so that they need no masks here. A proxy's trap may encode as well, with its own. */
+  let bytes = spare ?? new Uint8Array(4096)
+  spare = undefined
   let end = 0
   const segments: Uint8Array[] = []
   /** Numbers of the shapes that this body has defined, by their keys as JSON. */
@@ -42,43 +43,53 @@ export function encode(value: unknown): Encoded {
     throw undefined
   }
 
+  /** Makes room for so many bytes more. */
+  const reserve = (count: number) => {
+    if (end + count <= bytes.length) return
+    const longer = new Uint8Array(2 * (end + count))
+    longer.set(bytes)
+    bytes = longer
+  }
+
+  const put = (byte: number) => {
+    reserve(1)
+    bytes[end++] = byte
+  }
+
   const append = (content: ArrayLike<number>) => {
-    if (end + content.length > bytes.length) {
-      const longer = new Uint8Array(2 * (end + content.length))
-      longer.set(bytes)
-      bytes = longer
-    }
+    reserve(content.length)
     bytes.set(content, end)
     end += content.length
   }
 
-  const put = (...values: number[]) => append(values)
-
   /** A tag and a count of any length, seven bits a byte. A count below `limit` is part of the tag `short`. */
   const header = (tag: number, count: number, short = 0, limit = 0) => {
-    if (count < limit) put(short | count)
-    else {
-      put(tag)
-      let rest = count
-      for (; rest > 0x7f; rest >>>= 7) put(rest | 0x80)
-      put(rest)
-    }
+    if (count < limit) return put(short | count)
+    put(tag)
+    let rest = count
+    for (; rest > 0x7f; rest >>>= 7) put(rest | 0x80)
+    put(rest)
   }
 
   /** Content behind its length. */
-  const block = (tag: number, content: ArrayLike<number>, short?: number, limit?: number) => {
-    header(tag, content.length, short, limit)
+  const block = (tag: number, content: ArrayLike<number>) => {
+    header(tag, content.length)
     append(content)
+  }
+
+  /** A tag and an integer of so many bytes, the least first. */
+  const integer = (tag: number, value: number, count: number) => {
+    put(tag)
+    for (let shift = 0; shift < 8 * count; shift += 8) put(value >> shift)
   }
 
   const number = (value: number) => {
     if ((value | 0) !== value || Object.is(value, -0)) float(TAG.FLOAT, value)
-    else if (value < -0x100 || value > 0xffff) {
-      put(TAG.I32, value, value >> 8, value >> 16, value >> 24)
-    } else if (value < 0) put(TAG.NEGATIVE, ~value)
+    else if (value < -0x100 || value > 0xffff) integer(TAG.I32, value, 4)
+    else if (value < 0) integer(TAG.NEGATIVE, ~value, 1)
     else if (value < 0x80) put(value)
-    else if (value < 0x100) put(TAG.U8, value)
-    else put(TAG.U16, value, value >> 8)
+    else if (value < 0x100) integer(TAG.U8, value, 1)
+    else integer(TAG.U16, value, 2)
   }
 
   const float = (tag: number, value: number) => {
@@ -95,12 +106,21 @@ export function encode(value: unknown): Encoded {
   }
 
   const text = (value: string) => {
-    const units = new Uint16Array(value.length)
+    const units = value.length
+    const from = end
+    header(TAG.LATIN1, units, TAG.SHORT_TEXT, 64)
+    reserve(units)
     let all = 0
-    for (let index = 0; index < units.length; index += 1) all |= units[index] = value.charCodeAt(index)
-    if (all < 0x100) block(TAG.LATIN1, units, TAG.SHORT_TEXT, 64)
-    else if (LONE_SURROGATE.test(value)) block(TAG.UTF16, new Uint8Array(units.buffer))
-    else block(TAG.UTF8, utf8.encode(value))
+    for (let index = 0; index < units; index += 1) {
+      const unit = value.charCodeAt(index)
+      all |= unit
+      bytes[end++] = unit
+    }
+    if (all < 0x100) return
+    end = from
+    if (!LONE_SURROGATE.test(value)) return block(TAG.UTF8, utf8.encode(value))
+    const wide = Uint16Array.from({ length: units }, (_, index) => value.charCodeAt(index))
+    block(TAG.UTF16, new Uint8Array(wide.buffer))
   }
 
   const binary = (type: number, value: object) => {
@@ -111,7 +131,8 @@ export function encode(value: unknown): Encoded {
       put(TAG.BINARY)
       block(type, content)
     } else {
-      put(TAG.SEGMENT, type)
+      put(TAG.SEGMENT)
+      put(type)
       // Shared memory may change before it is sent, so that is copied.
       segments.push(content.buffer instanceof ArrayBuffer ? content : content.slice())
     }
@@ -210,8 +231,14 @@ export function encode(value: unknown): Encoded {
     const details = { reason: 'UNSENDABLE', path: at, cause }
     throw new ViaductError('INVALID_ARGUMENT', `${at} cannot be sent: ${fault}`, details)
   }
-  return { body: bytes.slice(0, end), segments }
+  const body = bytes.slice(0, end)
+  if (bytes.length < LONGEST_SPARE) spare = bytes
+  return { body, segments }
 }
+
+/** Memory of the last body, for the next one. */
+let spare: Uint8Array<ArrayBuffer> | undefined
+const LONGEST_SPARE = 2 ** 17
 
 /** One step of the way to a value: a key, an index, or what says it itself. */
 type Step = string | number | symbol | (() => string)

@@ -259,6 +259,7 @@ function costOf({ kind, payload = NOTHING }: Message): number {
 }
 
 function joined(parts: readonly Uint8Array[], bytes: number): Uint8Array {
+  if (parts.length === 1) return parts[0] ?? NOTHING
   const whole = new Uint8Array(bytes)
   let at = 0
   for (const part of parts) {
