@@ -85,9 +85,11 @@ export function decode(
     keys.size < count ? fail() : keys
 
   const latin1 = (count: number): string => {
-    if (count > 63 || count > bytes.length - at) return longText(take(count))
+    const content = take(count)
+    if (count > 63) return longText(content)
+    // To have the engine make so short a text of an array takes longer.
     let text = ''
-    for (const stop = at + count; at < stop; at += 1) text += String.fromCharCode(bytes[at] as number)
+    for (let index = 0; index < count; index += 1) text += String.fromCharCode(content[index] as number)
     return text
   }
 
@@ -99,13 +101,29 @@ export function decode(
     return tag >= TAG.SHORT_TEXT && tag < TAG.SHORT_ARRAY ? latin1(tag - TAG.SHORT_TEXT) : fail()
   }
 
+  /** The keys of the next shape. They are remembered: bodies of one kind define the same shapes. */
   const define = (): readonly string[] => {
+    const from = at
     const count = length()
     const stop = length() + at
-    if (count > 64 || shapes.length > 255) fail()
-    const keys = Array.from({ length: count }, () => text(byte()))
-    if (at !== stop) fail()
-    distinct(new Set(keys), count)
+    if (count > 64 || shapes.length > 255 || stop > bytes.length) fail()
+    let hash = 0
+    for (let index = from; index < stop; index += 1) hash = Math.imul(hash, 31) + (bytes[index] as number)
+    const place = hash & (KEPT_DEFINITIONS - 1)
+    const known = definitions[place]
+    let keys = known?.keys
+    if (
+      keys &&
+      known?.bytes.length === stop - from &&
+      known.bytes.every((one, index) => one === bytes[from + index])
+    ) {
+      at = stop
+    } else {
+      keys = Array.from({ length: count }, () => text(byte()))
+      if (at !== stop) fail()
+      distinct(new Set(keys), count)
+      if (stop - from < LONGEST_DEFINITION) definitions[place] = { bytes: bytes.slice(from, stop), keys }
+    }
     shapes.push(keys)
     return keys
   }
@@ -230,6 +248,16 @@ function put(fields: Fields, key: string, value: unknown): void {
   else Object.defineProperty(fields, key, { value, writable: true, enumerable: true, configurable: true })
 }
 
+interface Definition {
+  readonly bytes: Uint8Array
+  readonly keys: readonly string[]
+}
+
+/** Definitions of shapes that were read not long ago, each where the hash of its bytes says. */
+const definitions: (Definition | undefined)[] = []
+const KEPT_DEFINITIONS = 256
+const LONGEST_DEFINITION = 512
+
 /** Bytes that are code units; most texts are ASCII, which engines read many times as fast. */
 function longText(units: Uint8Array): string {
   let all = 0
@@ -241,6 +269,6 @@ function longText(units: Uint8Array): string {
 function textOf(units: Uint8Array | Uint16Array): string {
   let text = ''
   for (let at = 0; at < units.length; at += 4096)
-    text += String.fromCharCode(...units.subarray(at, at + 4096))
+    text += Reflect.apply(String.fromCharCode, undefined, units.subarray(at, at + 4096))
   return text
 }

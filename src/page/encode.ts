@@ -160,6 +160,19 @@ export function encode(value: unknown): Encoded {
     for (let index = 0; index < list.length; index += 1) child(list, index, step(index))
   }
 
+  /** Says what the keys of a shape are, and keeps that: bodies of one kind define the same shapes. */
+  const define = (list: string, keys: readonly string[]) => {
+    const from = end
+    keys.forEach(text)
+    const names = bytes.slice(from, end)
+    end = from
+    put(TAG.DEFINE)
+    block(keys.length, names)
+    if (definitions.size < KEPT_DEFINITIONS && names.length < LONGEST_DEFINITION) {
+      definitions.set(list, bytes.slice(from, end))
+    }
+  }
+
   const fields = (object: object) => {
     for (const symbol of Object.getOwnPropertySymbols(object)) {
       path.push(symbol)
@@ -173,12 +186,9 @@ export function encode(value: unknown): Encoded {
     else if (known !== undefined) header(TAG.SHAPE, known, TAG.SHORT_SHAPE, 16)
     else {
       shapes.set(list, shapes.size)
-      const from = end
-      keys.forEach(text)
-      const names = bytes.slice(from, end)
-      end = from
-      put(TAG.DEFINE)
-      block(keys.length, names)
+      const definition = definitions.get(list)
+      if (definition) append(definition)
+      else define(list, keys)
     }
     for (const key of keys) {
       if (record) text(key)
@@ -189,13 +199,12 @@ export function encode(value: unknown): Encoded {
   const object = (value: object) => {
     if (open.includes(value)) refuse('a cycle')
     open.push(value)
-    const type = BINARIES.findIndex((Class) => isBinaryClass(Class) && value instanceof Class)
-    if (type >= 0) binary(type, value)
-    else if (isOf(Date, value)) float(TAG.DATE, value.getTime())
-    else if (isPlain(value)) fields(value)
+    if (isPlain(value)) fields(value)
     else if (isOf(Array, value)) {
       header(TAG.ARRAY, enter(value.length), TAG.SHORT_ARRAY, 16)
       items(value, (index) => index)
+    } else if (isOf(Date, value)) {
+      float(TAG.DATE, value.getTime())
     } else if (isOf(Set, value)) {
       header(TAG.SET, enter(value.size))
       items([...value], (index) => () => `.values[${index}]`)
@@ -210,7 +219,11 @@ export function encode(value: unknown): Encoded {
     } else if (value instanceof Error) {
       put(TAG.ERROR)
       fields(errorFields(value))
-    } else refuse('a class instance')
+    } else {
+      const type = BINARIES.findIndex((Class) => isBinaryClass(Class) && value instanceof Class)
+      if (type < 0) refuse('a class instance')
+      binary(type, value)
+    }
     open.pop()
   }
 
@@ -235,6 +248,11 @@ export function encode(value: unknown): Encoded {
   if (bytes.length < LONGEST_SPARE) spare = bytes
   return { body, segments }
 }
+
+/** Definitions of shapes by their keys as JSON. */
+const definitions = new Map<string, Uint8Array>()
+const KEPT_DEFINITIONS = 256
+const LONGEST_DEFINITION = 512
 
 /** Memory of the last body, for the next one. */
 let spare: Uint8Array<ArrayBuffer> | undefined
