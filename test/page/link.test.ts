@@ -243,8 +243,8 @@ describe('frames that nobody should send', () => {
     expect([item.settled, answer.settled]).toEqual([false, false])
   })
 
-  it.fails.each(['ERROR', 'PROGRESS'] as const)(
-    'what a callee says is no item of an upload: %s',
+  it.fails.each([KIND.ERROR, KIND.PROGRESS])(
+    'what a callee says is no item of an upload: kind %d',
     async (kind) => {
       const ends = new Ends()
       const got: unknown[] = []
@@ -654,6 +654,82 @@ describe('transports of their own mind', () => {
     }
     expect(low / all).toBeGreaterThan(1 / 20)
     expect(low / all).toBeLessThan(1 / 10)
+  })
+})
+
+describe('what is held is given back', () => {
+  const part = { flags: FLAG.MORE, payload: new Uint8Array(8), payloadBytes: 1 << 20 }
+
+  it('messages that are put together are bounded in all', () => {
+    const ends = new Ends()
+    ends.peer.handle(m, () => 1)
+    ends.open('m')
+    for (let id = 1; id <= 5; id++) ends.say({ kind: KIND.CALL, id, ...part })
+    expect(ends.take(KIND.ERROR).map(({ id, route }) => [id, route])).toEqual([[5, 10]])
+    ends.say({ kind: KIND.CANCEL, id: 1 }, { kind: KIND.CALL, id: 6, ...part })
+    expect(ends.take(KIND.ERROR).map(({ id, route }) => [id, route])).toEqual([[1, 11]])
+  })
+
+  it('an item that is unfinished when its call has ended', async () => {
+    const ends = new Ends()
+    const answers: (() => void)[] = []
+    ends.peer.handle(m, () => new Promise<void>((resolve) => answers.push(resolve)))
+    ends.open('m')
+    for (let id = 1; id <= 8; id++) {
+      ends.say({ kind: KIND.CALL, id, flags: FLAG.UPLOAD, payload: ONE }, { kind: KIND.ITEM, id, ...part })
+      for (const answer of answers.splice(0)) answer()
+      await ends.clock.settle()
+    }
+    ends.say({ kind: KIND.CALL, id: 9, ...part })
+    expect(ends.take(KIND.ERROR)).toEqual([])
+  })
+
+  it('what was left to send of calls that were given up, and no more than that', async () => {
+    const ends = new Ends()
+    const send = ends.transport.send.bind(ends.transport)
+    ends.transport.send = (frames, tail) => {
+      send(frames, tail)
+      return false
+    }
+    for (let count = 0; count < 16; count++) {
+      const control = new AbortController()
+      const call = outcome(ends.peer.call(m, new Uint8Array(1 << 19), { signal: control.signal }))
+      for (let turn = 0; turn < 4; turn++) ends.transport.drain()
+      control.abort()
+      expect(await call).toBe('!CANCELLED')
+    }
+    ends.transport.drain()
+    ends.transport.drain()
+    let taken = 0
+    while (ends.peer.notify(m, new Uint8Array(FRAGMENT_BYTES / 2))) taken++
+    const most = LIMITS.queueBytes / 2 / (FRAGMENT_BYTES / 2)
+    expect(taken).toBeGreaterThan(most - 8)
+    expect(taken).toBeLessThan(most + 8)
+  })
+
+  it('numbers of methods: over twice as many as a route has close the link, unless routes were dropped', () => {
+    for (const drops of [false, true]) {
+      const ends = new Ends()
+      for (let route = 1; route <= 17; route++) {
+        const methods = Array.from({ length: 1_000 }, (_, index) => [index, 'm', ''])
+        ends.receive(frameFrom({ kind: 'OPEN', route, body: { methods } }))
+        if (drops) ends.say({ kind: KIND.DROP, route })
+      }
+      expect(ends.transport.closedWith).toBe(drops ? undefined : 'PROTOCOL_ERROR')
+    }
+  })
+
+  it('the id that a one-way message borrows, when its last fragment has left', () => {
+    const ends = new Ends({ limits: { ...LIMITS, exchanges: 1 } })
+    ends.transport.full = true
+    const large = new Uint8Array(FRAGMENT_BYTES * 2)
+    expect(ends.peer.notify(m, 1)).toBe(true)
+    expect(ends.peer.notify(m, large)).toBe(true)
+    expect(ends.peer.notify(m, large)).toBe(false)
+    ends.transport.drain()
+    ends.clock.turns()
+    expect(ends.peer.notify(m, large)).toBe(true)
+    expect(new Set(ends.take(KIND.CALL).map(({ id }) => id)).size).toBe(3)
   })
 })
 
