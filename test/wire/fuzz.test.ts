@@ -6,7 +6,6 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
 import { untyped } from '../../src/core/method.ts'
-import { PeerCore } from '../../src/core/peer.ts'
 import { BodyEncoder, decodeBody } from '../../src/wire/body.ts'
 import { makeDictionary } from '../../src/wire/dictionary.ts'
 import { isViaductError } from '../../src/wire/errors.ts'
@@ -15,6 +14,7 @@ import { padded, readU16, readU32, writeU16, writeU32 } from '../../src/wire/fra
 import { Framer } from '../../src/wire/framer.ts'
 import * as AT from '../../src/wire/headerAt.ts'
 import * as KIND from '../../src/wire/kind.ts'
+import { type MakePeer, page, type RigPeer, whole } from '../core/rig.ts'
 import { TurnClock } from '../support/clock.ts'
 import { frameFrom, joinBytes, listOf, makeFrame, objectOf, textOf } from '../support/frames.ts'
 import { HubRig, PREAMBLE, type RawPeer } from '../support/hubRig.ts'
@@ -23,7 +23,11 @@ import { fromHex } from './notation.ts'
 
 const seed = Number(process.env.FUZZ_SEED ?? 20_260_101) >>> 0
 const MAX_MS = 50
-const PEER_INPUTS = 400_000
+/** What is made anew for each link, and how much it is given. */
+const PEERS: readonly { readonly name: string; readonly make: MakePeer; readonly inputs: number }[] = [
+  { name: 'a peer', make: whole, inputs: 400_000 },
+  { name: 'a peer of pages', make: page, inputs: 150_000 },
+]
 const HUB_INPUTS = 150_000
 const BODY_INPUTS = 450_000
 
@@ -197,12 +201,14 @@ class Watch {
 class Target {
   readonly clock = new TurnClock()
   readonly transport = new ScriptedTransport()
-  readonly core: PeerCore
+  readonly core: RigPeer
   readonly framer: Framer
   alive = true
+  /** Promises that it has given and not settled. */
+  pending = 0
 
-  constructor(hub: boolean) {
-    this.core = new PeerCore(this.transport, {
+  constructor(make: MakePeer, hub: boolean) {
+    this.core = make(this.transport, {
       clock: this.clock,
       hub,
       limits: { ...TRUSTED_LIMITS, exchanges: 64, messageBytes: 1024 * 1024, queueBytes: 4 * 1024 * 1024 },
@@ -214,11 +220,24 @@ class Target {
       return 2
     })
     this.core.handle(untyped('up', 'call', true), () => new Promise(() => {}))
-    for (const name of ['m', 's', 'up']) this.core.call(untyped(name), 1, { timeoutMs: 0 }).catch(() => {})
-    this.core.stream(untyped('s', 'stream'), 1, { timeoutMs: 0 }).output.catch(() => {})
+    for (const name of ['m', 's', 'up']) this.#hold(this.core.call(untyped(name), 1, { timeoutMs: 0 }))
+    const stream = this.core.stream(untyped('s', 'stream'), 1, { timeoutMs: 0 })
+    this.#hold(stream.output)
+    this.#hold(this.#read(stream))
+    this.#hold(this.core.ping())
     const methods = ['m', 's', 'up'].map((name, index) => [index, name, ''])
     this.framer.push(joinBytes(PREAMBLE, frameFrom({ kind: 'OPEN', body: { methods } })))
     this.clock.turns()
+  }
+
+  async #read(stream: AsyncIterable<unknown>): Promise<void> {
+    for await (const _ of stream);
+  }
+
+  #hold(promise: Promise<unknown>): void {
+    const settled = (): void => void this.pending--
+    this.pending++
+    promise.then(settled, settled)
   }
 
   push(bytes: Uint8Array): void {
@@ -234,34 +253,42 @@ function heapMiB(): number {
 }
 
 describe(`fuzz, seed ${seed}`, () => {
-  it('a peer', async () => {
-    const random = new Random(seed)
-    const watch = new Watch()
-    const before = heapMiB()
-    let target = new Target(false)
-    let peers = 1
-    for (let count = 0; count < PEER_INPUTS; count++) {
-      const bytes = input(random)
-      const now = target
-      watch.time(
-        bytes,
-        () => now.push(bytes),
-        () => new Target(false).push(bytes),
-      )
-      if (count % 128 === 0) {
-        await now.clock.settle()
-        now.clock.skip(random.below(50))
+  it.each(PEERS)(
+    '$name',
+    async ({ name, make, inputs }) => {
+      const random = new Random(seed)
+      const watch = new Watch()
+      const before = heapMiB()
+      let target = new Target(make, false)
+      let peers = 1
+      for (let count = 0; count < inputs; count++) {
+        const bytes = input(random)
+        const now = target
+        watch.time(
+          bytes,
+          () => now.push(bytes),
+          () => new Target(make, false).push(bytes),
+        )
+        if (count % 128 === 0) {
+          await now.clock.settle()
+          now.clock.skip(random.below(50))
+        }
+        if (!now.alive || count % 2000 === 0) {
+          now.core.close()
+          if (peers % 8 === 0) {
+            await now.clock.settle()
+            expect([count, now.pending, now.core.openCalls]).toEqual([count, 0, 0])
+          }
+          target = new Target(make, peers++ % 2 === 0)
+        }
       }
-      if (!now.alive || count % 2000 === 0) {
-        now.core.close()
-        target = new Target(peers++ % 2 === 0)
-      }
-    }
-    await target.clock.settle()
-    console.log(`fuzz of a peer: ${PEER_INPUTS} inputs, ${peers} peers, worst ${watch.worst.toFixed(2)} ms`)
-    expect(watch.over).toEqual([])
-    expect(heapMiB() - before).toBeLessThan(400)
-  }, 120_000)
+      await target.clock.settle()
+      console.log(`fuzz of ${name}: ${inputs} inputs, ${peers} peers, worst ${watch.worst.toFixed(2)} ms`)
+      expect(watch.over).toEqual([])
+      expect(heapMiB() - before).toBeLessThan(400)
+    },
+    120_000,
+  )
 
   it('a hub, with others connected', async () => {
     const random = new Random(seed ^ 0x5eed)
