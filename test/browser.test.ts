@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 
 /** Measured and 3 %: all that an entry exports, bundled and minified. The aim for the first is 12 kB. */
 const BUDGET_BYTES = {
-  'src/browser.ts': 18_200,
+  'src/browser.ts': 18_900,
   'src/browserFull.ts': 35_600,
   'src/browserCallbacks.ts': 3_300,
   'src/browserHub.ts': 38_200,

@@ -12,6 +12,7 @@ import {
   LINK_METHODS,
   openLines,
   peerInfo,
+  ROUTE_LINES,
   type RouteLine,
   routeLine,
 } from './served.ts'
@@ -76,8 +77,15 @@ export class InRoutes {
         method.served = served
         lines.push(routeLine(index, method, this.#messageBytes))
       })
-      if (lines.length > 0) this.#output.control(KIND.ROUTE, number, { methods: lines })
+      this.#tell(number, lines)
     })
+  }
+
+  /** A caller may have defined more methods than one frame has room to answer. */
+  #tell(number: number, lines: readonly RouteLine[]): void {
+    for (let at = 0; at < lines.length; at += ROUTE_LINES) {
+      this.#output.control(KIND.ROUTE, number, { methods: lines.slice(at, at + ROUTE_LINES) })
+    }
   }
 
   /** OPEN: a caller numbers methods on its route. */
@@ -107,7 +115,7 @@ export class InRoutes {
       route.methods[index] = method
       answers.push(routeLine(index, method, this.#messageBytes))
     }
-    if (!this.#hub) this.#output.control(KIND.ROUTE, number, { methods: answers })
+    if (!this.#hub) this.#tell(number, answers)
   }
 
   /** DROP: the caller or the hub is done with a route. */

@@ -369,8 +369,10 @@ export class LinkCore implements Caller, Server {
     const { messageBytes, queueBytes } = this.limits
     if (total > messageBytes || this.#assembly.bytes + total > queueBytes) {
       // Its call fails, the link lives, its fragments are dropped as late.
-      if (isAnswer) this.calls.tooLarge(id, kind === KIND.ITEM || (kind === KIND.END && window > 0))
-      else if (kind !== KIND.CALL) this.#callee.tooLarge(id)
+      if (isAnswer) {
+        if (kind !== KIND.ITEM) this.#assembly.drop(id, true)
+        this.calls.tooLarge(id, kind === KIND.ITEM || (kind === KIND.END && window > 0))
+      } else if (kind !== KIND.CALL) this.#callee.tooLarge(id)
       else if (!isOneWay) this.#callee.bare(id, 'MESSAGE_TOO_LARGE')
       return false
     }

@@ -49,7 +49,9 @@ export function pump(
     })
   const run = async (): Promise<void> => {
     try {
-      for (;;) {
+      // Whoever asked for this can stop it before anything of it has run.
+      await undefined
+      while (!stopped) {
         const result = await iterator.next()
         if (stopped) return
         if (result.done) {

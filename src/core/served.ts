@@ -7,6 +7,9 @@ import type { Served } from './incoming.ts'
 /** Methods that one far end may define on all its routes together; each costs memory here. */
 export const LINK_METHODS = 2 * MAX_METHODS
 
+/** Lines of a ROUTE that one frame holds, whatever they say. */
+export const ROUTE_LINES = 1024
+
 /** One method as a far caller numbered it on its route. */
 export interface InMethod {
   readonly name: string

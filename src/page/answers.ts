@@ -5,7 +5,7 @@ import { sendError } from '../core/errorValue.ts'
 import { Items } from '../core/items.ts'
 import { checkMethod, type Method } from '../core/method.ts'
 import { named } from '../core/named.ts'
-import { openLines } from '../core/served.ts'
+import { openLines, ROUTE_LINES } from '../core/served.ts'
 import { serving } from '../core/serving.ts'
 import { whenSettled } from '../core/settled.ts'
 import type { Sweep } from '../core/sweep.ts'
@@ -92,11 +92,20 @@ export function answersOver(
     return served?.method.idempotent ? [...line, true] : line
   }
 
-  /** Tells callers who hold a route here what has become of a method. */
+  /** Says of methods on a route what has become of them, in frames that hold so many each. */
+  const tell = (route: number, lines: readonly (readonly unknown[])[]): void => {
+    for (let at = 0; at < lines.length; at += ROUTE_LINES) {
+      const methods = lines.slice(at, at + ROUTE_LINES)
+      control({ kind: KIND.ROUTE, route, ...payloadOf({ methods }) })
+    }
+  }
+
   const refresh = (changed: string): void => {
     for (const [route, names] of routes) {
-      const methods = names.flatMap((name, index) => (name === changed ? [lineOf(index, name)] : []))
-      if (methods.length > 0) control({ kind: KIND.ROUTE, route, ...payloadOf({ methods }) })
+      tell(
+        route,
+        names.flatMap((name, index) => (name === changed ? [lineOf(index, name)] : [])),
+      )
     }
   }
 
@@ -110,11 +119,10 @@ export function answersOver(
     }
     if (!lines || route >= MAX_ROUTES || defined > 2 * MAX_METHODS) return link.violation()
     routes.set(route, names)
-    control({
-      kind: KIND.ROUTE,
+    tell(
       route,
-      ...payloadOf({ methods: lines.map(([index, name]) => lineOf(index, name)) }),
-    })
+      lines.map(([index, name]) => lineOf(index, name)),
+    )
   }
 
   const at = (id: number): Answer | undefined => {
@@ -132,7 +140,7 @@ export function answersOver(
 
   const ended = (id: number): void => {
     link.forget(id, 0)
-    answers.delete(id % SLOTS)
+    if (answers.get(id % SLOTS)?.id === id) answers.delete(id % SLOTS)
     onEnded()
   }
 
@@ -154,11 +162,18 @@ export function answersOver(
   const fail = (answer: Answer, thrown: unknown): void => {
     const { flow, id } = answer
     if (at(id) !== answer) return
-    sendError(thrown, debug, (value) => {
-      const route = isReasonName(value.reason) ? REASONS[value.reason].number : 0
-      say(flow, { kind: KIND.ERROR, id, method: CODES[value.code], route, flags: FLAG.ANSWER }, value)
-    })
-    left(answer)
+    try {
+      sendError(thrown, debug, (value) => {
+        const route = isReasonName(value.reason) ? REASONS[value.reason].number : 0
+        say(flow, { kind: KIND.ERROR, id, method: CODES[value.code], route, flags: FLAG.ANSWER }, value)
+      })
+      left(answer)
+    } catch {
+      // Not even that is taken: without a body it says what was too large.
+      left(answer)
+      const { code, number } = REASONS.MESSAGE_TOO_LARGE
+      control({ kind: KIND.ERROR, method: CODES[code], id, route: number, window: 2, flags: FLAG.ANSWER })
+    }
   }
 
   const end = (answer: Answer, output: unknown): void => {
@@ -177,9 +192,9 @@ export function answersOver(
     const { flow, id, isAborted, served } = answer
     const { kind, name } = served.method
     if (at(id) !== answer) return
-    if (kind === 'call' || !isIterable(output)) return end(answer, output)
-    if (isAborted) return fail(answer, linkError('CANCELLED', name, 'unknown'))
     try {
+      if (kind === 'call' || !isIterable(output)) return end(answer, output)
+      if (isAborted) return fail(answer, linkError('CANCELLED', name, 'unknown'))
       const stop = pump(output, {
         flow,
         message: { kind: KIND.ITEM, id, flags: FLAG.ANSWER },
@@ -217,7 +232,7 @@ export function answersOver(
     const deadline = timeLeft > 0 ? clock.now() + timeLeft : Infinity
     let controller: AbortController | undefined
     let reason: unknown
-    const hasUpload = (flags & FLAG.UPLOAD) !== 0
+    const hasUpload = !isOneWay && (flags & FLAG.UPLOAD) !== 0
     const items = new Items(
       (bytes) => control({ kind: KIND.CREDIT, id, window: bytes, flags: FLAG.ANSWER }),
       () => {},
@@ -352,7 +367,11 @@ export function answersOver(
         routes.delete(route)
         return
       }
-      if (kind === KIND.CANCEL && link.forget(id, 0) && !at(id)) return bare(id, 'CANCELLED')
+      if (kind === KIND.ERROR || kind === KIND.PROGRESS) return
+      if (kind === KIND.CANCEL && link.forget(id, 0) && !at(id)) {
+        if (answers.get(id % SLOTS)?.id === id) bare(id, 'CANCELLED')
+        return
+      }
       const answer = at(id)
       if (!answer || answer.state === 'cancelled') return
       if (kind === KIND.CANCEL) {

@@ -1,4 +1,4 @@
-import type { CallOptions, Target } from '../core/call.ts'
+import type { Caller, CallOptions, Target } from '../core/call.ts'
 import { callHead } from '../core/callHead.ts'
 import type { Clock } from '../core/clock.ts'
 import { errorFrom } from '../core/errorValue.ts'
@@ -23,7 +23,7 @@ import { type ReasonName, reasonName } from '../wire/reasons.ts'
 import { payloadOf, readValue } from './body.ts'
 import { linkError } from './errors.ts'
 import type { Link, Received } from './link.ts'
-import { type Flow, flowOf } from './outbox.ts'
+import { type Flow, flowOf, type Message } from './outbox.ts'
 import type { Speaker } from './speaker.ts'
 
 /** A way to a target: its number on the wire, and the methods numbered on it so far. */
@@ -56,6 +56,11 @@ interface Call {
   resolve(value: unknown): void
 }
 
+/** Makes calls of one target; streams as the class that the core's are of. */
+export interface PageCaller extends Caller {
+  stream(method: Method, input: unknown, options?: CallOptions): ItemAnswer
+}
+
 const GENERATION = 2 ** 20
 /** The longest time that fits into a header; beyond it the far end is told of none. */
 const MAX_TIME_LEFT = 2 ** 32 - 1
@@ -69,7 +74,7 @@ export type Calls = ReturnType<typeof callsOver>
  */
 export function callsOver(
   link: Link,
-  { full, made, pump, say }: Speaker,
+  { full, made, pump }: Speaker,
   clock: Clock,
   sweep: Sweep,
   limits: BodyLimits & { readonly exchanges: number },
@@ -78,6 +83,7 @@ export function callsOver(
   const { outbox, control } = link
   const calls = new Map<number, Call>()
   const routes = new Map<string, Route>()
+  const callers = new Map<Route, PageCaller>()
   const freed: number[] = []
   let slots = 0
   let farDraining = false
@@ -153,7 +159,7 @@ export function callsOver(
 
   /** Something has come, or the reader has taken what had: the idle bound begins anew. */
   const alive = (call: Call): void => {
-    if (call.idleMs === 0) return
+    if (call.idleMs <= 0) return
     call.idleAt = clock.now() + call.idleMs
     sweep.expect(call.idleAt)
   }
@@ -211,8 +217,9 @@ export function callsOver(
       timeLeft: left <= MAX_TIME_LEFT ? Math.max(1, Math.ceil(left)) : 0,
       window: items ? Math.max(MIN_WINDOW_BYTES, options.windowBytes ?? WINDOW_BYTES) : 0,
     }
+    let whole: Message
     try {
-      say(flow, message, input, callHead(options))
+      whole = made(message, input, callHead(options))
     } catch (error) {
       giveBack(id)
       return void settle(named(error, method, 'input'))
@@ -239,6 +246,9 @@ export function callsOver(
       resolve,
     }
     calls.set(id, call)
+    // Known before it leaves: a transport may answer, or end, while it is sent to.
+    outbox.write(flow, whole)
+    if (call.settled) return call
     sweep.expect(Math.min(deadline, call.idleAt))
     signal?.addEventListener('abort', listener, { once: true })
     if (items) items.onempty = () => alive(call)
@@ -259,8 +269,16 @@ export function callsOver(
     return call
   }
 
-  const callerOf = (target?: Target) => {
+  /** Who calls a target, the same one each time. */
+  const callerOf = (target?: Target): PageCaller => {
     const route = routeTo(target)
+    const caller = callers.get(route) ?? makeCaller(route)
+    callers.set(route, caller)
+    return caller
+  }
+
+  const makeCaller = (route: Route): PageCaller => {
+    const { target } = route
     return {
       target,
       call: (method: Method, input: unknown, options: CallOptions = {}): Promise<unknown> =>
@@ -338,7 +356,9 @@ export function callsOver(
       const call = calls.get(id)
       if (!call) return
       abandon(call, 'MESSAGE_TOO_LARGE')
-      if (kind !== KIND.ITEM && calls.has(id)) free(id)
+      if (kind === KIND.ITEM || !calls.has(id)) return
+      link.forget(id, FLAG.ANSWER)
+      free(id)
     },
     /** ITEM, END, ERROR, CREDIT or PROGRESS of a callee. */
     receive(message: Received) {
@@ -346,7 +366,7 @@ export function callsOver(
       const open = calls.get(id)
       if (kind === KIND.END || kind === KIND.ERROR) {
         // A lease, where no function was sent.
-        if (kind === KIND.END && window > 0) return link.violation()
+        if (kind === KIND.END && window > 0 && open) return link.violation()
         link.forget(id, FLAG.ANSWER)
         const call = ended(id)
         if (!call) return

@@ -69,8 +69,8 @@ export interface Link {
 const VERSION = 1
 const MAGIC_LOW = 0x44414956 // "VIAD"
 const MAGIC_HIGH = 0x1a544355 // "UCT" 0x1a
-/** Control frames that may wait; past them a far end that does not read our answers is not read. */
-const UNREAD_FRAMES = 16_384
+/** Bytes of control frames that may wait; past them a far end that does not read our answers is not read. */
+const UNREAD_BYTES = 512 * 1024
 
 /** Why links close; the index is the number on the wire (PROTOCOL.md, section 8). */
 const REASONS: readonly CloseReason[] = [
@@ -150,7 +150,9 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
     const whole = new Uint8Array(payloadBytes)
     whole.set(payload)
     held += payloadBytes
-    unfinished.set(keyOf(id, flags), { first: frame, payload: whole, filled: payload.length })
+    // Of the run that it came in nothing is kept.
+    const first = { ...frame, payload: whole }
+    unfinished.set(keyOf(id, flags), { first, payload: whole, filled: payload.length })
     if (kind === KIND.ITEM) events.part(frame, creditOf(payload.length))
   }
 
@@ -173,9 +175,10 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
   }
 
   /** The link's own frames. */
-  const own = ({ kind, id, route, method, window }: Received): void => {
+  const own = ({ kind, id, route, method, window, payload }: Received): void => {
     if (!greeted) {
-      if (kind !== KIND.PREAMBLE || id !== MAGIC_LOW || route !== MAGIC_HIGH) return violation()
+      if (kind !== KIND.PREAMBLE || id !== MAGIC_LOW || route !== MAGIC_HIGH || payload.length > 0)
+        return violation()
       if ((method & 0xff) > VERSION || method >>> 8 < VERSION) return close('VERSION_MISMATCH')
       farMessageBytes = window
       greeted = true
@@ -239,7 +242,8 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
         else frame(bytes, at, length)
         at += length
       }
-      if (!stalled && controls.waiting.length > UNREAD_FRAMES) {
+      const unread = controls.waiting.reduce((sum, { payload }) => sum + creditOf(payload?.length ?? 0), 0)
+      if (!stalled && unread > UNREAD_BYTES) {
         stalled = true
         transport.pause?.()
       }

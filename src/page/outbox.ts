@@ -90,7 +90,7 @@ export function outboxOver(send: (frames: Uint8Array) => boolean, clock: Clock):
     const bytes = joined(frames, gathered)
     frames = []
     gathered = 0
-    ready = send(bytes)
+    if (!send(bytes)) ready = false
   }
 
   /** The next frame of a flow; undefined when it has none, or no credit that covers it whole. */
@@ -148,7 +148,7 @@ export function outboxOver(send: (frames: Uint8Array) => boolean, clock: Clock):
       flow.inLine = frame !== undefined && flow.waiting.length > 0
       if (flow.inLine) flows.push(flow)
       if (!frame) continue
-      lowDebt += lane === LOW ? -frame.length * (LOW_SHARE - 1) : frame.length
+      lowDebt = Math.max(0, lowDebt + (lane === LOW ? -frame.length * (LOW_SHARE - 1) : frame.length))
       return frame
     }
     if (lane === LOW) lowDebt = 0

@@ -16,6 +16,7 @@ import type { Method } from '../core/method.ts'
 import { Sweep } from '../core/sweep.ts'
 import type { Transport } from '../core/transport.ts'
 import type { BodyLimits } from '../wire/body.ts'
+import type { Fate } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
 import * as KIND from '../wire/kind.ts'
 import {
@@ -136,23 +137,26 @@ export function peerOver(transport: Transport, options: PageOptions = {}): PageP
   const closed = new Promise<CloseReason>((resolve) => {
     settleClosed = resolve
   })
-  const lost = new Set<() => void>()
-  /** Once the far end has seen our GOAWAY no call that crossed it is still to come. */
-  let ondrained = (): void => {}
+  const lost = new Set<(fate: Fate) => void>()
+  /** Set once the far end has seen our GOAWAY: no call that crossed it is still to come. */
+  let ondrained: (() => void) | undefined
 
   const openCalls = (): number => calls.open() + answers.open()
   // Answers that still wait in the outbox are part of finishing.
   const ended = (): void => {
-    if (openCalls() === 0) link.outbox.whenRoom(() => ondrained())
+    if (ondrained && openCalls() === 0) link.outbox.whenRoom(ondrained)
   }
 
   const link = linkOver(transport, clock, limits.messageBytes, {
     message(message) {
-      const { flags, kind } = message
-      if (kind > KIND.PROGRESS) return false
+      const { flags, id, kind } = message
+      const isAnswer = (flags & FLAG.ANSWER) !== 0
+      // BACK, RELEASE: nothing here has functions to call; of what is not open they are late.
+      if (kind === KIND.BACK || kind === KIND.RELEASE) return !(isAnswer && calls.isOpen(id))
+      if (kind > KIND.PROGRESS || (kind > KIND.DROP && kind < KIND.CALL)) return false
       if (kind === KIND.ROUTE) return true
-      if (kind >= KIND.CALL && (flags & FLAG.ANSWER) !== 0) calls.receive(message)
-      else answers.receive(message)
+      if (kind < KIND.CALL || !isAnswer) answers.receive(message)
+      else if (kind !== KIND.CANCEL) calls.receive(message)
       return true
     },
     admits({ flags, id, kind, payloadBytes }, held) {
@@ -164,6 +168,7 @@ export function peerOver(transport: Transport, options: PageOptions = {}): PageP
       if (kind === KIND.ERROR) link.forget(id, flags)
       if (payloadBytes > limits.messageBytes || held + payloadBytes > limits.queueBytes) {
         if (kind !== KIND.CALL) side.tooLarge(id, kind)
+        else if (answers.isOpen(id)) link.violation()
         else if (!isOneWay) answers.bare(id, 'MESSAGE_TOO_LARGE')
         return false
       }
@@ -179,7 +184,7 @@ export function peerOver(transport: Transport, options: PageOptions = {}): PageP
       sweep.stop()
       calls.fail(reason)
       answers.fail(reason)
-      for (const fail of lost) fail()
+      for (const fail of lost) fail('unknown')
       settleClosed(reason)
     },
   })
@@ -203,9 +208,8 @@ export function peerOver(transport: Transport, options: PageOptions = {}): PageP
     batch: (make) => Promise.allSettled(link.outbox.cork(make)),
     ping: () =>
       new Promise((resolve, reject) => {
-        const fail = (): void =>
-          reject(linkError('LINK_LOST', 'ping', link.closed() ? 'not-sent' : 'unknown'))
-        if (link.closed()) return fail()
+        const fail = (fate: Fate): void => reject(linkError('LINK_LOST', 'ping', fate))
+        if (link.closed()) return fail('not-sent')
         lost.add(fail)
         link.ping((roundTripMs) => {
           lost.delete(fail)
@@ -214,8 +218,9 @@ export function peerOver(transport: Transport, options: PageOptions = {}): PageP
       }),
     drained: () =>
       new Promise((resolve) => {
-        if (speaker.full() && !link.closed()) link.outbox.whenRoom(resolve)
-        else resolve()
+        if (!speaker.full() || link.closed()) return resolve()
+        link.outbox.whenRoom(resolve)
+        void closed.then(() => resolve())
       }),
     async drain(graceMs = CALL_TIMEOUT_MS) {
       if (link.closed()) return
@@ -223,7 +228,10 @@ export function peerOver(transport: Transport, options: PageOptions = {}): PageP
       link.goAway()
       await new Promise<void>((resolve) => {
         const cancel = clock.after(graceMs, resolve)
-        void closed.then(() => ondrained())
+        void closed.then(() => {
+          cancel()
+          resolve()
+        })
         link.ping(() => {
           ondrained = () => {
             if (openCalls() > 0 || link.outbox.congested()) return

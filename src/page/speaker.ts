@@ -76,6 +76,8 @@ export function speakerOver(link: Link, messageBytes: number, queueBytes: number
       }
       const isHeld = (): boolean => flow.waiting.length > 0 || flow.credit <= 0 || outbox.congested()
       const run = async (): Promise<void> => {
+        // Whoever asked for this can stop it before anything of it has run.
+        await undefined
         while (!stopped) {
           const result = await iterator.next()
           if (stopped) return

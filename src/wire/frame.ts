@@ -34,9 +34,9 @@ export function writeU32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 3] = value >>> 24
 }
 
-/** The next multiple of 8. */
+/** The next multiple of 8, of any u32. */
 export function padded(bytes: number): number {
-  return (bytes + 7) & ~7
+  return bytes + (-bytes & 7)
 }
 
 /** Writes a whole header. The caller has room for {@link HEADER_BYTES} at `at`. */

@@ -161,6 +161,24 @@ describe('$hub.route', () => {
   })
 })
 
+describe('the length of a payload', () => {
+  it('is none that wraps when it is padded: its sender is closed, and nobody gets the frame', async () => {
+    const rig = new HubRig({ rules: RULES })
+    const worker = await rig.raw('w', 'worker')
+    rig.hub.serve(rig.port('w'), [['work', '']])
+    const main = await rig.raw('main', 'main')
+    main.open(1, { id: 'w' }, 'work')
+    main.call(1, 1)
+    await rig.settle()
+    expect(worker.take().map(({ kind }) => kind)).toContain(KIND.CALL)
+    main.call(2, 1, { payloadBytes: 0xffffffff })
+    await rig.settle()
+    expect(main.closed).toBe(true)
+    expect(worker.closed).toBe(false)
+    expect(worker.take().filter(({ kind }) => kind === KIND.CALL)).toEqual([])
+  })
+})
+
 describe('routes of a direct link', () => {
   it('take further methods when all of them are open', async () => {
     const rig = new HubRig()
