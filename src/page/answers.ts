@@ -10,13 +10,13 @@ import { serving } from '../core/serving.ts'
 import { whenSettled } from '../core/settled.ts'
 import type { Sweep } from '../core/sweep.ts'
 import type { BodyLimits } from '../wire/body.ts'
-import { CODES, ViaductError } from '../wire/errors.ts'
+import { CODES, type Fate, ViaductError } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
 import { isObject } from '../wire/guards.ts'
 import { referencesOf } from '../wire/head.ts'
 import * as KIND from '../wire/kind.ts'
 import { MAX_METHODS, MAX_ROUTES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
-import { isReasonName, REASONS, type ReasonName } from '../wire/reasons.ts'
+import { FATE, isReasonName, REASONS, type ReasonName } from '../wire/reasons.ts'
 import { linkBodyOf, payloadOf, readValue } from './body.ts'
 import { linkError } from './errors.ts'
 import type { Link, Received } from './link.ts'
@@ -144,10 +144,22 @@ export function answersOver(
     onEnded()
   }
 
+  /** Says without a body why a call has no other answer. */
+  const bareError = (id: number, reason: ReasonName, fate: Fate): void => {
+    const { code, number } = REASONS[reason]
+    control({
+      kind: KIND.ERROR,
+      method: CODES[code],
+      id,
+      route: number,
+      window: FATE[fate],
+      flags: FLAG.ANSWER,
+    })
+  }
+
   /** Answers a call whose handler did not run. */
   const bare = (id: number, reason: ReasonName): void => {
-    const { code, number } = REASONS[reason]
-    control({ kind: KIND.ERROR, method: CODES[code], id, route: number, window: 1, flags: FLAG.ANSWER })
+    bareError(id, reason, 'not-sent')
     ended(id)
   }
 
@@ -171,8 +183,7 @@ export function answersOver(
     } catch {
       // Not even that is taken: without a body it says what was too large.
       left(answer)
-      const { code, number } = REASONS.MESSAGE_TOO_LARGE
-      control({ kind: KIND.ERROR, method: CODES[code], id, route: number, window: 2, flags: FLAG.ANSWER })
+      bareError(id, 'MESSAGE_TOO_LARGE', 'unknown')
     }
   }
 

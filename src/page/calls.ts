@@ -19,7 +19,7 @@ import {
   MIN_WINDOW_BYTES,
   WINDOW_BYTES,
 } from '../wire/limits.ts'
-import { type ReasonName, reasonName } from '../wire/reasons.ts'
+import { FATE, type ReasonName, reasonName } from '../wire/reasons.ts'
 import { payloadOf, readValue } from './body.ts'
 import { linkError } from './errors.ts'
 import type { Link, Received } from './link.ts'
@@ -56,11 +56,6 @@ interface Call {
   resolve(value: unknown): void
 }
 
-/** Makes calls of one target; streams as the class that the core's are of. */
-export interface PageCaller extends Caller {
-  stream(method: Method, input: unknown, options?: CallOptions): ItemAnswer
-}
-
 const GENERATION = 2 ** 20
 /** The longest time that fits into a header; beyond it the far end is told of none. */
 const MAX_TIME_LEFT = 2 ** 32 - 1
@@ -83,7 +78,7 @@ export function callsOver(
   const { outbox, control } = link
   const calls = new Map<number, Call>()
   const routes = new Map<string, Route>()
-  const callers = new Map<Route, PageCaller>()
+  const callers = new Map<Route, Caller>()
   const freed: number[] = []
   let slots = 0
   let farDraining = false
@@ -103,14 +98,8 @@ export function callsOver(
     if (!route) {
       checkTarget(target)
       if (routes.size >= MAX_ROUTES) {
-        throw new ViaductError(
-          'RESOURCE_EXHAUSTED',
-          `over ${MAX_ROUTES} targets on one link: call peers by type`,
-          {
-            reason: 'TOO_MANY_ROUTES',
-            fate: 'not-sent',
-          },
-        )
+        const text = `over ${MAX_ROUTES} targets on one link: call peers by type`
+        throw new ViaductError('RESOURCE_EXHAUSTED', text, { reason: 'TOO_MANY_ROUTES', fate: 'not-sent' })
       }
       route = { number: routes.size, target, methods: new Map() }
       routes.set(key, route)
@@ -270,14 +259,14 @@ export function callsOver(
   }
 
   /** Who calls a target, the same one each time. */
-  const callerOf = (target?: Target): PageCaller => {
+  const callerOf = (target?: Target): Caller => {
     const route = routeTo(target)
     const caller = callers.get(route) ?? makeCaller(route)
     callers.set(route, caller)
     return caller
   }
 
-  const makeCaller = (route: Route): PageCaller => {
+  const makeCaller = (route: Route): Caller => {
     const { target } = route
     return {
       target,
@@ -327,7 +316,12 @@ export function callsOver(
     const { payload, route, timeLeft, window } = message
     if (payload.length === 0) {
       const details = timeLeft > 0 ? { retryAfterMs: timeLeft } : {}
-      return linkError(reasonName(route), call.name, window === 1 ? 'not-sent' : 'unknown', details)
+      return linkError(
+        reasonName(route),
+        call.name,
+        window === FATE['not-sent'] ? 'not-sent' : 'unknown',
+        details,
+      )
     }
     try {
       return errorFrom(readValue(message, limits), call.method.name)
