@@ -179,7 +179,7 @@ function input(random: Random): Uint8Array {
   return random.below(4) === 0 ? joinBytes(one(), one(), one()) : one()
 }
 
-/** How long it took, with what the scheduler may have taken away tried again. */
+/** How long it took. What the scheduler may have taken away is tried again, and counted by the processor's time. */
 class Watch {
   worst = 0
   over: string[] = []
@@ -189,9 +189,10 @@ class Watch {
     run()
     let took = performance.now() - began
     for (let retry = 0; took > MAX_MS && retry < 3; retry++) {
-      const from = performance.now()
+      const from = process.cpuUsage()
       again()
-      took = Math.min(took, performance.now() - from)
+      const { user, system } = process.cpuUsage(from)
+      took = Math.min(took, (user + system) / 1000)
     }
     if (took > this.worst) this.worst = took
     if (took > MAX_MS) this.over.push(Buffer.from(bytes.subarray(0, 200)).toString('hex'))
