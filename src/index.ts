@@ -21,6 +21,7 @@ export { unchecked } from './contract/schema.ts'
 export { type Handlers, type ServeOptions, serve, validate } from './contract/serve.ts'
 export type { ContractEvent, ContractSubscription, SubscribeOptions, Topic } from './contract/topics.ts'
 export { applyChange, type PeerWatch, type WatchOptions } from './contract/watch.ts'
+export { type PeerLimits, TRUSTED_LIMITS } from './core/bounds.ts'
 export type {
   CallContext,
   Caller,
@@ -51,7 +52,7 @@ export type {
   ValueReply,
 } from './core/interceptor.ts'
 export type { IPCMetrics } from './core/ipcMetrics.ts'
-export { type PeerLimits, type PeerOptions, TRUSTED_LIMITS } from './core/linkCore.ts'
+export type { PeerOptions } from './core/linkCore.ts'
 export type { Lane, Method, Overflow } from './core/method.ts'
 export type { Callback, KeepOptions } from './core/references.ts'
 export type { Transport, TransportEvents } from './core/transport.ts'

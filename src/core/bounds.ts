@@ -1,6 +1,32 @@
 import type { BodyLimits } from '../wire/body.ts'
-import { MAX_DEPTH, MAX_KEYS } from '../wire/limits.ts'
+import {
+  MAX_DEPTH,
+  MAX_KEYS,
+  TRUSTED_MAX_EXCHANGES,
+  TRUSTED_MAX_KEYS,
+  TRUSTED_MESSAGE_BYTES,
+  TRUSTED_QUEUE_BYTES,
+} from '../wire/limits.ts'
 import type { PeerInfo } from './call.ts'
+
+export interface PeerLimits extends BodyLimits {
+  /** Longest message taken in, bytes. */
+  readonly messageBytes: number
+  /** Longest message sent, bytes. Default: as long as those taken in. */
+  readonly sentBytes?: number
+  /** Calls open at once in each direction. */
+  readonly exchanges: number
+  /** Bytes that may wait in the outbox before calls are refused. */
+  readonly queueBytes: number
+}
+
+export const TRUSTED_LIMITS: PeerLimits = {
+  messageBytes: TRUSTED_MESSAGE_BYTES,
+  maxDepth: MAX_DEPTH,
+  maxKeys: TRUSTED_MAX_KEYS,
+  exchanges: TRUSTED_MAX_EXCHANGES,
+  queueBytes: TRUSTED_QUEUE_BYTES,
+}
 
 const UNTRUSTED: BodyLimits = { maxDepth: MAX_DEPTH, maxKeys: MAX_KEYS }
 /** Zones, as the hub stamps them, whose bodies are read within the bounds for everybody. */

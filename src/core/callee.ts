@@ -2,7 +2,6 @@ import type { BodyLimits } from '../wire/body.ts'
 import type { Dictionary } from '../wire/dictionary.ts'
 import { CODES, ViaductError } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
-import { isObject } from '../wire/guards.ts'
 import * as KIND from '../wire/kind.ts'
 import { MAX_REFERENCES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
 import { linkError } from '../wire/linkError.ts'
@@ -12,6 +11,7 @@ import type { CallbackSides } from './callbacks.ts'
 import { marksOf } from './callHead.ts'
 import { type ErrorValue, errorFrom, sendError } from './errorValue.ts'
 import { EFFECT, EVENT } from './exchange.ts'
+import { isIterable } from './guards.ts'
 import { InCall, Incoming, type Served } from './incoming.ts'
 import type { InRoutes } from './inRoutes.ts'
 import { Items } from './items.ts'
@@ -239,12 +239,10 @@ export class Callee {
     const { sender } = call
     sender.credit += call.window
     const dictionary = call.dictionary ? method.item : undefined
-    const stop = pump(this.#output, items, {
-      sender,
-      id: call.id,
-      method,
-      flags: FLAG.ANSWER | call.lane | (dictionary ? FLAG.DICTIONARY : 0),
-      dictionary,
+    const flags = FLAG.ANSWER | call.lane | (dictionary ? FLAG.DICTIONARY : 0)
+    const refused = (error: unknown) => named(error, method, 'item', true)
+    const stop = pump(items, {
+      ...this.#output.itemFlow(sender, call.id, flags, dictionary, refused),
       done: (output) => this.#end(call, output),
       failed: (error) => this.#fail(call, error),
     })
@@ -407,8 +405,4 @@ function runOneWay(call: InCall, input: unknown): void {
     // Nobody waits for it.
     ended()
   }
-}
-
-function isIterable(value: unknown): value is AsyncIterable<unknown> | Iterable<unknown> {
-  return isObject(value) && (Symbol.asyncIterator in value || Symbol.iterator in value)
 }

@@ -23,7 +23,7 @@ import type { OutRoutes } from './outRoutes.ts'
 import { pump } from './pump.ts'
 import { describeTarget, type Route } from './route.ts'
 import { type Cut, Sender } from './sender.ts'
-import { ItemAnswer } from './streams.ts'
+import { ItemAnswer, notAStream } from './streams.ts'
 import type { Sweep } from './sweep.ts'
 
 const LANE_OF: Record<Method['lane'], number> = LANES
@@ -317,12 +317,10 @@ export class Calls {
     const failed = (error: unknown) => this.#table.abandon(call, 'CANCELLED', error)
     const dictionary = call.dictionary ? call.method.uploadItem : undefined
     try {
-      stop = pump(this.#output, upload, {
-        sender,
-        id: call.id,
-        method: call.method,
-        flags: lane | (dictionary ? FLAG.DICTIONARY : 0),
-        dictionary,
+      const flags = lane | (dictionary ? FLAG.DICTIONARY : 0)
+      const refused = (error: unknown) => named(error, call.method, 'upload')
+      stop = pump(upload, {
+        ...this.#output.itemFlow(sender, call.id, flags, dictionary, refused),
         done: () => {
           this.#output.write(KIND.END, lane, call.id, undefined, undefined, sender)
           this.#table.finished(call.id)
@@ -492,15 +490,6 @@ function bareError(call: OutCall, message: Message): ViaductError {
   const { target } = call.route
   const subject = target ? `${call.method.name} on ${describeTarget(target)}` : call.method.name
   return linkError(reasonName(message.route), subject, fateOf(message.window), message.timeLeft || undefined)
-}
-
-/** Only a stream has items; the callee is of another mind. */
-function notAStream(method: Method): ViaductError {
-  return new ViaductError(
-    'FAILED_PRECONDITION',
-    `${method.name}: the far side answers with items; declare it as a stream`,
-    { reason: 'SKEW', fate: 'unknown' },
-  )
 }
 
 /** @throws ViaductError INVALID_ARGUMENT when the key is too long. */

@@ -1,4 +1,3 @@
-import { ViaductError } from '../wire/errors.ts'
 import * as KIND from '../wire/kind.ts'
 import { MAX_METHODS, MAX_ROUTES } from '../wire/limits.ts'
 import type { Handler, PeerInfo } from './call.ts'
@@ -7,6 +6,7 @@ import type { Message } from './message.ts'
 import { checkMethod, type Method } from './method.ts'
 import type { Output } from './output.ts'
 import {
+  alreadyServed,
   type InMethod,
   type InRoute,
   LINK_METHODS,
@@ -51,7 +51,7 @@ export class InRoutes {
   serve(method: Method, handler: Handler): Served {
     checkMethod(method)
     if (this.#served.has(method.name)) {
-      throw new ViaductError('ALREADY_EXISTS', `${method.name} is served here already; withdraw it first`)
+      throw alreadyServed(method.name)
     }
     const served: Served = { method, handler, running: 0, withdrawn: false, onidle: undefined }
     this.#served.set(method.name, served)

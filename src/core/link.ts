@@ -1,39 +1,14 @@
+import { CLOSE_REASONS, type CloseReason, closeReason } from '../wire/closeReason.ts'
 import type { Fate } from '../wire/errors.ts'
 import { FIRST_OPTIONAL_KIND, readU16, readU32, writeHeader } from '../wire/frame.ts'
 import { isLegal } from '../wire/framer.ts'
 import * as AT from '../wire/headerAt.ts'
 import * as KIND from '../wire/kind.ts'
 import { HEADER_BYTES } from '../wire/limits.ts'
+import { MAGIC_HIGH, MAGIC_LOW, VERSION } from '../wire/preamble.ts'
 import type { Clock } from './clock.ts'
 import { type Entry, Outbox } from './outbox.ts'
 import type { Transport } from './transport.ts'
-
-const VERSION = 1
-const MAGIC_LOW = 0x44414956 // "VIAD"
-const MAGIC_HIGH = 0x1a544355 // "UCT" 0x1a
-
-/** Why links close (PROTOCOL.md, section 8); the index is the number on the wire. */
-export const CLOSE_REASONS = [
-  'TRANSPORT_CLOSED',
-  'PROTOCOL_ERROR',
-  'VERSION_MISMATCH',
-  'UNAUTHENTICATED',
-  'ADMISSION_TIMEOUT',
-  'MESSAGE_TOO_LARGE',
-  'HEARTBEAT_LOST',
-  'GOING_AWAY',
-  'REPLACED',
-  'DENIED',
-] as const
-export type CloseReason = (typeof CLOSE_REASONS)[number]
-
-export function isCloseReason(text: string): text is CloseReason {
-  return CLOSE_REASONS.some((reason) => reason === text)
-}
-
-function closeReason(number: number): CloseReason {
-  return CLOSE_REASONS[number] ?? 'PROTOCOL_ERROR'
-}
 
 /**
  * Frames of the other path that may come before MOVE does. From then on that path is not read; where it cannot

@@ -1,19 +1,12 @@
-import type { BodyLimits } from '../wire/body.ts'
+import type { CloseReason } from '../wire/closeReason.ts'
 import * as FLAG from '../wire/flag.ts'
 import { creditOf, padded, readU32 } from '../wire/frame.ts'
 import * as AT from '../wire/headerAt.ts'
 import * as KIND from '../wire/kind.ts'
-import {
-  CALL_TIMEOUT_MS,
-  HEADER_BYTES,
-  MAX_DEPTH,
-  TRUSTED_MAX_EXCHANGES,
-  TRUSTED_MAX_KEYS,
-  TRUSTED_MESSAGE_BYTES,
-  TRUSTED_QUEUE_BYTES,
-} from '../wire/limits.ts'
+import { CALL_TIMEOUT_MS, HEADER_BYTES } from '../wire/limits.ts'
 import { linkError } from '../wire/linkError.ts'
 import { Assembly, isCut } from './assembly.ts'
+import { type PeerLimits, TRUSTED_LIMITS } from './bounds.ts'
 import type { Caller, CallOptions, Handler, ItemStream, PeerInfo, Server, Serving, Target } from './call.ts'
 import type { CallbackSides } from './callbacks.ts'
 import { Callee } from './callee.ts'
@@ -21,35 +14,17 @@ import { Calls } from './caller.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Served } from './incoming.ts'
 import { InRoutes } from './inRoutes.ts'
-import { type CloseReason, isOptional, Link, type LinkEvents } from './link.ts'
+import { isOptional, Link, type LinkEvents } from './link.ts'
 import { Message } from './message.ts'
 import type { Method } from './method.ts'
 import { Outgoing } from './outgoing.ts'
 import { Output } from './output.ts'
 import { OutRoutes } from './outRoutes.ts'
 import { type Route, targetKey } from './route.ts'
+import { NOBODY } from './served.ts'
 import { serving } from './serving.ts'
 import { Sweep } from './sweep.ts'
 import type { Transport } from './transport.ts'
-
-export interface PeerLimits extends BodyLimits {
-  /** Longest message taken in, bytes. */
-  readonly messageBytes: number
-  /** Longest message sent, bytes. Default: as long as those taken in. */
-  readonly sentBytes?: number
-  /** Calls open at once in each direction. */
-  readonly exchanges: number
-  /** Bytes that may wait in the outbox before calls are refused. */
-  readonly queueBytes: number
-}
-
-export const TRUSTED_LIMITS: PeerLimits = {
-  messageBytes: TRUSTED_MESSAGE_BYTES,
-  maxDepth: MAX_DEPTH,
-  maxKeys: TRUSTED_MAX_KEYS,
-  exchanges: TRUSTED_MAX_EXCHANGES,
-  queueBytes: TRUSTED_QUEUE_BYTES,
-}
 
 export interface PeerOptions {
   readonly clock?: Clock
@@ -65,9 +40,6 @@ export interface PeerOptions {
   /** Takes part in the admission; the link is held until {@link LinkCore.admitted}. */
   readonly admission?: LinkEvents['admission']
 }
-
-/** Who is at the far end of a link that says nothing of it. */
-export const NOBODY: PeerInfo = { id: '', type: '', zone: 'local', session: '' }
 
 /**
  * One end of a link: it makes calls and answers them, and both ends may be of this class. It owns the link; a

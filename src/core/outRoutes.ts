@@ -1,10 +1,9 @@
-import { ViaductError } from '../wire/errors.ts'
 import * as KIND from '../wire/kind.ts'
 import { MAX_ROUTES } from '../wire/limits.ts'
 import type { Message } from './message.ts'
 import { checkMethod, type Method } from './method.ts'
 import type { Output } from './output.ts'
-import { checkTarget, Route, type RouteTarget, targetKey } from './route.ts'
+import { checkTarget, Route, type RouteTarget, targetKey, tooManyRoutes } from './route.ts'
 import { peerInfo, routeLines } from './served.ts'
 
 /** The routes that this side has opened, by target and by number. */
@@ -29,16 +28,7 @@ export class OutRoutes {
     let route = this.#byTarget.get(key)
     if (!route) {
       checkTarget(target)
-      if (this.#byNumber.length >= MAX_ROUTES) {
-        throw new ViaductError(
-          'RESOURCE_EXHAUSTED',
-          `over ${MAX_ROUTES} targets on one link: call peers by type`,
-          {
-            reason: 'TOO_MANY_ROUTES',
-            fate: 'not-sent',
-          },
-        )
-      }
+      if (this.#byNumber.length >= MAX_ROUTES) throw tooManyRoutes()
       route = new Route(this.#byNumber.length, target)
       this.#byTarget.set(key, route)
       this.#byNumber.push(route)

@@ -8,6 +8,7 @@ import { FRAGMENT_BYTES, HEADER_BYTES } from '../wire/limits.ts'
 import { linkError } from '../wire/linkError.ts'
 import type { Link } from './link.ts'
 import type { Entry } from './outbox.ts'
+import type { ItemFlow } from './pump.ts'
 import { type Cut, Sender } from './sender.ts'
 import { Writer } from './writer.ts'
 
@@ -113,6 +114,34 @@ export class Output {
       large.add(cut)
     } else if (sender && isItem) {
       sender.credit -= creditOf(this.writer.payloadBytes)
+    }
+  }
+
+  /**
+   * The way of an exchange's items, for a pump.
+   *
+   * @param refused the error of one that cannot be sent.
+   */
+  itemFlow(
+    sender: Sender,
+    id: number,
+    flags: number,
+    dictionary: Dictionary | undefined,
+    refused: (error: unknown) => unknown,
+  ): ItemFlow {
+    return {
+      send: (item) => {
+        try {
+          this.write(KIND.ITEM, flags, id, item, dictionary, sender)
+        } catch (error) {
+          throw refused(error)
+        }
+      },
+      isHeld: () => sender.busy || sender.credit <= 0 || this.link.outbox.congested,
+      whenFree: (resume) => {
+        sender.onidle = resume
+        if (!sender.busy && sender.credit > 0) this.whenRoom(resume)
+      },
     }
   }
 

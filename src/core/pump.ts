@@ -1,18 +1,15 @@
-import type { Dictionary } from '../wire/dictionary.ts'
-import * as FLAG from '../wire/flag.ts'
-import * as KIND from '../wire/kind.ts'
-import type { Method } from './method.ts'
-import { named } from './named.ts'
-import type { Output } from './output.ts'
-import type { Sender } from './sender.ts'
+/** Where the items of one direction of an exchange go. */
+export interface ItemFlow {
+  /** Sends one. What it throws says why it cannot be sent. */
+  send(item: unknown): void
+  /** Whether what was sent has to leave first, or credit to come. */
+  isHeld(): boolean
+  /** Calls back, once or more often, when that may have changed. */
+  whenFree(resume: () => void): void
+}
 
-/** Where the items of one direction of an exchange go, and how. */
-export interface Flow {
-  readonly sender: Sender
-  readonly id: number
-  readonly method: Method
-  readonly flags: number
-  readonly dictionary: Dictionary | undefined
+/** The same, and what comes of their generator. */
+export interface Flow extends ItemFlow {
   /** The generator has returned. */
   done(output: unknown): void
   /** It threw, or yielded what cannot be sent. */
@@ -25,12 +22,7 @@ export interface Flow {
  *
  * @returns a function that stops it and lets the generator clean up.
  */
-export function pump(
-  output: Output,
-  items: AsyncIterable<unknown> | Iterable<unknown>,
-  flow: Flow,
-): () => void {
-  const { sender } = flow
+export function pump(items: AsyncIterable<unknown> | Iterable<unknown>, flow: Flow): () => void {
   let stopped = false
   let wake: (() => void) | undefined
   const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
@@ -41,11 +33,10 @@ export function pump(
     // However it takes it: nobody waits for it.
     void (async () => iterator.return?.())().catch(() => {})
   }
-  const room = (): Promise<void> =>
+  const free = (): Promise<void> =>
     new Promise((resolve) => {
       wake = resolve
-      sender.onidle = resolve
-      if (!sender.busy && sender.credit > 0) output.whenRoom(resolve)
+      flow.whenFree(resolve)
     })
   const run = async (): Promise<void> => {
     try {
@@ -59,15 +50,13 @@ export function pump(
           return
         }
         try {
-          output.write(KIND.ITEM, flow.flags, flow.id, result.value, flow.dictionary, sender)
+          flow.send(result.value)
         } catch (error) {
-          const isAnswer = (flow.flags & FLAG.ANSWER) !== 0
-          flow.failed(named(error, flow.method, isAnswer ? 'item' : 'upload', isAnswer))
+          flow.failed(error)
           stop()
           return
         }
-        while (!stopped && (sender.busy || sender.credit <= 0 || output.link.outbox.congested)) await room()
-        if (stopped) return
+        while (!stopped && flow.isHeld()) await free()
       }
     } catch (error) {
       if (!stopped) flow.failed(error)

@@ -1,4 +1,5 @@
 import { ViaductError } from '../wire/errors.ts'
+import { MAX_ROUTES } from '../wire/limits.ts'
 import type { PeerInfo, Target } from './call.ts'
 import type { Method } from './method.ts'
 
@@ -81,6 +82,11 @@ export function checkTarget(target: RouteTarget): void {
   })
 }
 const MAX_TARGET = 64
+
+export function tooManyRoutes(): ViaductError {
+  const text = `over ${MAX_ROUTES} targets on one link: call peers by type`
+  return new ViaductError('RESOURCE_EXHAUSTED', text, { reason: 'TOO_MANY_ROUTES', fate: 'not-sent' })
+}
 
 export function targetKey(target: RouteTarget): string {
   if (!target) return ''

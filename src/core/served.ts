@@ -1,3 +1,4 @@
+import { ViaductError } from '../wire/errors.ts'
 import { isObject } from '../wire/guards.ts'
 import { MAX_METHODS } from '../wire/limits.ts'
 import { REASONS } from '../wire/reasons.ts'
@@ -40,6 +41,10 @@ export function routeLine(index: number, method: InMethod, maxBytes: number): Ro
   if (!served) return [index, REASONS.METHOD_NOT_FOUND.number, false, maxBytes]
   const same = method.fingerprint !== '' && served.method.fingerprint === method.fingerprint
   return served.method.idempotent ? [index, 0, same, maxBytes, true] : [index, 0, same, maxBytes]
+}
+
+export function alreadyServed(name: string): ViaductError {
+  return new ViaductError('ALREADY_EXISTS', `${name} is served here already; withdraw it first`)
 }
 
 function isIndex(value: unknown): value is number {
@@ -103,3 +108,6 @@ export function peerInfo(value: unknown): PeerInfo | undefined {
   }
   return { id, type, zone, session, ...(typeof pid === 'number' ? { pid } : {}) }
 }
+
+/** Who is at the far end of a link that says nothing of it. */
+export const NOBODY: PeerInfo = { id: '', type: '', zone: 'local', session: '' }

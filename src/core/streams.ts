@@ -1,5 +1,7 @@
+import { ViaductError } from '../wire/errors.ts'
 import type { ItemStream } from './call.ts'
 import type { Items } from './items.ts'
+import type { Method } from './method.ts'
 
 /** The answer of a stream, for one reader. */
 export class ItemAnswer implements ItemStream {
@@ -18,4 +20,13 @@ export class ItemAnswer implements ItemStream {
   [Symbol.asyncIterator](): AsyncIterator<unknown> {
     return this.items
   }
+}
+
+/** Only a stream has items; the callee is of another mind. */
+export function notAStream(method: Method): ViaductError {
+  return new ViaductError(
+    'FAILED_PRECONDITION',
+    `${method.name}: the far side answers with items; declare it as a stream`,
+    { reason: 'SKEW', fate: 'unknown' },
+  )
 }

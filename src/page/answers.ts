@@ -2,17 +2,18 @@ import type { CallContext, Handler, PeerInfo, Serving } from '../core/call.ts'
 import { marksOf } from '../core/callHead.ts'
 import type { Clock } from '../core/clock.ts'
 import { sendError } from '../core/errorValue.ts'
+import { isIterable } from '../core/guards.ts'
 import { Items } from '../core/items.ts'
 import { checkMethod, type Method } from '../core/method.ts'
 import { named } from '../core/named.ts'
-import { openLines, ROUTE_LINES } from '../core/served.ts'
+import { pump } from '../core/pump.ts'
+import { alreadyServed, openLines, ROUTE_LINES } from '../core/served.ts'
 import { serving } from '../core/serving.ts'
 import { whenSettled } from '../core/settled.ts'
 import type { Sweep } from '../core/sweep.ts'
 import type { BodyLimits } from '../wire/body.ts'
 import { CODES, type Fate, ViaductError } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
-import { isObject } from '../wire/guards.ts'
 import { referencesOf } from '../wire/head.ts'
 import * as KIND from '../wire/kind.ts'
 import { MAX_METHODS, MAX_ROUTES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
@@ -30,7 +31,7 @@ interface Served {
   /** Calls of it that are being answered, one-way ones too. */
   readonly running: Set<Answer>
   /** Told when none is any more. */
-  onidle: (() => void)[]
+  readonly onidle: (() => void)[]
 }
 
 /** A call that is being answered. */
@@ -51,8 +52,6 @@ interface Answer {
 
 const SLOTS = 2 ** 20
 
-export type Answers = ReturnType<typeof answersOver>
-
 /**
  * Answers calls: runs handlers, and writes what they give.
  *
@@ -61,7 +60,7 @@ export type Answers = ReturnType<typeof answersOver>
  */
 export function answersOver(
   link: Link,
-  { full, pump, say }: Speaker,
+  { full, itemFlow, say }: Speaker,
   clock: Clock,
   sweep: Sweep,
   {
@@ -207,9 +206,9 @@ export function answersOver(
       if (kind === 'call' || !isIterable(output)) return end(answer, output)
       if (isAborted) return fail(answer, linkError('CANCELLED', name, 'unknown'))
       const stop = pump(output, {
-        flow,
-        message: { kind: KIND.ITEM, id, flags: FLAG.ANSWER },
-        refused: (error) => named(error, served.method, 'item', true),
+        ...itemFlow(flow, { kind: KIND.ITEM, id, flags: FLAG.ANSWER }, (error) =>
+          named(error, served.method, 'item', true),
+        ),
         done: (value) => end(answer, value),
         failed: (error) => fail(answer, error),
       })
@@ -361,7 +360,7 @@ export function answersOver(
       checkMethod(method)
       const { name } = method
       if (byName.has(name)) {
-        throw new ViaductError('ALREADY_EXISTS', `${name} is served here already; withdraw it first`)
+        throw alreadyServed(name)
       }
       const served: Served = { method, handler, running: new Set(), onidle: [] }
       byName.set(name, served)
@@ -422,8 +421,4 @@ export function answersOver(
       answers.clear()
     },
   }
-}
-
-function isIterable(value: unknown): value is AsyncIterable<unknown> | Iterable<unknown> {
-  return isObject(value) && (Symbol.asyncIterator in value || Symbol.iterator in value)
 }

@@ -5,11 +5,11 @@ import { errorFrom } from '../core/errorValue.ts'
 import { Items } from '../core/items.ts'
 import { checkMethod, LANES, type Method } from '../core/method.ts'
 import { named } from '../core/named.ts'
-import { checkTarget, describeTarget, targetKey } from '../core/route.ts'
-import { ItemAnswer } from '../core/streams.ts'
+import { pump } from '../core/pump.ts'
+import { checkTarget, describeTarget, targetKey, tooManyRoutes } from '../core/route.ts'
+import { ItemAnswer, notAStream } from '../core/streams.ts'
 import type { Sweep } from '../core/sweep.ts'
 import type { BodyLimits } from '../wire/body.ts'
-import { ViaductError } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
 import * as KIND from '../wire/kind.ts'
 import {
@@ -60,8 +60,6 @@ const GENERATION = 2 ** 20
 /** The longest time that fits into a header; beyond it the far end is told of none. */
 const MAX_TIME_LEFT = 2 ** 32 - 1
 
-export type Calls = ReturnType<typeof callsOver>
-
 /**
  * Makes calls: writes them, and carries out what their answers mean.
  *
@@ -69,7 +67,7 @@ export type Calls = ReturnType<typeof callsOver>
  */
 export function callsOver(
   link: Link,
-  { full, made, pump }: Speaker,
+  { full, itemFlow, made }: Speaker,
   clock: Clock,
   sweep: Sweep,
   limits: BodyLimits & { readonly exchanges: number },
@@ -77,8 +75,8 @@ export function callsOver(
 ) {
   const { outbox, control } = link
   const calls = new Map<number, Call>()
-  const routes = new Map<string, Route>()
-  const callers = new Map<Route, Caller>()
+  /** By target, in the order of their routes' numbers. */
+  const callers = new Map<string, Caller>()
   const freed: number[] = []
   let slots = 0
   let farDraining = false
@@ -90,21 +88,6 @@ export function callsOver(
   const giveBack = (id: number): void => {
     freed.push((id + GENERATION) >>> 0 || GENERATION)
     onEnded()
-  }
-
-  const routeTo = (target: Target | undefined): Route => {
-    const key = targetKey(target)
-    let route = routes.get(key)
-    if (!route) {
-      checkTarget(target)
-      if (routes.size >= MAX_ROUTES) {
-        const text = `over ${MAX_ROUTES} targets on one link: call peers by type`
-        throw new ViaductError('RESOURCE_EXHAUSTED', text, { reason: 'TOO_MANY_ROUTES', fate: 'not-sent' })
-      }
-      route = { number: routes.size, target, methods: new Map() }
-      routes.set(key, route)
-    }
-    return route
   }
 
   /** The method's number on a route; its first use says what it stands for. */
@@ -121,9 +104,6 @@ export function callsOver(
     }
     return index
   }
-
-  // Its number is 0, whoever is called first.
-  routeTo(undefined)
 
   const finish = (call: Call): boolean => {
     if (call.settled) return false
@@ -245,9 +225,7 @@ export function callsOver(
       const failed = (error: unknown): void => abandon(call, 'CANCELLED', error)
       try {
         stop = pump(upload, {
-          flow,
-          message: { kind: KIND.ITEM, id },
-          refused: (error) => named(error, method, 'upload'),
+          ...itemFlow(flow, { kind: KIND.ITEM, id }, (error) => named(error, method, 'upload')),
           done: () => outbox.write(flow, { kind: KIND.END, id }),
           failed,
         })
@@ -260,16 +238,20 @@ export function callsOver(
 
   /** Who calls a target, the same one each time. */
   const callerOf = (target?: Target): Caller => {
-    const route = routeTo(target)
-    const caller = callers.get(route) ?? makeCaller(route)
-    callers.set(route, caller)
+    const key = targetKey(target)
+    let caller = callers.get(key)
+    if (!caller) {
+      checkTarget(target)
+      if (callers.size >= MAX_ROUTES) throw tooManyRoutes()
+      caller = makeCaller({ number: callers.size, target, methods: new Map() })
+      callers.set(key, caller)
+    }
     return caller
   }
 
   const makeCaller = (route: Route): Caller => {
-    const { target } = route
     return {
-      target,
+      target: route.target,
       call: (method: Method, input: unknown, options: CallOptions = {}): Promise<unknown> =>
         new Promise((resolve, reject) => {
           begin(route, method, input, options, undefined, resolve, reject)
@@ -330,6 +312,9 @@ export function callsOver(
     }
   }
 
+  // Its number is 0, whoever is called first.
+  callerOf()
+
   return {
     callerOf,
     open: () => calls.size,
@@ -386,12 +371,7 @@ export function callsOver(
         return
       }
       if (!open.items) {
-        const error = new ViaductError(
-          'FAILED_PRECONDITION',
-          `${open.method.name}: the far side answers with items; declare it as a stream`,
-          { reason: 'SKEW', fate: 'unknown' },
-        )
-        return abandon(open, 'SKEW', error)
+        return abandon(open, 'SKEW', notAStream(open.method))
       }
       // It has opened: from here on its total bound alone holds.
       open.deadline = open.totalAt

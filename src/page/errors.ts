@@ -1,4 +1,4 @@
-import { type Code, type Fate, ViaductError } from '../wire/errors.ts'
+import { type Fate, ViaductError } from '../wire/errors.ts'
 import { REASONS, type ReasonName } from '../wire/reasons.ts'
 
 /** An error that this end of a link made about one call. Texts for each reason are in the reference, not in pages. */
@@ -8,6 +8,5 @@ export function linkError(
   fate: Fate,
   details: { readonly cause?: unknown; readonly retryAfterMs?: number } = {},
 ): ViaductError {
-  const { code }: { code: Code } = REASONS[reason]
-  return new ViaductError(code, `${what}: ${reason}`, { reason, fate, ...details })
+  return new ViaductError(REASONS[reason].code, `${what}: ${reason}`, { reason, fate, ...details })
 }

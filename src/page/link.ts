@@ -1,12 +1,13 @@
 import type { Clock } from '../core/clock.ts'
-import type { CloseReason } from '../core/link.ts'
 import type { Transport } from '../core/transport.ts'
+import { CLOSE_REASONS, type CloseReason, closeReason } from '../wire/closeReason.ts'
 import type { Fate } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
 import { creditOf, FIRST_OPTIONAL_KIND, padded, readU16, readU32 } from '../wire/frame.ts'
 import * as AT from '../wire/headerAt.ts'
 import * as KIND from '../wire/kind.ts'
 import { HEADER_BYTES, MAX_FRAME_BYTES } from '../wire/limits.ts'
+import { MAGIC_HIGH, MAGIC_LOW, VERSION } from '../wire/preamble.ts'
 import { type Flow, flowOf, type Message, type Outbox, outboxOver } from './outbox.ts'
 
 /** A whole message as it has come, put together if it was cut. */
@@ -53,8 +54,8 @@ export interface Link {
   closed(): CloseReason | undefined
   /** Writes a frame in the control lane. */
   control(message: Message): void
-  /** Forgets the unfinished message of an exchange. @returns whether there was one. */
-  forget(id: number, answer: number): boolean
+  /** Forgets the unfinished message of an exchange, in the direction that flags say. @returns whether there was one. */
+  forget(id: number, flags: number): boolean
   /** What may have become of the call that a flow began with, when the link has ended. */
   fateOf(flow: Flow): Fate
   /** Tells the milliseconds of a round trip; never, when the link ends before. */
@@ -66,30 +67,13 @@ export interface Link {
   close(reason: CloseReason): void
 }
 
-const VERSION = 1
-const MAGIC_LOW = 0x44414956 // "VIAD"
-const MAGIC_HIGH = 0x1a544355 // "UCT" 0x1a
 /** Bytes of control frames that may wait; past them a far end that does not read our answers is not read. */
 const UNREAD_BYTES = 512 * 1024
 
-/** Why links close; the index is the number on the wire (PROTOCOL.md, section 8). */
-const REASONS: readonly CloseReason[] = [
-  'TRANSPORT_CLOSED',
-  'PROTOCOL_ERROR',
-  'VERSION_MISMATCH',
-  'UNAUTHENTICATED',
-  'ADMISSION_TIMEOUT',
-  'MESSAGE_TOO_LARGE',
-  'HEARTBEAT_LOST',
-  'GOING_AWAY',
-  'REPLACED',
-  'DENIED',
-]
-
 /** A message of which not all has come. */
 interface Unfinished {
+  /** Its first frame, with memory for the whole payload. */
   readonly first: Received
-  readonly payload: Uint8Array
   filled: number
 }
 
@@ -121,7 +105,7 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
 
   const close = (reason: CloseReason): void => {
     if (closed) return
-    const route = REASONS.indexOf(reason)
+    const route = CLOSE_REASONS.indexOf(reason)
     outbox.close(route > 0 ? { kind: KIND.GOAWAY, id: accepted, route } : undefined)
     transport.close(reason)
     end(reason)
@@ -131,7 +115,7 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
 
   const forget = (id: number, flags: number): boolean => {
     const key = keyOf(id, flags)
-    held -= unfinished.get(key)?.payload.length ?? 0
+    held -= unfinished.get(key)?.first.payloadBytes ?? 0
     return unfinished.delete(key)
   }
 
@@ -152,7 +136,7 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
     held += payloadBytes
     // Of the run that it came in nothing is kept.
     const first = { ...frame, payload: whole }
-    unfinished.set(keyOf(id, flags), { first, payload: whole, filled: payload.length })
+    unfinished.set(keyOf(id, flags), { first, filled: payload.length })
     if (kind === KIND.ITEM) events.part(frame, creditOf(payload.length))
   }
 
@@ -161,17 +145,18 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
     if (payload.length !== (isLast ? padded(payloadBytes) : payloadBytes || -1)) return violation()
     const message = unfinished.get(keyOf(id, flags))
     if (!message) return
-    const { first, payload: whole, filled } = message
+    const { first, filled } = message
     message.filled += payloadBytes
-    if (message.filled > whole.length || (isLast && message.filled < whole.length)) return violation()
-    whole.set(payload.subarray(0, payloadBytes), filled)
+    const missing = first.payloadBytes - message.filled
+    if (missing < 0 || (isLast && missing > 0)) return violation()
+    first.payload.set(payload.subarray(0, payloadBytes), filled)
     const cost = creditOf(payloadBytes)
     if (!isLast) {
       if (first.kind === KIND.ITEM) events.part(first, cost)
       return
     }
     forget(id, flags)
-    deliver({ ...first, payload: whole, cost, wasCut: true })
+    deliver({ ...first, cost, wasCut: true })
   }
 
   /** The link's own frames. */
@@ -190,7 +175,7 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
     } else if (kind === KIND.GOAWAY) {
       farAccepted = Math.min(farAccepted, id)
       if (route === 0) events.goaway()
-      else farReason = REASONS[route] ?? 'PROTOCOL_ERROR'
+      else farReason = closeReason(route)
     } else {
       violation()
     }

@@ -1,5 +1,6 @@
 import { methodOf } from '../contract/byName.ts'
 import type { ContractOf } from '../contract/entries.ts'
+import { type PeerLimits, TRUSTED_LIMITS } from '../core/bounds.ts'
 import type {
   Caller,
   CallOptions,
@@ -11,22 +12,15 @@ import type {
   Target,
 } from '../core/call.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
-import type { CloseReason } from '../core/link.ts'
 import type { Method } from '../core/method.ts'
+import { NOBODY } from '../core/served.ts'
 import { Sweep } from '../core/sweep.ts'
 import type { Transport } from '../core/transport.ts'
-import type { BodyLimits } from '../wire/body.ts'
+import type { CloseReason } from '../wire/closeReason.ts'
 import type { Fate } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
 import * as KIND from '../wire/kind.ts'
-import {
-  CALL_TIMEOUT_MS,
-  MAX_DEPTH,
-  TRUSTED_MAX_EXCHANGES,
-  TRUSTED_MAX_KEYS,
-  TRUSTED_MESSAGE_BYTES,
-  TRUSTED_QUEUE_BYTES,
-} from '../wire/limits.ts'
+import { CALL_TIMEOUT_MS } from '../wire/limits.ts'
 import { answersOver } from './answers.ts'
 import { callsOver } from './calls.ts'
 import {
@@ -41,33 +35,13 @@ import { linkError } from './errors.ts'
 import { linkOver } from './link.ts'
 import { speakerOver } from './speaker.ts'
 
-/** What a page's peer takes; see `PeerLimits` of the whole peer, which has the same members. */
-export interface PageLimits extends BodyLimits {
-  /** Longest message taken in, bytes. */
-  readonly messageBytes: number
-  /** Longest message sent, bytes. Default: as long as those taken in. */
-  readonly sentBytes?: number
-  /** Calls open at once in each direction. */
-  readonly exchanges: number
-  /** Bytes that may wait before calls are refused. */
-  readonly queueBytes: number
-}
-
 export interface PageOptions {
   readonly clock?: Clock
-  readonly limits?: PageLimits
+  readonly limits?: PeerLimits
   /** Who is at the far end. */
   readonly far?: PeerInfo
   /** Stacks travel with errors. */
   readonly debug?: boolean
-}
-
-const LIMITS: PageLimits = {
-  messageBytes: TRUSTED_MESSAGE_BYTES,
-  maxDepth: MAX_DEPTH,
-  maxKeys: TRUSTED_MAX_KEYS,
-  exchanges: TRUSTED_MAX_EXCHANGES,
-  queueBytes: TRUSTED_QUEUE_BYTES,
 }
 
 /**
@@ -132,7 +106,7 @@ export interface PagePeer extends Caller, Server {
  * proof of who is there, as a worker's port.
  */
 export function peerOver(transport: Transport, options: PageOptions = {}): PagePeer {
-  const { clock = systemClock, debug = false, far = NOBODY, limits = LIMITS } = options
+  const { clock = systemClock, debug = false, far = NOBODY, limits = TRUSTED_LIMITS } = options
   let settleClosed = (_reason: CloseReason): void => {}
   const closed = new Promise<CloseReason>((resolve) => {
     settleClosed = resolve
@@ -253,6 +227,3 @@ export function peerOver(transport: Transport, options: PageOptions = {}): PageP
     },
   }
 }
-
-/** Who is at the far end of a link that says nothing of it. */
-const NOBODY: PeerInfo = { id: '', type: '', zone: 'local', session: '' }

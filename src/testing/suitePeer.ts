@@ -1,7 +1,7 @@
 import type { Caller, Server } from '../core/call.ts'
-import type { CloseReason } from '../core/link.ts'
 import { PeerCore } from '../core/peer.ts'
 import type { Transport } from '../core/transport.ts'
+import type { CloseReason } from '../wire/closeReason.ts'
 
 /** What the suite asks of one end of a link: whatever has it can be judged, be it an implementation of its own. */
 export interface SuitePeer extends Caller, Server {

@@ -9,7 +9,7 @@ import { duration } from '../../src/cli/session.ts'
 import { table } from '../../src/cli/table.ts'
 import { bytesText, visible, visibleJson, width } from '../../src/cli/text.ts'
 import { toJson } from '../../src/cli/values.ts'
-import { CLOSE_REASONS } from '../../src/core/link.ts'
+import { CLOSE_REASONS } from '../../src/wire/closeReason.ts'
 import { CODES } from '../../src/wire/errors.ts'
 import { REASONS } from '../../src/wire/reasons.ts'
 

@@ -1,6 +1,6 @@
 /** What the frames of callbacks carry: binaries, their bound, and where they stand among others. */
 import { describe, expect, it } from 'vitest'
-import { TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
+import { TRUSTED_LIMITS } from '../../src/core/bounds.ts'
 import { Outbox } from '../../src/core/outbox.ts'
 import { Writer } from '../../src/core/writer.ts'
 import { VirtualClock } from '../../src/testing/index.ts'

@@ -1,7 +1,7 @@
 /** Idle bounds, hard bounds, and what of them PROGRESS and items extend: PROTOCOL.md, section 4. */
 import { describe, expect, test } from 'vitest'
+import { TRUSTED_LIMITS } from '../../src/core/bounds.ts'
 import type { CallContext } from '../../src/core/call.ts'
-import { TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
 import { untyped } from '../../src/core/method.ts'
 import * as KIND from '../../src/wire/kind.ts'
 import { HubRig } from '../support/hubRig.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
+import { TRUSTED_LIMITS } from '../../src/core/bounds.ts'
 import type { Method } from '../../src/core/method.ts'
 import { makeDictionary } from '../../src/wire/dictionary.ts'
 import * as FLAG from '../../src/wire/flag.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
+import { TRUSTED_LIMITS } from '../../src/core/bounds.ts'
 import * as FLAG from '../../src/wire/flag.ts'
 import * as KIND from '../../src/wire/kind.ts'
 import { FRAGMENT_BYTES } from '../../src/wire/limits.ts'

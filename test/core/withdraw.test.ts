@@ -1,6 +1,6 @@
 /** Methods that are withdrawn while they run: PROTOCOL.md, sections 3 and 12. */
 import { describe, expect, test } from 'vitest'
-import { TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
+import { TRUSTED_LIMITS } from '../../src/core/bounds.ts'
 import { untyped } from '../../src/core/method.ts'
 import * as FLAG from '../../src/wire/flag.ts'
 import * as KIND from '../../src/wire/kind.ts'

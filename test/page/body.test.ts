@@ -1,5 +1,4 @@
 /** The small codec of pages, with the one of whole links as its judge. */
-import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decode } from '../../src/page/decode.ts'
@@ -9,23 +8,9 @@ import { Envelope } from '../../src/wire/envelope.ts'
 import { isViaductError } from '../../src/wire/errors.ts'
 import { MAX_DEPTH, SEGMENT_BYTES, TRUSTED_MAX_KEYS } from '../../src/wire/limits.ts'
 import { anything } from '../support/anyValue.ts'
+import { thrownBy, type ValueCase, vectors } from '../support/valueVectors.ts'
 import { binaryClass, fromHex, same, segmentOf, toHex, valueFrom } from '../wire/notation.ts'
 
-interface Case {
-  name: string
-  value: unknown
-  hex: string
-  shapes?: string[][]
-  segments?: unknown[]
-  maxDepth?: number
-  maxKeys?: number
-  needs?: string
-  path?: string
-}
-
-const vectors: { values: Case[]; accepted: Case[]; bad: Case[]; unsendable: Case[] } = JSON.parse(
-  readFileSync(new URL('../../vectors/values.json', import.meta.url), 'utf8'),
-)
 const LIMITS = { maxDepth: MAX_DEPTH, maxKeys: 10_000 }
 const ENVELOPE = { code: 'UNIMPLEMENTED', reason: 'ENVELOPE_UNKNOWN', fate: 'not-sent' }
 const MALFORMED = { code: 'INVALID_ARGUMENT', reason: 'MALFORMED_BODY' }
@@ -40,11 +25,11 @@ function judged(bytes: Uint8Array, limits = LIMITS, segments: Uint8Array[] = [])
   return decodeBody(bytes, 0, bytes.length, limits, undefined, segments)
 }
 
-function segmentsOf({ segments }: Case): Uint8Array[] {
+function segmentsOf({ segments }: ValueCase): Uint8Array[] {
   return (segments ?? []).map(segmentOf)
 }
 
-function limitsOf({ maxDepth, maxKeys }: Case): typeof LIMITS {
+function limitsOf({ maxDepth, maxKeys }: ValueCase): typeof LIMITS {
   return { maxDepth: maxDepth ?? MAX_DEPTH, maxKeys: maxKeys ?? 10_000 }
 }
 
@@ -62,15 +47,6 @@ function outcome(run: () => unknown): {
   }
 }
 
-function thrownBy(run: () => unknown): unknown {
-  try {
-    run()
-  } catch (error) {
-    return error
-  }
-  return undefined
-}
-
 /** Whether a value has an envelope in it, or is made of one: those are for links that have codecs. */
 function holdsEnvelope(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false
@@ -82,8 +58,8 @@ function holdsEnvelope(value: unknown): boolean {
   )
 }
 
-const startsEnvelope = ({ hex }: Case): boolean => /^(fa|c1fa)/.test(hex)
-const plain = (cases: Case[]): Case[] =>
+const startsEnvelope = ({ hex }: ValueCase): boolean => /^(fa|c1fa)/.test(hex)
+const plain = (cases: ValueCase[]): ValueCase[] =>
   cases.filter(
     ({ value, shapes }) => shapes === undefined && !JSON.stringify(value ?? null).includes('$envelope'),
   )

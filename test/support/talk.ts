@@ -1,5 +1,6 @@
 /** Plays a talk of vectors/talks.json against a peer; the notation is in vectors/README.md. */
 import { type AdmissionCrypto, Admitting, Joining } from '../../src/core/admission.ts'
+import { TRUSTED_LIMITS } from '../../src/core/bounds.ts'
 import type {
   CallContext,
   CallOptions,
@@ -9,7 +10,7 @@ import type {
   Target,
 } from '../../src/core/call.ts'
 import { Link } from '../../src/core/link.ts'
-import { type PeerOptions, TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
+import type { PeerOptions } from '../../src/core/linkCore.ts'
 import { type Method, untyped } from '../../src/core/method.ts'
 import { PeerCore } from '../../src/core/peer.ts'
 import type { Callback } from '../../src/core/references.ts'

@@ -1,36 +1,22 @@
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import { peerOver } from '../../src/page/peer.ts'
-import { farEnd, remoteEnd, transportSuite } from '../../src/testing/index.ts'
+import { farEnd, remoteEnd, type TransportPair, transportSuite } from '../../src/testing/index.ts'
 import { portTransport } from '../../src/transports/port.ts'
 import { bundled } from './bundled.ts'
 
-transportSuite(
-  'message channel',
-  () => {
-    const { port1, port2 } = new MessageChannel()
-    return {
-      near: portTransport(port1),
-      far: farEnd(portTransport(port2), () => port2.close()),
-      dispose: () => port1.close(),
-    }
-  },
-  { describe, it },
-)
+function channel(): TransportPair {
+  const { port1, port2 } = new MessageChannel()
+  return {
+    near: portTransport(port1),
+    far: farEnd(portTransport(port2), () => port2.close()),
+    dispose: () => port1.close(),
+  }
+}
 
-transportSuite(
-  'message channel, from a page to the whole peer',
-  () => {
-    const { port1, port2 } = new MessageChannel()
-    return {
-      near: portTransport(port1),
-      far: farEnd(portTransport(port2), () => port2.close()),
-      dispose: () => port1.close(),
-    }
-  },
-  { describe, it },
-  peerOver,
-)
+transportSuite('message channel', channel, { describe, it })
+
+transportSuite('message channel, from a page to the whole peer', channel, { describe, it }, peerOver)
 
 const program = bundled('farWorker.mjs', { beforeAll, afterAll })
 

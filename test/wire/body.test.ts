@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -7,24 +6,9 @@ import { type Dictionary, makeDictionary } from '../../src/wire/dictionary.ts'
 import { isViaductError, ViaductError } from '../../src/wire/errors.ts'
 import { MAX_DEPTH, SEGMENT_BYTES } from '../../src/wire/limits.ts'
 import { anything, KEYS } from '../support/anyValue.ts'
+import { thrownBy, vectors } from '../support/valueVectors.ts'
 import { binaryClass, fromHex, same, segmentOf, toHex, valueFrom } from './notation.ts'
 
-interface Case {
-  name: string
-  value: unknown
-  hex: string
-  shapes?: string[][]
-  shapedHex?: string
-  segments?: unknown[]
-  maxDepth?: number
-  maxKeys?: number
-  needs?: string
-  path?: string
-}
-
-const vectors: { values: Case[]; accepted: Case[]; bad: Case[]; unsendable: Case[] } = JSON.parse(
-  readFileSync(new URL('../../vectors/values.json', import.meta.url), 'utf8'),
-)
 const LIMITS = { maxDepth: MAX_DEPTH, maxKeys: 10_000 }
 const encoder = new BodyEncoder()
 
@@ -35,15 +19,6 @@ function decode(bytes: Uint8Array, dictionary?: Dictionary, segments?: Uint8Arra
 function roundTrip(value: unknown, dictionary?: Dictionary): unknown {
   const bytes = encoder.encode(value, dictionary).slice()
   return decode(bytes, dictionary, encoder.segments)
-}
-
-function thrownBy(run: () => unknown): unknown {
-  try {
-    run()
-  } catch (error) {
-    return error
-  }
-  return undefined
 }
 
 function dictionaryOf(shapes: string[][] | undefined): Dictionary | undefined {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { EFFECT, EVENT, effectOf, nextState, STATE, step } from '../../src/core/exchange.ts'
-import { CLOSE_REASONS } from '../../src/core/link.ts'
+import { CLOSE_REASONS } from '../../src/wire/closeReason.ts'
 import { CODES } from '../../src/wire/errors.ts'
 import * as FLAG from '../../src/wire/flag.ts'
 import { FIRST_OPTIONAL_KIND } from '../../src/wire/frame.ts'

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { TRUSTED_LIMITS } from '../../src/core/linkCore.ts'
+import { TRUSTED_LIMITS } from '../../src/core/bounds.ts'
 import { untyped } from '../../src/core/method.ts'
 import { BodyEncoder, decodeBody } from '../../src/wire/body.ts'
 import { makeDictionary } from '../../src/wire/dictionary.ts'
