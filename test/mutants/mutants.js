@@ -154,11 +154,8 @@ export const mutants = [
   {
     name: 'the name of a dead letter is not synced',
     file: 'src/mailbox/deadLetterFolder.ts',
-    from: `      await to.close()
-    }
-    await this.sync()`,
-    to: `      await to.close()
-    }`,
+    from: "join(this.path, file), bytes, 'synced')\n    await this.sync()",
+    to: "join(this.path, file), bytes, 'synced')",
     tests: ['test/mailbox/deadLetters.test.ts'],
   },
   {
