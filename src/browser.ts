@@ -1,7 +1,8 @@
 /**
  * Viaduct in pages, where bytes of bundle count: peers over message ports, with contracts. Imports nothing of Node. It
  * speaks the same protocol as the whole peer, written once more for size: bodies describe themselves, functions as
- * arguments are refused, and policies stand around a peer (`throughCaller` of `viaduct/policies`). The whole peer is
+ * arguments are refused, and policies stand around a peer (`throughCaller` of `viaduct/policies`), some of
+ * which take `viaduct/browser/marks`. The whole peer is
  * `viaduct/browser/full`, under the same names.
  */
 
@@ -16,7 +17,6 @@ export type {
   ItemStream,
   PeerInfo,
   Serving,
-  Target,
   WithdrawOptions,
 } from './core/call.ts'
 export type { Transport, TransportEvents } from './core/transport.ts'

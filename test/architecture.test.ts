@@ -20,6 +20,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'browserFull.ts',
     'browserCallbacks.ts',
     'browserHub.ts',
+    'browserMarks.ts',
   ],
 ]
 const PURE = new Set([
@@ -36,6 +37,7 @@ const PURE = new Set([
   'browserFull.ts',
   'browserCallbacks.ts',
   'browserHub.ts',
+  'browserMarks.ts',
 ])
 const PURE_FILES = new Set(['memory', 'port', 'direct', 'links'].map((name) => `transports/${name}.ts`))
 

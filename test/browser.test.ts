@@ -5,10 +5,11 @@ import { describe, expect, it } from 'vitest'
 
 /** Measured and 3 %: all that an entry exports, bundled and minified. The aim for the first is 12 kB. */
 const BUDGET_BYTES = {
-  'src/browser.ts': 18_900,
-  'src/browserFull.ts': 35_600,
-  'src/browserCallbacks.ts': 3_300,
-  'src/browserHub.ts': 38_200,
+  'src/browser.ts': 15_300,
+  'src/browserFull.ts': 35_700,
+  'src/browserCallbacks.ts': 3_200,
+  'src/browserHub.ts': 37_750,
+  'src/browserMarks.ts': 970,
 }
 
 const POLICY_BUDGET_BYTES = 4_096
@@ -38,7 +39,8 @@ describe('the browser entries', () => {
       expect(inputs.length).toBeGreaterThan(5)
       expect(
         inputs.filter(
-          (path) => !/^src\/(wire|core|contract|page|transports|browser(Full|Hub|Callbacks)?\.ts)/.test(path),
+          (path) =>
+            !/^src\/(wire|core|contract|page|transports|browser(Full|Hub|Callbacks|Marks)?\.ts)/.test(path),
         ),
       ).toEqual([])
       expect(inputs.filter((path) => path === 'src/transports/socket.ts')).toEqual([])

@@ -1,3 +1,4 @@
+import { isObject } from '../wire/guards.ts'
 import { checking } from './declarations.ts'
 import * as entries from './entries.ts'
 import { ShapedMethod } from './shapedMethod.ts'
@@ -29,5 +30,30 @@ export const topic: typeof entries.topic = /* @__PURE__ */ checking(entries.topi
  * the client look like a promise, or a name that every object has.
  */
 export function contract<E extends entries.Entries>(name: string, declared: E): entries.Contract<E> {
+  checkNames(name, declared)
   return entries.makeContract(name, declared, (full, definition) => new ShapedMethod(full, definition))
+}
+
+/** Contract names are words joined by dots; `$` in front is the hub's own. */
+const CONTRACT_NAME = /^\$?[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*$/
+const KEY = /^[A-Za-z_][\w-]*$/
+/** Longest full name in characters: it stands in routes, rules and logs. */
+const NAME_CHARACTERS = 200
+
+/** Refuses what has no compiler, or another one, to refuse it: names, and what method() and its like did not make. */
+function checkNames(name: string, declared: object): void {
+  const { checkKey, misuse } = entries
+  if (!CONTRACT_NAME.test(name)) throw misuse(`contract name "${name}": use words joined by dots`)
+  if ((Object.getPrototypeOf(declared) ?? Object.prototype) !== Object.prototype) {
+    throw misuse(`${name}: entries must be a plain object, and none may be called __proto__`)
+  }
+  for (const [key, made] of Object.entries(declared)) {
+    const full = `${name}.${key}`
+    checkKey(name, key)
+    if (!KEY.test(key)) throw misuse(`${name}: "${key}" is no name: use letters, digits, _ and -`)
+    if (full.length > NAME_CHARACTERS) throw misuse(`${full}: over ${NAME_CHARACTERS} characters`)
+    if (!isObject(made) || !('~definition' in made)) {
+      throw misuse(`${full}: use method(), stream() or topic()`)
+    }
+  }
 }

@@ -44,9 +44,8 @@ export function makeError(
   method: ContractMethod,
   name: string,
   data: unknown,
-  options: ErrorOptions = {},
+  { code = 'FAILED_PRECONDITION', message = `${method.name}: ${name}`, cause }: ErrorOptions = {},
 ): ViaductError {
-  const { code = 'FAILED_PRECONDITION', message = `${method.name}: ${name}`, cause } = options
   return new ViaductError(code, message, { reason: name, data, cause })
 }
 
@@ -55,14 +54,15 @@ export function makeError(
  * with its data checked, everything else as it is.
  * @throws ViaductError INTERNAL, reason INVALID_ERROR, when the data is not as declared.
  */
-export function rethrow(method: ContractMethod, error: unknown): never | PromiseLike<never> {
-  if (!isDeclared(method['~definition'], error)) throw error
-  const schema = method['~definition'].errors?.[error.reason] ?? undefined
-  const place = { method: method.name, part: 'data', code: 'INTERNAL', reason: 'INVALID_ERROR' } as const
+export function rethrow(
+  { name, '~definition': definition }: ContractMethod,
+  error: unknown,
+): never | PromiseLike<never> {
+  if (!isDeclared(definition, error)) throw error
+  const { code, message, cause, stack, reason } = error
+  const schema = definition.errors?.[reason] ?? undefined
+  const place = { method: name, part: 'data', code: 'INTERNAL', reason: 'INVALID_ERROR' } as const
   return checked<never>(schema, error.data, place, (data) => {
-    const { code, message, cause, stack } = error
-    const made = new ViaductError(code, message, { ...error, data, cause })
-    if (stack !== undefined) made.stack = stack
-    throw made
+    throw Object.assign(new ViaductError(code, message, { ...error, data, cause }), stack && { stack })
   })
 }

@@ -1,7 +1,6 @@
 import type { CallContext, CallOptions, ItemStream } from '../core/call.ts'
 import type { Lane, Method, Overflow } from '../core/method.ts'
 import { type Code, ViaductError } from '../wire/errors.ts'
-import { isObject } from '../wire/guards.ts'
 import type { ContractMethod, Definition } from './definition.ts'
 import type { DurableEntry, DurableMethodOptions } from './durable.ts'
 import type { InputOf, NoSchema, OutputOf, StandardSchema } from './schema.ts'
@@ -280,50 +279,32 @@ export type CallableKeys<E> = {
   [K in keyof E]: E[K] extends { readonly kind: 'topic' } ? never : K
 }[keyof E]
 
-/** Contract names are words joined by dots; `$` in front is the hub's own. */
-const CONTRACT_NAME = /^\$?[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*$/
-const KEY = /^[A-Za-z_][\w-]*$/
-/** Longest full name in characters: it stands in routes, rules and logs. */
-const NAME_CHARACTERS = 200
-
 type MethodOf = (name: string, definition: Definition) => ContractMethod
 
 /**
  * A contract of these entries, each made a method of the core by `methodOf`.
- * @throws ViaductError INVALID_ARGUMENT for a name that cannot be used, such as `then`, which would make
- * the client look like a promise, or a name that every object has.
+ * @throws ViaductError INVALID_ARGUMENT for a name that is reserved; see {@link checkKey}.
  */
 export function makeContract<E extends Entries>(name: string, entries: E, methodOf: MethodOf): Contract<E>
 export function makeContract(name: string, entries: Entries, methodOf: MethodOf): ContractOf {
-  if (!CONTRACT_NAME.test(name)) throw misuse(`contract name "${name}": use words joined by dots`)
-  if ((Object.getPrototypeOf(entries) ?? Object.prototype) !== Object.prototype) {
-    throw misuse(`${name}: entries must be a plain object, and none may be called __proto__`)
-  }
   const methods = new Map<string, ContractMethod>()
   const self: ContractOf & { [key: string]: unknown } = Object.create(null, {
     '~contract': { value: { name, methods } },
   })
   for (const [key, made] of Object.entries(entries)) {
-    const fullName = `${name}.${key}`
-    if (isReserved(key)) throw misuse(`${name}: the name "${key}" is reserved`)
-    if (!KEY.test(key)) throw misuse(`${name}: "${key}" is no name: use letters, digits, _ and -`)
-    if (fullName.length > NAME_CHARACTERS) throw misuse(`${fullName}: over ${NAME_CHARACTERS} characters`)
-    if (!isEntry(made)) throw misuse(`${fullName}: use method(), stream() or topic()`)
-    const bound = methodOf(fullName, made['~definition'])
+    checkKey(name, key)
+    const bound = methodOf(`${name}.${key}`, made['~definition'])
     methods.set(key, bound)
     self[key] = bound
   }
   return Object.freeze(self)
 }
 
-/** Names that awaiting, printing or comparing a client would call on their own. */
-function isReserved(key: string): boolean {
-  return ['then', 'toJSON', 'prototype'].includes(key) || key in Object.prototype
-}
-
-/** Whether it is an entry, for those who have no compiler to ask. */
-function isEntry(value: unknown): value is Entry {
-  return isObject(value) && '~definition' in value
+/** @throws ViaductError INVALID_ARGUMENT for names that awaiting, printing or comparing a client would call. */
+export function checkKey(contract: string, key: string): void {
+  if (key in Object.prototype || ['then', 'toJSON', 'prototype'].includes(key)) {
+    throw misuse(`${contract}: the name "${key}" is reserved`)
+  }
 }
 
 function entry(kind: Definition['kind'], options: object): Entry {

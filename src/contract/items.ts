@@ -1,12 +1,10 @@
-type Check = (value: unknown, index: number) => unknown
-
 /** What is done with each thing that an iterator gives. Checks may answer with a promise, and may throw. */
 export interface ItemChecks {
-  readonly item: Check
+  readonly item: (value: unknown, index: number) => unknown
   /** The return value; default: as it is. */
   readonly output?: (value: unknown) => unknown
-  /** What the source throws is thrown as what this throws; default: as it is. */
-  readonly error?: (error: unknown) => unknown
+  /** What the source or a check throws is thrown as what this throws; default: as it is. */
+  readonly error?: (error: unknown) => PromiseLike<never>
 }
 
 /**
@@ -26,33 +24,25 @@ export function checkedItems(
       return this
     },
     async next() {
-      const result = ended ? undefined : await pull()
-      if (!result || ended) return { done: true, value: undefined }
-      const { done, value } = result
       try {
-        if (!done) return { done: false, value: await item(value, index++) }
-      } catch (fault) {
+        const { done = false, value } = ended ? END : await source.next()
+        if (ended) return END
+        ended = done
+        if (!done) return { done, value: await item(value, index++) }
+        return { done, value: output ? await output(value) : value }
+      } catch (thrown) {
         ended = true
         // Not awaited: the reader has to hear of the fault, whatever the source does with its end.
         source.return?.().then(undefined, () => {})
-        throw fault
+        await error?.(thrown)
+        throw thrown
       }
-      ended = true
-      return { done: true, value: output ? await output(value) : value }
     },
     async return(value) {
       ended = true
-      return (await source.return?.(value)) ?? { done: true, value }
+      return (await source.return?.(value)) ?? END
     },
   }
-
-  async function pull(): Promise<IteratorResult<unknown, unknown>> {
-    try {
-      return await source.next()
-    } catch (thrown) {
-      ended = true
-      await error?.(thrown)
-      throw thrown
-    }
-  }
 }
+
+const END: IteratorResult<unknown, unknown> = { done: true, value: undefined }

@@ -6,7 +6,7 @@ import type { CloseReason } from '../wire/closeReason.ts'
 import { methodOf } from './byName.ts'
 import { type Client, type ClientOptions, client } from './client.ts'
 import type { ContractOf } from './entries.ts'
-import { type Handlers, type ServeOptions, serve } from './serve.ts'
+import { type Handlers, type ServeOptions, serveHandlers } from './serve.ts'
 
 /**
  * One end of a link, with contracts: calls and answers, streams and notifications. Contracts are optional: `call`,
@@ -60,7 +60,7 @@ export class LinkPeer<Core extends LinkCore = LinkCore> implements Server {
   ): Serving
   serve<E>(contract: ContractOf<E>, handlers: Partial<Handlers<E>>, options: ServeOptions = {}): Serving {
     if (options.policies) this.notePolicies(options.policies, contract)
-    return serve(this, contract, handlers, { ...options, partial: true })
+    return serveHandlers(this, contract, handlers, options)
   }
 
   /** Who makes calls towards a target; without one, towards the far end of the link. */

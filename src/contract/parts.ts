@@ -1,31 +1,46 @@
-import { isThenable } from '../core/guards.ts'
+import { whenSettled } from '../core/settled.ts'
 import type { Code, Fate } from '../wire/errors.ts'
+import { rethrow } from './declaredErrors.ts'
 import type { ContractMethod } from './definition.ts'
-import { checked, type Place } from './schema.ts'
+import { checked } from './schema.ts'
 
 /** The values of a method that have a schema each. */
 type Part = 'input' | 'output' | 'item' | 'upload' | 'progress'
 
-/** Where a part of a method stands. Its reason is INVALID_INPUT, INVALID_OUTPUT and so on. */
-export function placeOf({ name }: ContractMethod, part: Part, code: Code, fate?: Fate): Place {
-  return { method: name, part, code, reason: `INVALID_${part.toUpperCase()}`, fate }
+/** Gives what `next` makes of what the schema made of a value, by default as it is; or promises it, or throws. */
+export type Check = (value: unknown, index?: number, next?: (good: unknown) => unknown) => unknown
+
+/** What checks a part. The reason of its errors is INVALID_INPUT, INVALID_OUTPUT and so on. */
+export function checkOf(
+  { name, '~definition': definition }: ContractMethod,
+  part: Part,
+  fate?: Fate,
+  code: Code = 'INTERNAL',
+): Check {
+  const schema = definition[part]
+  const place = { method: name, part, code, reason: `INVALID_${part.toUpperCase()}`, fate }
+  return (value, index, next = same) => checked(schema, value, place, next, index)
 }
 
-/** What checks a part: it gives, or promises, what the schema made of a value. */
-export function checkOf(method: ContractMethod, part: Part, code: Code = 'INTERNAL', fate?: Fate) {
-  const schema = method['~definition'][part]
-  const place = placeOf(method, part, code, fate)
-  return (value: unknown, index?: number) => checked(schema, value, place, (good) => good, index)
+/** The checks of what answers a method: its items, its output, and the declared errors that it fails with. */
+export function answerChecks(method: ContractMethod, fate?: Fate) {
+  return {
+    item: checkOf(method, 'item', fate),
+    output: checkOf(method, 'output', fate),
+    error: (thrown: unknown) => rethrow(method, thrown),
+  }
 }
 
 /** What tells only progress that fits its schema. */
 export function tellOf(method: ContractMethod, tell: (value: unknown) => void, fate?: Fate) {
-  const schema = method['~definition'].progress
-  if (!schema) return tell
-  const place = placeOf(method, 'progress', 'INTERNAL', fate)
+  if (!method['~definition'].progress) return tell
+  const check = checkOf(method, 'progress', fate)
   return (value: unknown): void => {
-    const told = checked(schema, value, place, tell)
     // A schema that takes time is too late for who tells it: what does not pass is left out.
-    if (isThenable(told)) Promise.resolve(told).catch(() => {})
+    whenSettled(check(value, undefined, tell), same, same)
   }
+}
+
+function same(value: unknown): unknown {
+  return value
 }

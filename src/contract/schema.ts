@@ -1,6 +1,6 @@
 import { isThenable } from '../core/guards.ts'
 import { type Code, type Fate, ViaductError } from '../wire/errors.ts'
-import { isObject } from '../wire/guards.ts'
+import { stepOf } from '../wire/path.ts'
 
 /**
  * What the contract layer asks of a schema: the shape of Standard Schema v1, so that any library which
@@ -84,57 +84,44 @@ export function checked<T>(
   try {
     result = schema['~standard'].validate(value)
   } catch (error) {
-    throw schemaError(place, index, error)
+    return schemaError(place, index, error)
   }
   if (!isThenable(result)) return next(accepted(result, place, index))
   return Promise.resolve(result).then(
     (settled) => next(accepted(settled, place, index)),
-    (error) => {
-      throw schemaError(place, index, error)
-    },
+    (error) => schemaError(place, index, error),
   )
 }
 
 /** The value in a schema's result, or the error that its issues stand for. */
 function accepted(result: unknown, place: Place, index: number | undefined): unknown {
-  const { issues, value }: { readonly issues?: unknown; readonly value?: unknown } = Object(result)
-  if (Array.isArray(issues)) throw refusal(issues, place, index)
-  if (!issues && isObject(result) && 'value' in result) return value
-  throw schemaError(place, index, new TypeError('it answered with neither a value nor issues'))
+  const answer: { readonly issues?: unknown; readonly value?: unknown } = Object(result)
+  if (Array.isArray(answer.issues)) throw refusal(answer.issues, place, index)
+  if (!answer.issues && 'value' in answer) return answer.value
+  return schemaError(place, index, 'it gave neither a value nor issues')
 }
 
-/** The error that a schema's issues stand for. */
-export function refusal(issues: readonly unknown[], place: Place, index: number | undefined): ViaductError {
-  const issue: { readonly message?: unknown; readonly path?: unknown } = Object(issues[0])
-  const { message = 'does not fit the schema', path } = issue
-  const others = issues.length > 1 ? ` (and ${issues.length - 1} more)` : ''
-  return placed(place, index, pathOf(path), clip(message, MESSAGE_CHARACTERS) + others)
-}
-
-function schemaError(place: Place, index: number | undefined, cause: unknown): ViaductError {
-  const text = `the schema threw: ${clip(cause instanceof Error ? cause.message : cause, MESSAGE_CHARACTERS)}`
-  return placed({ ...place, code: 'INTERNAL', reason: 'SCHEMA_ERROR' }, index, '', text, cause)
-}
-
-function placed(place: Place, index: number | undefined, within: string, text: string, cause?: unknown) {
-  const { method, part, code, reason, fate } = place
-  const path = clip((index === undefined ? part : `${part}[${index}]`) + within, PATH_CHARACTERS)
-  return new ViaductError(code, `${method}: ${path}: ${text}`, { reason, path, fate, cause })
-}
-
-/** Path of an issue as it is written in TypeScript: `.pages[3].url`, `["a b"]`. */
-function pathOf(path: unknown): string {
-  if (!Array.isArray(path)) return ''
-  let text = ''
-  for (const segment of path) {
-    const key: unknown = isObject(segment) && 'key' in segment ? segment.key : segment
-    const name = typeof key === 'string' ? JSON.stringify(key) : String(key)
-    text += /^"[A-Za-z_$][\w$]*"$/.test(name) ? `.${key}` : `[${name}]`
+/** The error that a schema's issues stand for, with the path to the first: `input.pages[3].url`, `input["a b"]`. */
+export function refusal(
+  issues: readonly unknown[],
+  { method, part, code, reason, fate }: Place,
+  index: number | undefined,
+  cause?: unknown,
+): ViaductError {
+  const { message = 'does not fit the schema', path }: Partial<SchemaIssue> = Object(issues[0])
+  let where = part
+  // Not every library gives a list, or nothing.
+  for (const segment of [index ?? [], path ?? []].flat()) {
+    where += stepOf(Object(segment).key ?? segment)
   }
-  return text
+  where = where.slice(0, PATH_CHARACTERS)
+  const others = issues.length > 1 ? ` (and ${issues.length - 1} more)` : ''
+  const text = `${method}: ${where}: ${String(message).slice(0, MESSAGE_CHARACTERS)}${others}`
+  return new ViaductError(code, text, { reason, path: where, fate, cause })
 }
 
-function clip(value: unknown, characters: number): string {
-  const text = String(value)
-  return text.length > characters ? `${text.slice(0, characters)}…` : text
+function schemaError(place: Place, index: number | undefined, cause: unknown): never {
+  const { message = cause }: { readonly message?: unknown } = Object(cause)
+  const issue = { message: `the schema threw: ${message}` }
+  throw refusal([issue], { ...place, code: 'INTERNAL', reason: 'SCHEMA_ERROR' }, index, cause)
 }

@@ -1,13 +1,17 @@
-import type { Handler, Server, Serving } from '../core/call.ts'
+import type { CallContext, Handler, Server, Serving } from '../core/call.ts'
+import { ContextView } from '../core/contextView.ts'
 import { type Interceptor, interceptedHandler, type Next } from '../core/interceptor.ts'
 import { handleAll } from '../core/serving.ts'
 import { Envelope } from '../wire/envelope.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { checkCodecs, closes } from './codecs.ts'
+import { makeError } from './declaredErrors.ts'
 import type { ContractMethod } from './definition.ts'
 import { isDurable, missingMailboxes } from './durable.ts'
-import type { CallableKeys, ContractOf } from './entries.ts'
-import { checkedHandler, handlerOf, handlersOf, type Run } from './handlers.ts'
+import type { CallableKeys, ContractCall, ContractOf, ErrorOptions } from './entries.ts'
+import { checkedHandler, handlersOf, type Run } from './handlers.ts'
+import { checkedItems } from './items.ts'
+import { checkOf, tellOf } from './parts.ts'
 
 /** One function for each method and stream of a contract. A stream's is an async generator. */
 export type Handlers<E, K extends keyof E = CallableKeys<E>> = { readonly [P in K]: HandlerOf<E[P]> }
@@ -58,9 +62,19 @@ export function serve(
   server: Server,
   contract: ContractOf,
   handlers: object,
+  options?: ServeOptions,
+): Serving {
+  return serveHandlers(server, contract, handlers, options)
+}
+
+/** The same for those whose own types have said what handlers there have to be. */
+export function serveHandlers(
+  server: Server,
+  contract: ContractOf,
+  handlers: object,
   options: ServeOptions = {},
 ): Serving {
-  const served = handlersOf(contract, handlers, options.partial)
+  const served = handlersOf<HandlerCall>(contract, handlers, options.partial)
   checkCodecs(served.keys(), options.policies ?? [], 'first')
   return handleAll(
     server,
@@ -76,18 +90,48 @@ function keptBy(method: ContractMethod, { durable }: ServeOptions): Server {
   return durable
 }
 
-function contractHandler(method: ContractMethod, run: Run, options: ServeOptions): Handler {
+function contractHandler(method: ContractMethod, run: Run<HandlerCall>, options: ServeOptions): Handler {
   const { policies = [], validate: validates = true } = options
   const place = policies.indexOf(validate)
   const inner = place < 0 ? [] : policies.slice(place + 1)
   const outer = place < 0 ? policies : policies.slice(0, place)
   const handler = interceptedHandler(method, handlerOf(method, run, validates), inner)
-  const checking = validates ? checkedHandler(method, handler) : handler
+  const checking = validates ? checkedHandler(method, checkedUpload(method, handler)) : handler
   const opened: Handler = (input, context) => {
     if (input instanceof Envelope) throw unopened(method)
     return checking(input, context)
   }
   return interceptedHandler(method, opened, outer)
+}
+
+/** A function of a contract as the core's handler. */
+function handlerOf(method: ContractMethod, run: Run<HandlerCall>, validates: boolean): Handler {
+  const tells = validates && method['~definition'].progress !== undefined
+  return (input, context) => run(input, new HandlerCall(method, context, tells))
+}
+
+/** A handler that gets only items that fit of its caller. */
+function checkedUpload(method: ContractMethod, handler: Handler): Handler {
+  if (!method.upload) return handler
+  const item = checkOf(method, 'upload', undefined, 'INVALID_ARGUMENT')
+  return (input, context) =>
+    handler(input, new ContextView(context, { upload: checkedItems(context.upload, { item }) }))
+}
+
+/** The context that handlers get: the core's, looked through, because its signal is made when asked for. */
+class HandlerCall extends ContextView implements ContractCall<{ readonly [name: string]: null }, unknown> {
+  readonly #method: ContractMethod
+
+  constructor(method: ContractMethod, context: CallContext, checksProgress: boolean) {
+    super(
+      context,
+      checksProgress ? { progress: tellOf(method, (value) => context.progress(value)) } : undefined,
+    )
+    this.#method = method
+  }
+  error(name: string, data?: unknown, options?: ErrorOptions): ViaductError {
+    return makeError(this.#method, name, data, options)
+  }
 }
 
 /** What a policy of the caller's put together, and none of ours takes apart. */

@@ -150,7 +150,10 @@ export interface Caller {
   readonly target?: Target | undefined
   call(method: Method, input: unknown, options?: CallOptions): Promise<unknown>
   stream(method: Method, input: unknown, options?: CallOptions): ItemStream
-  /** One way. False when the outbox is full and the message was not taken. */
+  /**
+   * One way. False when the outbox is full and the message was not taken.
+   * @throws ViaductError of what cannot be sent; TOO_MANY_CALLS when a large one finds every exchange slot taken.
+   */
   notify(method: Method, input: unknown): boolean
   /**
    * Whether a method may run twice: it says so itself, or whoever serves it has told. That is known once a call of it

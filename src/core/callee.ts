@@ -16,7 +16,7 @@ import { InCall, Incoming, type Served } from './incoming.ts'
 import type { InRoutes } from './inRoutes.ts'
 import { Items } from './items.ts'
 import type { Message } from './message.ts'
-import { labelled, named } from './named.ts'
+import { named } from './named.ts'
 import type { Output } from './output.ts'
 import { pump } from './pump.ts'
 import type { References, ReferencesHost } from './references.ts'
@@ -148,7 +148,7 @@ export class Callee {
     try {
       this.#output.write(KIND.BACK, flags, id, args, undefined, undefined, index, 0, number)
     } catch (error) {
-      throw labelled(error, name, `callbacks[${index}].arguments`)
+      throw named(error, { name }, `callbacks[${index}].arguments`)
     }
   }
 
@@ -167,7 +167,7 @@ export class Callee {
         pending.reject(linkError(reasonName(message.route), what, 'not-sent'))
       } else pending.reject(errorFrom(value, what))
     } catch (error) {
-      pending.reject(labelled(error, references.name, `callbacks[${pending.index}].result`))
+      pending.reject(named(error, references, `callbacks[${pending.index}].result`))
     }
   }
 

@@ -125,7 +125,8 @@ export class Calls {
     if (this.#output.isTooLarge(cut))
       throw linkError('MESSAGE_TOO_LARGE', `${method.name}: input`, 'not-sent')
     const id = this.#table.take()
-    if (id < 0) return false
+    // Not for want of room: who waits for that to come would wait for nothing.
+    if (id < 0) throw linkError('TOO_MANY_CALLS', method.name, 'not-sent')
     const sender = new Sender(this.#output.link.outbox, lane, id, 0)
     sender.onidle = () => {
       this.#table.giveBack(id)

@@ -4,7 +4,10 @@ import { isObject } from '../wire/guards.ts'
 export interface Clock {
   /** Monotonic milliseconds. */
   now(): number
-  /** Runs `callback` once after `ms`; the returned function calls it off. Does not keep a process alive. */
+  /**
+   * Runs `callback` once after `ms`, of which hosts know at most {@link MAX_TIMER_MS}; the returned function calls it
+   * off. Does not keep a process alive.
+   */
   after(ms: number, callback: () => void): () => void
   /** Runs `callback` when the current turn of the event loop, with its microtasks, has ended. */
   afterTurn(callback: () => void): void
@@ -31,10 +34,13 @@ function nextTickOf(host: object): ((callback: () => void) => void) | undefined 
 // Elsewhere a microtask that lets two generations of others pass comes close enough.
 const nextTick = nextTickOf(globalThis)
 
+/** The longest timer of every host, 24.8 days: what is longer would end at once. */
+export const MAX_TIMER_MS = 2 ** 31 - 1
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(ms, callback) {
-    const timer = setTimeout(callback, ms)
+    const timer = setTimeout(callback, Math.min(ms, MAX_TIMER_MS))
     if (canUnref(timer)) timer.unref()
     return () => clearTimeout(timer)
   },

@@ -1,4 +1,4 @@
-import { CODES, type Code, isViaductError, ViaductError } from '../wire/errors.ts'
+import { CODES, type Code, type ErrorDetails, isViaductError, ViaductError } from '../wire/errors.ts'
 import { isObject } from '../wire/guards.ts'
 
 /** What travels in an ERROR's body (PROTOCOL.md, section 8). */
@@ -13,6 +13,13 @@ export interface ErrorValue {
   readonly stack?: string
 }
 
+/** Stands for what cannot be read or sent. */
+const UNREADABLE: ErrorValue = {
+  code: 'UNKNOWN',
+  reason: 'HANDLER_ERROR',
+  message: 'handler threw something that cannot be read',
+}
+
 /**
  * The error value of anything that a handler threw, be it hostile to being looked at. Stacks leave the process
  * only when `debug` is set.
@@ -25,24 +32,19 @@ export function errorValue(thrown: unknown, debug: boolean): ErrorValue {
   }
 }
 
-/** Stands for what cannot be read or sent. */
-export const UNREADABLE: ErrorValue = {
-  code: 'UNKNOWN',
-  reason: 'HANDLER_ERROR',
-  message: 'handler threw something that cannot be read',
-}
-
 /**
  * Sends an error: with its declared data, else without, else as one that cannot be read.
  *
  * @param write throws when the value cannot be sent.
  */
 export function sendError(thrown: unknown, debug: boolean, write: (value: ErrorValue) => void): void {
+  let value = UNREADABLE
   try {
-    write(errorValue(thrown, debug))
+    value = read(thrown, debug)
+    write(value)
   } catch {
     try {
-      const { code, reason, message } = errorValue(thrown, false)
+      const { code, reason, message } = value
       write({ code, reason, message })
     } catch {
       write(UNREADABLE)
@@ -50,70 +52,62 @@ export function sendError(thrown: unknown, debug: boolean, write: (value: ErrorV
   }
 }
 
+type Thrown = ErrorDetails & Pick<ErrorValue, 'code' | 'reason' | 'message'>
+
 function read(thrown: unknown, debug: boolean): ErrorValue {
   const isOurs = isViaductError(thrown)
-  const { code, reason, message, path, data, retryAfterMs, cause } = isOurs ? thrown : foreign(thrown)
-  // Asked for only then: an engine writes a stack down when it is looked at.
-  const stack = debug && (isOurs || thrown instanceof Error) && thrown.stack
-  return {
-    code,
-    reason,
-    message,
-    ...(path !== undefined && { path }),
-    ...(data !== undefined && { data }),
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
-    ...(cause instanceof Error && { cause: { name: String(cause.name), message: String(cause.message) } }),
-    ...(stack && { stack }),
-  }
-}
-
-/** What is not ours, as an error whose cause it is. */
-function foreign(thrown: unknown): Pick<ViaductError, 'code' | 'reason' | 'message'> & Partial<ViaductError> {
   const isError = thrown instanceof Error
-  const message = isError ? String(thrown.message || thrown.name) : `handler threw ${describe(thrown)}`
-  return { code: 'UNKNOWN', reason: 'HANDLER_ERROR', message, cause: thrown }
-}
-
-function describe(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, 200))
-  if (typeof value === 'function') return 'a function'
-  if (value === null || typeof value !== 'object') return String(value)
-  return 'an object that is not an Error'
+  const { code, reason, message, path, data, retryAfterMs, cause }: Thrown = isOurs
+    ? thrown
+    : {
+        ...UNREADABLE,
+        message: isError
+          ? String(thrown.message || thrown.name)
+          : `handler threw no Error: ${Object(thrown) === thrown ? typeof thrown : String(thrown).slice(0, 200)}`,
+        cause: thrown,
+      }
+  const details = {
+    path,
+    data,
+    retryAfterMs,
+    cause: cause instanceof Error ? { name: String(cause.name), message: String(cause.message) } : undefined,
+    // Asked for only then: an engine writes a stack down when it is looked at.
+    stack: debug && (isOurs || isError) ? thrown.stack : undefined,
+  }
+  // What is undefined would travel too.
+  const given = Object.entries(details).filter(([, detail]) => detail !== undefined)
+  return { code, reason, message, ...Object.fromEntries(given) }
 }
 
 /** The error that a caller sees; anything malformed reads as UNKNOWN. */
 export function errorFrom(value: unknown, what: string): ViaductError {
-  const given = isObject(value) ? value : {}
-  const { data, retryAfterMs, cause }: { [K in 'data' | 'retryAfterMs' | 'cause']?: unknown } = given
-  const code = stringOf(given, 'code') ?? ''
+  const given: Fields = Object(value)
+  const { code, retryAfterMs, cause } = given
   const error = new ViaductError(
     isCode(code) ? code : 'UNKNOWN',
-    stringOf(given, 'message') ?? `${what}: the far side failed without saying how`,
+    textOf(given, 'message') ?? `${what}: the far side failed without saying how`,
     {
-      reason: stringOf(given, 'reason'),
-      path: stringOf(given, 'path'),
-      data,
+      reason: textOf(given, 'reason'),
+      path: textOf(given, 'path'),
+      data: given.data,
       retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : undefined,
-      cause: causeFrom(cause),
+      cause: isObject(cause)
+        ? Object.assign(new Error(textOf(cause, 'message')), { name: textOf(cause, 'name') ?? 'Error' })
+        : cause,
     },
   )
-  const stack = stringOf(given, 'stack')
-  if (stack !== undefined) error.stack = `${stack}\n    --- answered ${what} ---\n${error.stack ?? ''}`
+  const stack = textOf(given, 'stack')
+  if (stack) error.stack = `${stack}\n    --- answered ${what} ---\n${error.stack}`
   return error
 }
 
-function causeFrom(value: unknown): unknown {
-  if (!isObject(value)) return value
-  const cause = new Error(stringOf(value, 'message') ?? '')
-  cause.name = stringOf(value, 'name') ?? 'Error'
-  return cause
-}
+type Fields = { readonly [K in keyof ErrorValue | 'name']?: unknown }
 
-function stringOf(value: object, key: string): string | undefined {
-  const found: unknown = Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined
+function textOf(fields: Fields, key: keyof Fields): string | undefined {
+  const found = fields[key]
   return typeof found === 'string' ? found : undefined
 }
 
-function isCode(name: string): name is Code {
-  return Object.hasOwn(CODES, name)
+function isCode(name: unknown): name is Code {
+  return typeof name === 'string' && Object.hasOwn(CODES, name)
 }

@@ -10,5 +10,5 @@ export function isIterable(value: unknown): value is AsyncIterable<unknown> | It
 }
 
 export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown, unknown> {
-  return isObject(value) && Symbol.asyncIterator in value && typeof value[Symbol.asyncIterator] === 'function'
+  return isObject(value) && Symbol.asyncIterator in value
 }

@@ -23,7 +23,7 @@ import { OutRoutes } from './outRoutes.ts'
 import { type Route, targetKey } from './route.ts'
 import { NOBODY } from './served.ts'
 import { serving } from './serving.ts'
-import { Sweep } from './sweep.ts'
+import { type Sweep, sweepOver } from './sweep.ts'
 import type { Transport } from './transport.ts'
 
 export interface PeerOptions {
@@ -94,7 +94,7 @@ export class LinkCore implements Caller, Server {
     this.#output = new Output(this.link, limits, () => this.openCalls)
     this.outRoutes = new OutRoutes(this.#output)
     this.#inRoutes = new InRoutes(this.#output, limits.messageBytes, hub, far)
-    this.#sweep = new Sweep(this.clock, (now) => Math.min(this.#outgoing.sweep(now), this.#callee.sweep(now)))
+    this.#sweep = sweepOver(this.clock, (now) => Math.min(this.#outgoing.sweep(now), this.#callee.sweep(now)))
     this.#outgoing = new Outgoing(this.link, limits.exchanges, this.#sweep)
     const ended = () => this.#checkDrained()
     this.calls = new Calls(

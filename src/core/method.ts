@@ -1,5 +1,6 @@
 import type { Dictionary } from '../wire/dictionary.ts'
 import { ViaductError } from '../wire/errors.ts'
+import { isText } from '../wire/guards.ts'
 
 /** Lanes in order of urgency. `control` is the link's own; the others are chosen per method. */
 export const LANES = { control: 0, high: 1, normal: 2, low: 3 } as const
@@ -52,8 +53,8 @@ export function untyped(
 
 type MethodOptions = Partial<Pick<Method, 'lane' | 'idempotent' | 'overflow'>>
 
-const MAX_NAME = 256
-const MAX_FINGERPRINT = 16
+export const MAX_NAME = 256
+export const MAX_FINGERPRINT = 16
 
 /**
  * Sees that what was given for a method is one: a far end closes its link over a definition of another form.
@@ -61,18 +62,20 @@ const MAX_FINGERPRINT = 16
  * @throws ViaductError INVALID_ARGUMENT / BAD_METHOD
  */
 export function checkMethod(given: Method): void {
-  const form: { readonly [K in keyof Method]?: unknown } = Object(given)
-  const { name, fingerprint, lane } = form
-  const isNamed = typeof name === 'string' && name.length <= MAX_NAME
-  const isPrint = typeof fingerprint === 'string' && fingerprint.length <= MAX_FINGERPRINT
-  const isMethod = isPrint && typeof lane === 'string' && Object.hasOwn(LANES, lane)
-  if (isNamed && isMethod) return
+  const { name, fingerprint, lane }: { readonly [K in keyof Method]?: unknown } = Object(given)
+  const isLane = isText(lane, MAX_NAME) && Object.hasOwn(LANES, lane)
+  const isMethod = isLane && isText(fingerprint, MAX_FINGERPRINT)
+  if (isMethod && isText(name, MAX_NAME)) return
   const what = typeof given === 'string' ? JSON.stringify(given) : typeof given
   throw new ViaductError(
     'INVALID_ARGUMENT',
     isMethod
-      ? `${String(name).slice(0, MAX_NAME)}: the name of a method has at most ${MAX_NAME} characters`
+      ? `method: its name has over ${MAX_NAME} characters`
       : `method: ${what} is none: pass the method or topic of a contract, as pages.opened`,
-    { reason: 'BAD_METHOD', path: 'method', fate: 'not-sent' },
+    {
+      reason: 'BAD_METHOD',
+      path: 'method',
+      fate: 'not-sent',
+    },
   )
 }

@@ -25,13 +25,13 @@ export interface Flow extends ItemFlow {
 export function pump(items: AsyncIterable<unknown> | Iterable<unknown>, flow: Flow): () => void {
   let stopped = false
   let wake: (() => void) | undefined
-  const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
+  let iterator: AsyncIterator<unknown> | Iterator<unknown> | undefined
   const stop = (): void => {
     if (stopped) return
     stopped = true
     wake?.()
     // However it takes it: nobody waits for it.
-    void (async () => iterator.return?.())().catch(() => {})
+    void (async () => iterator?.return?.())().catch(() => {})
   }
   const free = (): Promise<void> =>
     new Promise((resolve) => {
@@ -40,6 +40,7 @@ export function pump(items: AsyncIterable<unknown> | Iterable<unknown>, flow: Fl
     })
   const run = async (): Promise<void> => {
     try {
+      iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
       // Whoever asked for this can stop it before anything of it has run.
       await undefined
       while (!stopped) {

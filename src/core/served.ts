@@ -1,9 +1,10 @@
 import { ViaductError } from '../wire/errors.ts'
-import { isObject } from '../wire/guards.ts'
+import { isObject, isText } from '../wire/guards.ts'
 import { MAX_METHODS } from '../wire/limits.ts'
 import { REASONS } from '../wire/reasons.ts'
 import type { PeerInfo } from './call.ts'
 import type { Served } from './incoming.ts'
+import { MAX_FINGERPRINT, MAX_NAME } from './method.ts'
 
 /** Methods that one far end may define on all its routes together; each costs memory here. */
 export const LINK_METHODS = 2 * MAX_METHODS
@@ -48,7 +49,7 @@ export function alreadyServed(name: string): ViaductError {
 }
 
 function isIndex(value: unknown): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0
+  return Number.isInteger(value) && Number(value) >= 0
 }
 
 /** Reads the lines of an OPEN body; undefined when one is not of that form. */
@@ -56,17 +57,9 @@ export function openLines(value: unknown, maxMethods: number): OpenLine[] | unde
   if (!Array.isArray(value)) return undefined
   const lines: OpenLine[] = []
   for (const line of value) {
-    if (!Array.isArray(line)) return undefined
-    const [index, name, fingerprint]: unknown[] = line
-    if (!isIndex(index) || index >= maxMethods) return undefined
-    if (
-      typeof name !== 'string' ||
-      name.length > 256 ||
-      typeof fingerprint !== 'string' ||
-      fingerprint.length > 16
-    ) {
-      return undefined
-    }
+    const [index, name, fingerprint]: unknown[] = Array.isArray(line) ? line : []
+    const isLine = isIndex(index) && index < maxMethods
+    if (!isLine || !isText(name, MAX_NAME) || !isText(fingerprint, MAX_FINGERPRINT)) return undefined
     lines.push([index, name, fingerprint])
   }
   return lines

@@ -1,16 +1,14 @@
 import { CALL_TIMEOUT_MS } from '../wire/limits.ts'
-import type { Handler, Server, Serving } from './call.ts'
+import type { Handler, Server, Serving, WithdrawOptions } from './call.ts'
 import type { Method } from './method.ts'
 
 /** @param end withdraws, the first time, and settles when nothing runs, after `graceMs` at the latest. */
-export function serving(end: (graceMs: number) => Promise<void>): Serving {
-  const withdraw: Serving['withdraw'] = ({ graceMs = CALL_TIMEOUT_MS } = {}) => end(graceMs)
-  return Object.assign(() => void end(Number.POSITIVE_INFINITY), { withdraw })
-}
-
-/** Several that are withdrawn together. */
-function servingAll(all: readonly Serving[]): Serving {
-  return serving((graceMs) => Promise.all(all.map((one) => one.withdraw({ graceMs }))).then(() => {}))
+export function serving(end: (graceMs: number) => Promise<unknown>): Serving {
+  return Object.assign(() => void end(Infinity), {
+    async withdraw({ graceMs = CALL_TIMEOUT_MS }: WithdrawOptions = {}) {
+      await end(graceMs)
+    },
+  })
 }
 
 /** Serves all of them, each where it says or else at `server`, or none when one cannot be served. */
@@ -25,5 +23,5 @@ export function handleAll(
     for (const one of all) one()
     throw error
   }
-  return servingAll(all)
+  return serving((graceMs) => Promise.all(all.map((one) => one.withdraw({ graceMs }))))
 }

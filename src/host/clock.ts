@@ -1,3 +1,5 @@
+import { MAX_TIMER_MS } from '../core/clock.ts'
+
 /** Time as the host layer sees it: injected, so that a test can replay a minute in a millisecond. */
 export interface HostClock {
   /** Monotonic milliseconds. */
@@ -14,9 +16,6 @@ export const hostClock: HostClock = {
     return () => clearTimeout(timer)
   },
 }
-
-/** The longest delay that a timer of Node takes; it fires longer ones at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1
 
 /**
  * A timer that does not hold a suspended machine against anybody. When it fires more than `lateMs` late, this

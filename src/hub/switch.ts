@@ -8,7 +8,7 @@ import type { Clock } from '../core/clock.ts'
 import { EFFECT, EVENT, effectOf, nextState, STATE, slotOf, step } from '../core/exchange.ts'
 import { isOptional } from '../core/link.ts'
 import type { Entry } from '../core/outbox.ts'
-import { Sweep } from '../core/sweep.ts'
+import { type Sweep, sweepOver } from '../core/sweep.ts'
 import { CODES } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
 import { creditOf, padded, readU16, readU32, writeHeader, writeU32 } from '../wire/frame.ts'
@@ -51,7 +51,7 @@ export class Switch {
   constructor(clock: Clock, events: SwitchEvents) {
     this.clock = clock
     this.#events = events
-    this.#sweep = new Sweep(clock, (now) => this.#expire(now))
+    this.#sweep = sweepOver(clock, (now) => this.#expire(now))
   }
 
   add(port: Port): void {

@@ -1,10 +1,9 @@
 import type { BodyLimits } from '../wire/body.ts'
-import { ViaductError } from '../wire/errors.ts'
-import { padded, readU32, writeU32 } from '../wire/frame.ts'
+import { padded, readU32 } from '../wire/frame.ts'
 import { isObject } from '../wire/guards.ts'
 import { HUB_BODY_BYTES, HUB_BODY_DEPTH, MAX_METHODS } from '../wire/limits.ts'
 import { decode } from './decode.ts'
-import { encode } from './encode.ts'
+import { type Encoded, encode } from './encode.ts'
 import type { Received } from './link.ts'
 import type { Message } from './outbox.ts'
 
@@ -17,48 +16,38 @@ const LINK_LIMITS: BodyLimits = { maxDepth: HUB_BODY_DEPTH, maxKeys: MAX_METHODS
  */
 export function payloadOf(
   value: unknown,
-  head: Uint8Array = NOTHING,
+  head: Uint8Array = NOTHING.body,
 ): Required<Pick<Message, 'payload' | 'headBytes' | 'segments'>> {
-  const { body, segments } = value === undefined ? NO_BODY : encode(value)
-  if (head.length + segments.length === 0) return { payload: body, headBytes: 0, segments: 0 }
-  const table = new Uint8Array(4 * segments.length)
-  segments.forEach(({ length }, index) => {
-    writeU32(table, 4 * index, length)
+  const { body, segments } = value === undefined ? NOTHING : encode(value)
+  const table = new Uint8Array(Uint32Array.from(segments, ({ length }) => length).buffer)
+  const parts = [head, table, ...segments, body]
+  let end = 0
+  const places = parts.map(({ length }) => {
+    const at = padded(end)
+    end = at + length
+    return at
   })
-  const parts = [head, table, ...segments]
-  const payload = new Uint8Array(parts.reduce((sum, { length }) => sum + padded(length), body.length))
-  let at = 0
-  for (const part of parts) {
-    payload.set(part, at)
-    at += padded(part.length)
-  }
-  payload.set(body, at)
+  const payload = new Uint8Array(end)
+  parts.forEach((part, index) => {
+    payload.set(part, places[index])
+  })
   return { payload, headBytes: padded(head.length), segments: segments.length }
 }
 
-const NOTHING = new Uint8Array()
-const NO_BODY = { body: NOTHING, segments: [] }
+const NOTHING: Encoded = { body: new Uint8Array(), segments: [] }
 
 /** @throws ViaductError INVALID_ARGUMENT / MALFORMED_BODY */
-export function readValue({ payload, headBytes, segments, wasCut }: Received, limits: BodyLimits): unknown {
-  const parts: Uint8Array[] = []
+export function readValue({ payload, headBytes, segments }: Received, limits: BodyLimits): unknown {
   const table = padded(headBytes)
   let at = table + padded(4 * segments)
-  for (let index = 0; index < segments && at <= payload.length; index++) {
+  const parts = Array.from({ length: at > payload.length ? 0 : segments }, (_, index) => {
     const length = readU32(payload, table + 4 * index)
     const part = payload.subarray(at, at + length)
-    // Views of a message that was put together; copies of what stands in a chunk with others.
-    parts.push(wasCut ? part : part.slice())
     at += padded(length)
-  }
-  if (at > payload.length) {
-    throw new ViaductError('INVALID_ARGUMENT', 'malformed body: it is shorter than its head says', {
-      reason: 'MALFORMED_BODY',
-    })
-  }
-  return at === payload.length && segments === 0
-    ? undefined
-    : decode(payload, at, payload.length, limits, parts)
+    return part
+  })
+  // Of a payload that is shorter than its head says nothing is left for the body, which is refused.
+  return at === payload.length && !segments ? undefined : decode(payload.subarray(at), limits, parts)
 }
 
 /** The body of a link frame; undefined when it is no object within the bounds of such. */

@@ -1,13 +1,13 @@
 /** What both directions of the body codec need to know (PROTOCOL.md, section 6). */
 
-/** What makes a binary of an element type. */
-export interface BinaryClass {
+/** What makes a binary of an element type; the class of what holds no elements lacks their size. */
+interface BinaryClass {
   new (buffer: ArrayBufferLike, at: number, length: number): object
   readonly BYTES_PER_ELEMENT?: number
 }
 
 /** Classes of binaries by their number on the wire; older hosts lack the last. */
-export const BINARIES: readonly unknown[] = [
+export const BINARIES = [
   ArrayBuffer,
   Uint8Array,
   Int8Array,
@@ -22,9 +22,9 @@ export const BINARIES: readonly unknown[] = [
   BigUint64Array,
   DataView,
   Reflect.get(globalThis, 'Float16Array'),
-]
+].filter(isBinaryClass)
 
-export function isBinaryClass(value: unknown): value is BinaryClass {
+function isBinaryClass(value: unknown): value is BinaryClass {
   return typeof value === 'function'
 }
 

@@ -4,11 +4,21 @@
  */
 import { callable, functionsOf } from '../contract/callable.ts'
 import type { Client, ClientOptions } from '../contract/client.ts'
+import { makeError } from '../contract/declaredErrors.ts'
 import { type ContractMethod, plainMethod } from '../contract/definition.ts'
-import { type Contract, type ContractOf, type Entries, makeContract, misuse } from '../contract/entries.ts'
-import { checkedHandler, handlerOf, handlersOf } from '../contract/handlers.ts'
+import {
+  type Contract,
+  type ContractOf,
+  type Entries,
+  type ErrorOptions,
+  makeContract,
+  misuse,
+} from '../contract/entries.ts'
+import { checkedHandler, handlersOf, type Run } from '../contract/handlers.ts'
+import { checkedItems } from '../contract/items.ts'
+import { checkOf, tellOf } from '../contract/parts.ts'
 import type { Handlers, ServeOptions } from '../contract/serve.ts'
-import type { Caller, Server, Serving } from '../core/call.ts'
+import type { CallContext, Caller, Handler, Server, Serving } from '../core/call.ts'
 import { handleAll } from '../core/serving.ts'
 
 export type { Client } from '../contract/client.ts'
@@ -21,8 +31,8 @@ export type PageServeOptions = Pick<ServeOptions, 'validate' | 'partial'>
 
 /**
  * Names methods, streams and topics: `pages.analyze`. Both sides import what this returns.
- * @throws ViaductError INVALID_ARGUMENT for a name that cannot be used, such as `then`, which would make
- * the client look like a promise, or a name that every object has.
+ * @throws ViaductError INVALID_ARGUMENT for `then`, which would make the client look like a promise, and for names that
+ * every object has. What else no name may be, the whole peer's `contract` refuses, which the other side has.
  */
 export function contract<E extends Entries>(name: string, entries: E): Contract<E> {
   return makeContract(name, entries, plainMethod)
@@ -69,9 +79,19 @@ export function serve(
   server: Server,
   contract: ContractOf,
   handlers: object,
+  options?: PageServeOptions,
+): Serving {
+  return serveHandlers(server, contract, handlers, options)
+}
+
+/** The same for those whose own types have said what handlers there have to be. */
+export function serveHandlers(
+  server: Server,
+  contract: ContractOf,
+  handlers: object,
   { validate = true, partial }: PageServeOptions = {},
 ): Serving {
-  const served = handlersOf(contract, handlers, partial)
+  const served = handlersOf<CallContext>(contract, handlers, partial)
   return handleAll(
     server,
     [...served].map(([method, run]) => {
@@ -81,10 +101,25 @@ export function serve(
   )
 }
 
+/** A function of a contract as the core's handler. It sees the core's context, and in front of it what is made here. */
+function handlerOf(method: ContractMethod, run: Run<CallContext>, validate: boolean): Handler {
+  const item = checkOf(method, 'upload', undefined, 'INVALID_ARGUMENT')
+  return (input, context) => {
+    const progress = (value: unknown): void => context.progress(value)
+    const own = {
+      error: (name: string, data?: unknown, options?: ErrorOptions) => makeError(method, name, data, options),
+      progress: validate ? tellOf(method, progress) : progress,
+      ...(validate && method.upload && { upload: checkedItems(context.upload, { item }) }),
+    }
+    // Not copied: its signal is made when it is asked for. Nor inherited: its members may be private to it.
+    return run(input, new Proxy(context, { get: (_, key) => Reflect.get(key in own ? own : context, key) }))
+  }
+}
+
 /** Refuses what would travel without what its contract promises. */
 function plain(method: ContractMethod): ContractMethod {
   const { sealed, signed, compress, delivery } = method['~definition']
   if (!(sealed || signed || compress || delivery)) return method
   const { name } = method
-  throw misuse(`${name}: sealed, signed, compressed or durable: use viaduct/browser/full, or viaduct`, name)
+  throw misuse(`${name}: needs viaduct/browser/full, or viaduct`, name)
 }

@@ -1,7 +1,9 @@
 import { ViaductError } from '../wire/errors.ts'
+import { isObject } from '../wire/guards.ts'
 import { MAX_DEPTH, SEGMENT_BYTES, TRUSTED_MAX_KEYS } from '../wire/limits.ts'
+import { stepOf } from '../wire/path.ts'
 import * as TAG from '../wire/tag.ts'
-import { BINARIES, CONSTANTS, HIDDEN, isBinaryClass } from './common.ts'
+import { BINARIES, CONSTANTS, HIDDEN } from './common.ts'
 
 /** A body, and the binaries that travel beside it. */
 export interface Encoded {
@@ -11,9 +13,10 @@ export interface Encoded {
   readonly segments: readonly Uint8Array[]
 }
 
-const NAN_BYTES = [0, 0, 0, 0, 0, 0, 0xf8, 0x7f]
-const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u
+const BEYOND_LATIN1 = /[\u0100-\uffff]/
 const LONE_SURROGATE = /\p{Surrogate}/u
+const FLOAT = new Float64Array(1)
+const FLOAT_BYTES = new Uint8Array(FLOAT.buffer)
 const utf8 = new TextEncoder()
 
 /**
@@ -24,18 +27,18 @@ const utf8 = new TextEncoder()
  * unread. Instances of another realm's classes are instances of classes here.
  */
 export function encode(value: unknown): Encoded {
-  /** Takes numbers modulo 256, so that they need no masks here. A proxy's trap may encode as well, with its own. */
-  let bytes = spare ?? new Uint8Array(4096)
-  spare = undefined
+  /** Takes numbers modulo 256, so that they need no masks here. */
+  let bytes = new Uint8Array(256)
   let end = 0
   const segments: Uint8Array[] = []
-  /** Numbers of the shapes that this body has defined, by their keys as JSON. */
-  const shapes = new Map<string, number>()
-  /** The way to the value at hand, and the objects on it. */
-  const path: Step[] = []
+  /** The shapes that this body has defined: their keys as JSON. */
+  const shapes: string[] = []
+  /** The objects on the way to the value at hand. */
   const open: object[] = []
   let entries = 0
-  /** What is wrong with the value at the end of the path; as long as nothing is, only its own code can throw. */
+  /** Where the fault is: each container puts its step before, on the way out. */
+  let path = ''
+  /** What is wrong with the value at hand; as long as nothing is, only its own code can throw. */
   let fault = 'unreadable'
 
   const refuse: (what: string) => never = (what) => {
@@ -62,13 +65,20 @@ export function encode(value: unknown): Encoded {
     end += content.length
   }
 
+  /** A tag and an integer of so many bytes, the least first. */
+  const integer = (tag: number, value: number, count: number) => {
+    put(tag)
+    for (let shift = 0; shift < 8 * count; shift += 8) put(value >> shift)
+  }
+
   /** A tag and a count of any length, seven bits a byte. A count below `limit` is part of the tag `short`. */
   const header = (tag: number, count: number, short = 0, limit = 0) => {
-    if (count < limit) return put(short | count)
-    put(tag)
-    let rest = count
-    for (; rest > 0x7f; rest >>>= 7) put(rest | 0x80)
-    put(rest)
+    if (count < limit) put(short | count)
+    else {
+      put(tag)
+      for (; count > 0x7f; count >>>= 7) put(count | 0x80)
+      put(count)
+    }
   }
 
   /** Content behind its length. */
@@ -77,53 +87,112 @@ export function encode(value: unknown): Encoded {
     append(content)
   }
 
-  /** A tag and an integer of so many bytes, the least first. */
-  const integer = (tag: number, value: number, count: number) => {
-    put(tag)
-    for (let shift = 0; shift < 8 * count; shift += 8) put(value >> shift)
-  }
-
-  const number = (value: number) => {
-    if ((value | 0) !== value || Object.is(value, -0)) float(TAG.FLOAT, value)
-    else if (value < -0x100 || value > 0xffff) integer(TAG.I32, value, 4)
-    else if (value < 0) integer(TAG.NEGATIVE, ~value, 1)
-    else if (value < 0x80) put(value)
-    else if (value < 0x100) integer(TAG.U8, value, 1)
-    else integer(TAG.U16, value, 2)
-  }
-
   const float = (tag: number, value: number) => {
     put(tag)
-    append(Number.isNaN(value) ? NAN_BYTES : new Uint8Array(new Float64Array([value]).buffer))
-  }
-
-  const bigint = (value: bigint) => {
-    const magnitude: number[] = []
-    let rest = value < 0n ? -value : value
-    if (rest >> 8192n) refuse('a bigint too long')
-    for (; rest; rest >>= 8n) magnitude.push(Number(rest & 0xffn))
-    block(value < 0n ? TAG.NEGATIVE_BIGINT : TAG.BIGINT, magnitude)
+    FLOAT[0] = Number.isNaN(value) ? Number.NaN : value
+    append(FLOAT_BYTES)
   }
 
   const text = (value: string) => {
-    const units = value.length
-    const from = end
-    header(TAG.LATIN1, units, TAG.SHORT_TEXT, 64)
-    reserve(units)
-    let all = 0
-    for (let index = 0; index < units; index += 1) {
+    const isWide = BEYOND_LATIN1.test(value)
+    if (isWide && !LONE_SURROGATE.test(value)) return block(TAG.UTF8, utf8.encode(value))
+    if (isWide) header(TAG.UTF16, 2 * value.length)
+    else header(TAG.LATIN1, value.length, TAG.SHORT_TEXT, 64)
+    reserve(2 * value.length)
+    for (let index = 0; index < value.length; index += 1) {
       const unit = value.charCodeAt(index)
-      all |= unit
       bytes[end++] = unit
+      if (isWide) bytes[end++] = unit >> 8
     }
-    if (all < 0x100) return
-    end = from
-    if (!LONE_SURROGATE.test(value)) return block(TAG.UTF8, utf8.encode(value))
-    const wide = Uint16Array.from({ length: units }, (_, index) => value.charCodeAt(index))
-    block(TAG.UTF16, new Uint8Array(wide.buffer))
   }
 
-  const binary = (type: number, value: object) => {
+  /** Counts what a container holds, and gives the count back. */
+  const enter = (count: number): number => {
+    entries += count
+    if (open.length > MAX_DEPTH) refuse('nested too deep')
+    return entries > TRUSTED_MAX_KEYS ? refuse('too many entries') : count
+  }
+
+  /** Writes what a container holds under this key. */
+  const child = (holder: object, key: string | number, step: () => string) => {
+    try {
+      const property = Object.getOwnPropertyDescriptor(holder, key)
+      if (!property || !('value' in property)) return refuse('a hole or accessor')
+      write(property.value)
+    } catch (error) {
+      path = step() + path
+      throw error
+    }
+  }
+
+  /** Says what the keys of a shape are, and keeps that: bodies of one kind define the same shapes. */
+  const define = (shape: string, keys: readonly string[]) => {
+    const from = end
+    keys.forEach(text)
+    const names = bytes.slice(from, end)
+    end = from
+    put(TAG.DEFINE)
+    block(keys.length, names)
+    if (kept.size < 256) kept.set(shape, bytes.slice(from, end))
+  }
+
+  const fields = (object: object) => {
+    for (const symbol of Object.getOwnPropertySymbols(object)) {
+      path = `[${String(symbol)}]`
+      refuse('a symbol key')
+    }
+    const keys = Object.keys(object)
+    const shape = JSON.stringify(keys)
+    const known = shapes.indexOf(shape)
+    const isRecord = enter(keys.length) > 64 || (known < 0 && shapes.length > 255)
+    if (isRecord) header(TAG.RECORD, keys.length)
+    else if (known < 0) {
+      shapes.push(shape)
+      const definition = kept.get(shape)
+      if (definition) append(definition)
+      else define(shape, keys)
+    } else header(TAG.SHAPE, known, TAG.SHORT_SHAPE, 16)
+    for (const key of keys) {
+      if (isRecord) text(key)
+      child(object, key, () => stepOf(key))
+    }
+  }
+
+  const items = (list: readonly unknown[], step = '') => {
+    for (let index = 0; index < list.length; index += 1) child(list, index, () => `${step}[${index}]`)
+  }
+
+  const object = (value: object) => {
+    if (open.includes(value)) refuse('a cycle')
+    open.push(value)
+    const prototype: unknown = Object.getPrototypeOf(value)
+    if (!prototype || prototype === Object.prototype) fields(value)
+    else if (isOf(Array, value)) {
+      header(TAG.ARRAY, enter(value.length), TAG.SHORT_ARRAY, 16)
+      items(value)
+    } else if (isOf(Set, value)) {
+      header(TAG.SET, enter(value.size))
+      items([...value], '.values')
+    } else if (isOf(Map, value)) {
+      header(TAG.MAP, enter(value.size))
+      ;[...value].forEach((entry, index) => {
+        const [key] = entry
+        child(entry, 0, () => `.keys[${index}]`)
+        child(entry, 1, () =>
+          typeof key === 'string' ? `.get(${JSON.stringify(key)})` : `.values[${index}]`,
+        )
+      })
+    } else if (isOf(Date, value)) float(TAG.DATE, value.getTime())
+    else if (value instanceof Error) {
+      put(TAG.ERROR)
+      fields(errorFields(value))
+    } else binary(value)
+    open.pop()
+  }
+
+  const binary = (value: object) => {
+    const type = BINARIES.findIndex((Class) => value instanceof Class)
+    if (type < 0) refuse('a class instance')
     // A DataView is made of nothing but true buffers, whatever a value says that it is.
     const view = ArrayBuffer.isView(value) ? value : new DataView(value as ArrayBuffer)
     const content = new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
@@ -138,93 +207,21 @@ export function encode(value: unknown): Encoded {
     }
   }
 
-  /** Counts what a container holds, and gives the count back. */
-  const enter = (count: number): number => {
-    entries += count
-    if (open.length > MAX_DEPTH) refuse('nested too deep')
-    if (entries <= TRUSTED_MAX_KEYS) return count
-    path.length = 0
-    return refuse('too many entries')
+  const number = (value: number) => {
+    if ((value | 0) !== value || Object.is(value, -0)) float(TAG.FLOAT, value)
+    else if (value < -0x100 || value > 0xffff) integer(TAG.I32, value, 4)
+    else if (value < 0) integer(TAG.NEGATIVE, ~value, 1)
+    else if (value < 0x80) put(value)
+    else if (value < 0x100) integer(TAG.U8, value, 1)
+    else integer(TAG.U16, value, 2)
   }
 
-  /** Writes what a container holds under this key, and where that is. */
-  const child = (holder: object, key: string | number, step: Step) => {
-    path.push(step)
-    const property = Object.getOwnPropertyDescriptor(holder, key)
-    if (!property || !('value' in property)) return refuse('a hole or accessor')
-    write(property.value)
-    path.pop()
-  }
-
-  const items = (list: readonly unknown[], step: (index: number) => Step) => {
-    for (let index = 0; index < list.length; index += 1) child(list, index, step(index))
-  }
-
-  /** Says what the keys of a shape are, and keeps that: bodies of one kind define the same shapes. */
-  const define = (list: string, keys: readonly string[]) => {
-    const from = end
-    keys.forEach(text)
-    const names = bytes.slice(from, end)
-    end = from
-    put(TAG.DEFINE)
-    block(keys.length, names)
-    if (definitions.size < KEPT_DEFINITIONS && names.length < LONGEST_DEFINITION) {
-      definitions.set(list, bytes.slice(from, end))
+  const bigint = (value: bigint) => {
+    const magnitude: number[] = []
+    for (let rest = value < 0n ? -value : value; rest; rest >>= 8n) {
+      if (magnitude.push(Number(rest & 0xffn)) > 1024) refuse('a bigint too long')
     }
-  }
-
-  const fields = (object: object) => {
-    for (const symbol of Object.getOwnPropertySymbols(object)) {
-      path.push(symbol)
-      refuse('a symbol key')
-    }
-    const keys = Object.keys(object)
-    const list = JSON.stringify(keys)
-    const known = shapes.get(list)
-    const record = enter(keys.length) > 64 || (known === undefined && shapes.size > 255)
-    if (record) header(TAG.RECORD, keys.length)
-    else if (known !== undefined) header(TAG.SHAPE, known, TAG.SHORT_SHAPE, 16)
-    else {
-      shapes.set(list, shapes.size)
-      const definition = definitions.get(list)
-      if (definition) append(definition)
-      else define(list, keys)
-    }
-    for (const key of keys) {
-      if (record) text(key)
-      child(object, key, key)
-    }
-  }
-
-  const object = (value: object) => {
-    if (open.includes(value)) refuse('a cycle')
-    open.push(value)
-    if (isPlain(value)) fields(value)
-    else if (isOf(Array, value)) {
-      header(TAG.ARRAY, enter(value.length), TAG.SHORT_ARRAY, 16)
-      items(value, (index) => index)
-    } else if (isOf(Date, value)) {
-      float(TAG.DATE, value.getTime())
-    } else if (isOf(Set, value)) {
-      header(TAG.SET, enter(value.size))
-      items([...value], (index) => () => `.values[${index}]`)
-    } else if (isOf(Map, value)) {
-      const list = [...value].flat()
-      header(TAG.MAP, enter(value.size))
-      items(list, (index) => () => {
-        const key = list[index - 1]
-        if (index % 2 === 0) return `.keys[${index / 2}]`
-        return typeof key === 'string' ? `.get(${JSON.stringify(key)})` : `.values[${index >> 1}]`
-      })
-    } else if (value instanceof Error) {
-      put(TAG.ERROR)
-      fields(errorFields(value))
-    } else {
-      const type = BINARIES.findIndex((Class) => isBinaryClass(Class) && value instanceof Class)
-      if (type < 0) refuse('a class instance')
-      binary(type, value)
-    }
-    open.pop()
+    block(value < 0n ? TAG.NEGATIVE_BIGINT : TAG.BIGINT, magnitude)
   }
 
   const write = (value: unknown) => {
@@ -233,43 +230,22 @@ export function encode(value: unknown): Encoded {
     else if (typeof value === 'string') text(value)
     else if (typeof value === 'number') number(value)
     else if (typeof value === 'bigint') bigint(value)
-    else if (typeof value === 'object' && value) object(value)
+    else if (isObject(value)) object(value)
     else refuse(`a ${typeof value}`)
   }
 
   try {
     write(value)
   } catch (cause) {
-    const at = path.reduce<string>((way, step) => way + partOf(step), 'value')
-    const details = { reason: 'UNSENDABLE', path: at, cause }
-    throw new ViaductError('INVALID_ARGUMENT', `${at} cannot be sent: ${fault}`, details)
+    path = entries > TRUSTED_MAX_KEYS ? 'value' : `value${path}`
+    const details = { reason: 'UNSENDABLE', path, cause }
+    throw new ViaductError('INVALID_ARGUMENT', `${path} cannot be sent: ${fault}`, details)
   }
-  const body = bytes.slice(0, end)
-  if (bytes.length < LONGEST_SPARE) spare = bytes
-  return { body, segments }
+  return { body: bytes.slice(0, end), segments }
 }
 
-/** Definitions of shapes by their keys as JSON. */
-const definitions = new Map<string, Uint8Array>()
-const KEPT_DEFINITIONS = 256
-const LONGEST_DEFINITION = 512
-
-/** Memory of the last body, for the next one. */
-let spare: Uint8Array<ArrayBuffer> | undefined
-const LONGEST_SPARE = 2 ** 17
-
-/** One step of the way to a value: a key, an index, or what says it itself. */
-type Step = string | number | symbol | (() => string)
-
-function partOf(step: Step): string {
-  if (typeof step === 'function') return step()
-  if (typeof step === 'string') return IDENTIFIER.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`
-  return `[${String(step)}]`
-}
-
-function isPlain(value: object): boolean {
-  return isOf(Object, value) || !Object.getPrototypeOf(value)
-}
+/** Definitions of shapes, by their keys as JSON. */
+const kept = new Map<string, Uint8Array>()
 
 /** Whether the class itself made the value, not one below it. */
 function isOf<Instance extends object>(

@@ -3,14 +3,16 @@ import type { Transport } from '../core/transport.ts'
 import { CLOSE_REASONS, type CloseReason, closeReason } from '../wire/closeReason.ts'
 import type { Fate } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
-import { creditOf, FIRST_OPTIONAL_KIND, padded, readU16, readU32 } from '../wire/frame.ts'
-import * as AT from '../wire/headerAt.ts'
+import { FIRST_OPTIONAL_KIND, padded } from '../wire/frame.ts'
 import * as KIND from '../wire/kind.ts'
 import { HEADER_BYTES, MAX_FRAME_BYTES } from '../wire/limits.ts'
 import { MAGIC_HIGH, MAGIC_LOW, VERSION } from '../wire/preamble.ts'
-import { type Flow, flowOf, type Message, type Outbox, outboxOver } from './outbox.ts'
+import { costOf, type Flow, flowOf, type Message, type Outbox, outboxOver } from './outbox.ts'
 
-/** A whole message as it has come, put together if it was cut. */
+/**
+ * A message as it has come: a whole one, put together if it was cut, or the first fragment of one. `payloadBytes` is of
+ * the whole message, be it here or not.
+ */
 export interface Received {
   readonly kind: number
   readonly flags: number
@@ -19,15 +21,15 @@ export interface Received {
   readonly route: number
   readonly timeLeft: number
   readonly window: number
-  /** Of the whole message, be it here or not. */
   readonly payloadBytes: number
-  readonly payload: Uint8Array
   readonly headBytes: number
   readonly segments: number
+  /** In memory of its own. */
+  readonly payload: Uint8Array
   /** What its last frame costs in credit. */
   readonly cost: number
-  /** It came in fragments: its payload is memory of its own. */
-  readonly wasCut: boolean
+  /** Bytes that were put together of one that came in fragments; 0 of one that came whole. */
+  readonly filled: number
 }
 
 /** What becomes of the frames of exchanges and routes. */
@@ -42,8 +44,6 @@ export interface LinkEvents {
   admits(first: Received, held: number): boolean
   /** A part of an item has come; it is to be granted again. */
   part(first: Received, bytes: number): void
-  /** The far end takes no calls any more. */
-  goaway(): void
   closed(reason: CloseReason): void
 }
 
@@ -52,14 +52,16 @@ export interface Link {
   /** Largest message that the far end takes; 0 until it has said so. */
   farMessageBytes(): number
   closed(): CloseReason | undefined
+  /** Whether the far end takes no calls any more. */
+  farDraining(): boolean
   /** Writes a frame in the control lane. */
   control(message: Message): void
   /** Forgets the unfinished message of an exchange, in the direction that flags say. @returns whether there was one. */
   forget(id: number, flags: number): boolean
   /** What may have become of the call that a flow began with, when the link has ended. */
   fateOf(flow: Flow): Fate
-  /** Tells the milliseconds of a round trip; never, when the link ends before. */
-  ping(done: (roundTripMs: number) => void): void
+  /** Tells the milliseconds of a round trip; undefined when the link ends, or has ended, before. */
+  ping(done: (roundTripMs?: number) => void): void
   /** Tells the far end that no further calls will be taken. */
   goAway(): void
   /** The far end broke the protocol. */
@@ -70,10 +72,9 @@ export interface Link {
 /** Bytes of control frames that may wait; past them a far end that does not read our answers is not read. */
 const UNREAD_BYTES = 512 * 1024
 
-/** A message of which not all has come. */
-interface Unfinished {
-  /** Its first frame, with memory for the whole payload. */
-  readonly first: Received
+/** A message of which not all has come: its first frame, with memory for the whole payload. */
+interface Unfinished extends Received {
+  cost: number
   filled: number
 }
 
@@ -81,17 +82,20 @@ interface Unfinished {
 export function linkOver(transport: Transport, clock: Clock, messageBytes: number, events: LinkEvents): Link {
   const outbox = outboxOver((frames) => transport.send(frames), clock)
   const controls = flowOf(0)
-  const pings = new Map<number, (roundTripMs: number) => void>()
+  const pings = new Map<number, (now?: number) => void>()
   const unfinished = new Map<number, Unfinished>()
+  /** The header that is read. */
+  const words = new Uint32Array(HEADER_BYTES / 4)
+  const header = new Uint8Array(words.buffer)
   let pinged = 0
   let greeted = false
   let closed: CloseReason | undefined
   let farReason: CloseReason | undefined
   let farMessageBytes = 0
+  let farDraining = false
   let accepted = 0
-  let farAccepted = Number.POSITIVE_INFINITY
+  let farAccepted = Infinity
   let held = 0
-  let stalled = false
 
   const control = (message: Message): void => outbox.write(controls, message)
 
@@ -99,14 +103,13 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
     if (closed) return
     closed = farReason ?? reason
     outbox.close()
-    pings.clear()
+    for (const lost of pings.values()) lost()
     events.closed(closed)
   }
 
   const close = (reason: CloseReason): void => {
     if (closed) return
-    const route = CLOSE_REASONS.indexOf(reason)
-    outbox.close(route > 0 ? { kind: KIND.GOAWAY, id: accepted, route } : undefined)
+    outbox.close({ kind: KIND.GOAWAY, id: accepted, route: CLOSE_REASONS.indexOf(reason) })
     transport.close(reason)
     end(reason)
   }
@@ -115,55 +118,40 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
 
   const forget = (id: number, flags: number): boolean => {
     const key = keyOf(id, flags)
-    held -= unfinished.get(key)?.first.payloadBytes ?? 0
+    held -= unfinished.get(key)?.payloadBytes ?? 0
     return unfinished.delete(key)
   }
 
-  const deliver = (message: Received): void => {
-    if (!events.message(message) && message.kind < FIRST_OPTIONAL_KIND) violation()
-  }
-
-  const begin = (frame: Received): void => {
-    const { kind, flags, id, payload, payloadBytes } = frame
-    const isCut =
-      kind >= KIND.CALL && kind <= KIND.ERROR && payload.length > 0 && payload.length < payloadBytes
-    if (!isCut) return violation()
-    if (kind === KIND.CALL) accepted++
-    if (!events.admits(frame, held)) return
-    if (unfinished.has(keyOf(id, flags))) return violation()
-    const whole = new Uint8Array(payloadBytes)
-    whole.set(payload)
-    held += payloadBytes
-    // Of the run that it came in nothing is kept.
-    const first = { ...frame, payload: whole }
-    unfinished.set(keyOf(id, flags), { first, filled: payload.length })
-    if (kind === KIND.ITEM) events.part(frame, creditOf(payload.length))
-  }
-
-  const goOn = ({ flags, id, payload, payloadBytes }: Received): void => {
-    const isLast = (flags & FLAG.MORE) === 0
-    if (payload.length !== (isLast ? padded(payloadBytes) : payloadBytes || -1)) return violation()
-    const message = unfinished.get(keyOf(id, flags))
-    if (!message) return
-    const { first, filled } = message
-    message.filled += payloadBytes
-    const missing = first.payloadBytes - message.filled
-    if (missing < 0 || (isLast && missing > 0)) return violation()
-    first.payload.set(payload.subarray(0, payloadBytes), filled)
-    const cost = creditOf(payloadBytes)
-    if (!isLast) {
-      if (first.kind === KIND.ITEM) events.part(first, cost)
-      return
+  /** A frame whose header is in `words`. @param body what is behind that, with its padding. */
+  const receive = (body: Uint8Array): void => {
+    const [, first = 0, id = 0, route = 0, timeLeft = 0, window = 0, payloadBytes = 0, last = 0] = words
+    const kind = first & 0xff
+    const flags = (first >>> 8) & 0xff
+    const method = first >>> 16
+    const space = body.length
+    // The run that it came in is lent: values may be views of this.
+    const payload = body.slice(0, payloadBytes)
+    const cost = costOf(payload)
+    const frame: Received = {
+      kind,
+      flags,
+      method,
+      id,
+      route,
+      timeLeft,
+      window,
+      payloadBytes,
+      headBytes: last & 0xffff,
+      segments: last >>> 16,
+      payload,
+      cost,
+      filled: 0,
     }
-    forget(id, flags)
-    deliver({ ...first, cost, wasCut: true })
-  }
-
-  /** The link's own frames. */
-  const own = ({ kind, id, route, method, window, payload }: Received): void => {
+    const key = keyOf(id, flags)
+    const isLast = (flags & FLAG.MORE) === 0
+    const isFragment = kind === KIND.FRAGMENT
     if (!greeted) {
-      if (kind !== KIND.PREAMBLE || id !== MAGIC_LOW || route !== MAGIC_HIGH || payload.length > 0)
-        return violation()
+      if (kind !== KIND.PREAMBLE || id !== MAGIC_LOW || route !== MAGIC_HIGH || space > 0) return violation()
       if ((method & 0xff) > VERSION || method >>> 8 < VERSION) return close('VERSION_MISMATCH')
       farMessageBytes = window
       greeted = true
@@ -174,40 +162,41 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
       pings.delete(id)
     } else if (kind === KIND.GOAWAY) {
       farAccepted = Math.min(farAccepted, id)
-      if (route === 0) events.goaway()
+      if (route === 0) farDraining = true
       else farReason = closeReason(route)
-    } else {
+    } else if (
+      kind < KIND.OPEN ||
+      (kind === KIND.CALL && flags & FLAG.ANSWER) ||
+      (isLast || isFragment
+        ? space !== (isLast ? padded(payloadBytes) : payloadBytes || -1)
+        : kind < KIND.CALL || kind > KIND.ERROR || space === 0 || space >= payloadBytes)
+    ) {
       violation()
-    }
-  }
-
-  const frame = (bytes: Uint8Array, at: number, length: number): void => {
-    const field = (offset: number): number => readU32(bytes, at + offset)
-    const payloadBytes = field(AT.payloadBytes)
-    const received: Received = {
-      kind: bytes[at + AT.kind] ?? 0,
-      flags: bytes[at + AT.flags] ?? 0,
-      method: readU16(bytes, at + AT.method),
-      id: field(AT.id),
-      route: field(AT.route),
-      timeLeft: field(AT.timeLeft),
-      window: field(AT.window),
-      payloadBytes,
-      payload: bytes.subarray(at + HEADER_BYTES, at + length),
-      headBytes: readU16(bytes, at + AT.headBytes),
-      segments: readU16(bytes, at + AT.segments),
-      cost: creditOf(payloadBytes),
-      wasCut: false,
-    }
-    const { kind, flags, payload } = received
-    if (!greeted || kind < KIND.OPEN) own(received)
-    else if (kind === KIND.CALL && (flags & FLAG.ANSWER) !== 0) violation()
-    else if (kind === KIND.FRAGMENT) goOn(received)
-    else if ((flags & FLAG.MORE) !== 0) begin(received)
-    else if (payload.length !== padded(payloadBytes)) violation()
-    else {
+    } else {
       if (kind === KIND.CALL) accepted++
-      deliver({ ...received, payload: payload.subarray(0, payloadBytes) })
+      let message = frame
+      if (!isLast || isFragment) {
+        if (!isFragment) {
+          if (!events.admits(frame, held)) return
+          if (unfinished.has(key)) return violation()
+          held += payloadBytes
+          unfinished.set(key, { ...frame, payload: new Uint8Array(payloadBytes) })
+        }
+        const whole = unfinished.get(key)
+        if (!whole) return
+        const missing = whole.payloadBytes - whole.filled - payload.length
+        if (missing < 0 || (isLast && missing > 0)) return violation()
+        whole.payload.set(payload, whole.filled)
+        whole.filled += payload.length
+        whole.cost = cost
+        if (!isLast) {
+          if (whole.kind === KIND.ITEM) events.part(whole, cost)
+          return
+        }
+        forget(id, flags)
+        message = whole
+      }
+      if (!events.message(message) && kind < FIRST_OPTIONAL_KIND) violation()
     }
   }
 
@@ -219,26 +208,23 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
     window: messageBytes,
   })
   transport.attach({
-    frame(bytes) {
-      for (let at = 0; at < bytes.length && !closed; ) {
-        const left = bytes.length - at
-        const length = left < HEADER_BYTES ? 0 : readU32(bytes, at)
-        if (length < HEADER_BYTES || length > Math.min(left, MAX_FRAME_BYTES) || length % 8 !== 0) violation()
-        else frame(bytes, at, length)
-        at += length
+    frame(frames) {
+      for (let rest = frames; rest.length > 0 && !closed; ) {
+        // Of a header that is not here whole the length is under a header's, or over what is left.
+        header.set(rest.subarray(0, HEADER_BYTES))
+        const [bytes = 0] = words
+        if (bytes < HEADER_BYTES || bytes > Math.min(rest.length, MAX_FRAME_BYTES) || bytes % 8 > 0)
+          return violation()
+        const body = rest.subarray(HEADER_BYTES, bytes)
+        rest = rest.subarray(bytes)
+        receive(body)
       }
-      const unread = controls.waiting.reduce((sum, { payload }) => sum + creditOf(payload?.length ?? 0), 0)
-      if (!stalled && unread > UNREAD_BYTES) {
-        stalled = true
-        transport.pause?.()
-      }
+      if (controls.held > UNREAD_BYTES) transport.pause?.()
     },
     drain() {
+      if (closed) return
       outbox.drained()
-      if (stalled && !outbox.congested()) {
-        stalled = false
-        transport.resume?.()
-      }
+      if (!outbox.congested()) transport.resume?.()
     },
     close: () => end('TRANSPORT_CLOSED'),
   })
@@ -251,10 +237,12 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
     close,
     closed: () => closed,
     farMessageBytes: () => farMessageBytes,
-    fateOf: ({ number }) => (number === 0 || number > farAccepted ? 'not-sent' : 'unknown'),
+    farDraining: () => farDraining,
+    fateOf: ({ number }) => (number <= farAccepted ? 'unknown' : 'not-sent'),
     ping(done) {
+      if (closed) return done()
       const sentAt = clock.now()
-      pings.set(++pinged, (now) => done(now - sentAt))
+      pings.set(++pinged, (now) => done(now && now - sentAt))
       control({ kind: KIND.PING, id: pinged })
     },
     goAway() {
@@ -265,5 +253,5 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
 
 /** Messages of both directions of an exchange may be under way at once. */
 function keyOf(id: number, flags: number): number {
-  return id * 2 + (flags & FLAG.ANSWER ? 1 : 0)
+  return id * 16 + (flags & FLAG.ANSWER)
 }

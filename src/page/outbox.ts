@@ -1,8 +1,8 @@
 import type { Clock } from '../core/clock.ts'
 import * as FLAG from '../wire/flag.ts'
-import { creditOf, padded, writeHeader } from '../wire/frame.ts'
+import { padded } from '../wire/frame.ts'
 import * as KIND from '../wire/kind.ts'
-import { FRAGMENT_BYTES, GATHER_BYTES, HEADER_BYTES } from '../wire/limits.ts'
+import { FRAGMENT_BYTES, GATHER_BYTES, HEADER_BYTES, MAX_FRAME_BYTES } from '../wire/limits.ts'
 
 /** A message on its way out: the fields of its header and its whole payload. What is left out is 0. */
 export interface Message {
@@ -10,12 +10,20 @@ export interface Message {
   readonly id?: number
   readonly method?: number
   readonly route?: number
-  readonly timeLeft?: number
   readonly window?: number
   readonly flags?: number
   readonly payload?: Uint8Array
   readonly headBytes?: number
   readonly segments?: number
+  /** By when it has to be answered; what is left of that when it leaves is its `timeLeft`. */
+  readonly deadline?: number
+}
+
+/** A message that waits, or what has not left of one that was cut. */
+interface Waiting extends Message {
+  readonly payload: Uint8Array
+  /** What it counts among the bytes held until all of it has left; 0: it is an item, and leaves by its reader's credit. */
+  readonly cost: number
 }
 
 /** What one direction of one exchange has to say, in order. One message of it is under way at a time. */
@@ -25,18 +33,15 @@ export interface Flow {
   credit: number
   /** Called when nothing is left to send and the turn is over, or when credit has come. */
   onidle?: (() => void) | undefined
-  /** The how manieth CALL of the link it began with; 0 until that has left. */
+  /** The how manieth CALL of the link it began with; NaN until that has left. */
   number: number
-  readonly waiting: Message[]
-  /** Payload bytes of the first message that have left, and since when it waits. */
-  sent: number
-  since: number
-  /** Whether it stands in its lane. */
-  inLine: boolean
+  readonly waiting: Waiting[]
+  /** Bytes that wait, but for items: those wait for their reader. */
+  held: number
 }
 
 export function flowOf(lane: number, credit = 0): Flow {
-  return { lane, credit, number: 0, waiting: [], sent: 0, since: 0, inLine: false }
+  return { lane, credit, number: NaN, waiting: [], held: 0 }
 }
 
 export interface Outbox {
@@ -48,7 +53,7 @@ export interface Outbox {
   clear(flow: Flow): boolean
   /** The transport takes more. */
   drained(): void
-  /** Everything that `make` writes leaves together. */
+  /** What `make` writes leaves together, up to a frame's length. */
   cork<T>(make: () => T): T
   /** Calls back when nothing waits any more, at once if that is so. */
   whenRoom(resume: () => void): void
@@ -61,114 +66,108 @@ export interface Outbox {
 }
 
 const LOW = 3
-/** Low gets one byte in so many, however busy the lanes above it are. */
-const LOW_SHARE = 16
+/** Low may go first when so many bytes have left the lanes above it for each of its own: it gets one in sixteen. */
+const LOW_RATIO = 15
+/** The longest time that fits into a header; beyond it the far end is told of none. */
+const MAX_TIME_LEFT = 2 ** 32 - 1
+const NOTHING = new Uint8Array()
 
 /**
  * Everything that one end writes to a link. Messages stand in flows, flows in four lanes (control, high, normal,
  * low); a lane's flows have their turns frame by frame (PROTOCOL.md, section 5).
  *
+ * Headers are written as words: all hosts of pages are little-endian, as the protocol is.
+ *
  * @param send hands frames to the transport; false when that is full.
  */
 export function outboxOver(send: (frames: Uint8Array) => boolean, clock: Clock): Outbox {
-  const lanes: Flow[][] = [[], [], [], []]
-  let frames: Uint8Array[] = []
-  let gathered = 0
+  const lanes = [0, 1, 2, LOW].map(() => new Set<Flow>())
+  /** Frames that leave together. */
+  const gathered = new Uint8Array(2 * MAX_FRAME_BYTES)
+  const words = new Uint32Array(gathered.buffer)
+  let filled = 0
   let held = 0
+  /** The transport takes frames; otherwise none are gathered. */
   let ready = true
-  let closed = false
   let corked = 0
   let inTurn = false
+  /** Bytes that low is behind its share. */
   let lowDebt = 0
   let called = 0
-  let resumes: (() => void)[] = []
+  const resumes: (() => void)[] = []
 
-  const congested = (): boolean => !ready || lanes.some((flows) => flows.length > 0)
+  const congested = (): boolean => !ready || lanes.some((flows) => flows.size > 0)
 
   const flush = (): void => {
-    if (!ready || gathered === 0) return
-    const bytes = joined(frames, gathered)
-    frames = []
-    gathered = 0
+    if (filled === 0) return
+    const bytes = gathered.slice(0, filled)
+    filled = 0
     if (!send(bytes)) ready = false
   }
 
-  /** The next frame of a flow; undefined when it has none, or no credit that covers it whole. */
-  const cut = (flow: Flow): Uint8Array | undefined => {
-    const message = flow.waiting[0]
-    if (!message) return undefined
-    const { kind, payload = NOTHING, timeLeft = 0, flags = 0, id = 0 } = message
-    const { sent } = flow
-    const size = Math.min(FRAGMENT_BYTES, payload.length - sent)
-    if (kind !== KIND.ITEM) held -= sent === 0 ? creditOf(size) : size
-    else if (flow.credit < creditOf(size)) return undefined
-    else flow.credit -= creditOf(size)
-    flow.sent += size
-    const isLast = flow.sent === payload.length
-    const bytes = HEADER_BYTES + padded(size)
-    const frame = new Uint8Array(bytes)
-    const now = flags | flow.lane | (isLast ? 0 : FLAG.MORE)
-    if (sent === 0) {
-      const { method = 0, route = 0, window = 0, headBytes = 0, segments = 0 } = message
-      if (kind === KIND.CALL) flow.number = ++called
-      // Its time has gone on while it waited.
-      const left = timeLeft && Math.max(1, timeLeft - Math.floor(clock.now() - flow.since))
-      writeHeader(
-        frame,
-        0,
-        bytes,
-        kind,
-        now,
-        method,
-        id,
-        route,
-        left,
-        window,
-        payload.length,
-        headBytes,
-        segments,
-      )
-    } else {
-      const bits = now & (FLAG.LANE | FLAG.ANSWER | FLAG.MORE)
-      writeHeader(frame, 0, bytes, KIND.FRAGMENT, bits, 0, id, 0, 0, 0, size, 0, 0)
-    }
-    frame.set(payload.subarray(sent, flow.sent), HEADER_BYTES)
-    if (isLast) {
-      flow.waiting.shift()
-      flow.sent = 0
-      if (flow.onidle) clock.afterTurn(() => flow.waiting.length > 0 || flow.onidle?.())
-    }
-    return frame
+  /** Counts bytes that begin or, below 0, cease to wait. */
+  const hold = (flow: Flow, bytes: number): void => {
+    flow.held += bytes
+    held += bytes
   }
 
-  const nextOf = (lane: number): Uint8Array | undefined => {
-    const flows = lanes[lane] ?? []
-    for (let flow = flows.shift(); flow; flow = flows.shift()) {
-      const frame = cut(flow)
-      flow.inLine = frame !== undefined && flow.waiting.length > 0
-      if (flow.inLine) flows.push(flow)
-      if (!frame) continue
-      lowDebt = Math.max(0, lowDebt + (lane === LOW ? -frame.length * (LOW_SHARE - 1) : frame.length))
-      return frame
+  /** Gathers the frame whose turn it is. @returns whether there was one. */
+  const gather = (): boolean => {
+    const most = FRAGMENT_BYTES * LOW_RATIO
+    for (const flows of lowDebt < most ? lanes : [...lanes.slice(LOW), ...lanes]) {
+      for (const flow of flows) {
+        flows.delete(flow)
+        const { lane, waiting } = flow
+        const message = waiting[0]
+        if (!message) continue
+        const { kind, id = 0, flags = 0, method = 0, route = 0, window = 0, deadline = Infinity } = message
+        const { payload, cost, headBytes = 0, segments = 0 } = message
+        const part = payload.subarray(0, FRAGMENT_BYTES)
+        const isLast = part.length === payload.length
+        if (cost === 0) {
+          if (flow.credit < costOf(part)) continue
+          flow.credit -= costOf(part)
+        }
+        if (isLast) {
+          waiting.shift()
+          hold(flow, -cost)
+        } else {
+          const rest = payload.subarray(FRAGMENT_BYTES)
+          waiting[0] = { kind: KIND.FRAGMENT, id, flags: flags & FLAG.ANSWER, payload: rest, cost }
+        }
+        if (waiting.length > 0) flows.add(flow)
+        else if (flow.onidle) clock.afterTurn(() => waiting.length > 0 || flow.onidle?.())
+        if (kind === KIND.CALL) flow.number = ++called
+        const timeLeft = Math.ceil(deadline - clock.now())
+        const bytes = HEADER_BYTES + padded(part.length)
+        gathered.fill(0, filled, filled + bytes)
+        words.set(
+          [
+            bytes,
+            kind | ((flags | lane | (isLast ? 0 : FLAG.MORE)) << 8) | (method << 16),
+            id,
+            route,
+            timeLeft > MAX_TIME_LEFT ? 0 : Math.max(1, timeLeft),
+            window,
+            kind === KIND.FRAGMENT ? part.length : payload.length,
+            headBytes | (segments << 16),
+          ],
+          filled / 4,
+        )
+        gathered.set(part, filled + HEADER_BYTES)
+        filled += bytes
+        lowDebt = Math.max(0, Math.min(2 * most, lowDebt + (lane === LOW ? -bytes * LOW_RATIO : bytes)))
+        return true
+      }
     }
-    if (lane === LOW) lowDebt = 0
-    return undefined
-  }
-
-  const next = (): Uint8Array | undefined => {
-    const low = lowDebt >= FRAGMENT_BYTES * (LOW_SHARE - 1) ? nextOf(LOW) : undefined
-    return low ?? nextOf(0) ?? nextOf(1) ?? nextOf(2) ?? nextOf(LOW)
+    return false
   }
 
   const drain = (): void => {
-    while (ready && !closed) {
-      const frame = next()
-      if (!frame) break
-      frames.push(frame)
-      gathered += frame.length
-      if (corked === 0 && gathered >= GATHER_BYTES) flush()
+    while (ready && gather()) {
+      if (filled >= (corked > 0 ? MAX_FRAME_BYTES : GATHER_BYTES)) flush()
     }
-    if (gathered > 0 && !inTurn) {
+    if (filled > 0 && !inTurn) {
       inTurn = true
       clock.afterTurn(() => {
         inTurn = false
@@ -176,15 +175,11 @@ export function outboxOver(send: (frames: Uint8Array) => boolean, clock: Clock):
       })
       if (corked === 0) flush()
     }
-    if (resumes.length === 0 || congested()) return
-    const resumed = resumes
-    resumes = []
-    for (const resume of resumed) resume()
+    if (!congested()) for (const resume of resumes.splice(0)) resume()
   }
 
   const enter = (flow: Flow): void => {
-    if (!flow.inLine) lanes[flow.lane]?.push(flow)
-    flow.inLine = true
+    lanes[flow.lane]?.add(flow)
     drain()
   }
 
@@ -192,25 +187,21 @@ export function outboxOver(send: (frames: Uint8Array) => boolean, clock: Clock):
     congested,
     held: () => held,
     whenRoom(resume) {
-      if (congested()) resumes.push(resume)
-      else resume()
+      resumes.push(resume)
+      drain()
     },
     write(flow, message) {
-      if (closed) return
       const { waiting } = flow
+      const { kind, payload = NOTHING } = message
       const last = waiting.at(-1)
       // Of progress behind something else the latest counts: what still waits gives way.
-      if (
-        message.kind === KIND.PROGRESS &&
-        last?.kind === KIND.PROGRESS &&
-        waiting[0]?.kind !== KIND.PROGRESS
-      ) {
-        held -= costOf(last)
+      if (kind === KIND.PROGRESS && last?.kind === kind && waiting[0]?.kind !== kind) {
         waiting.pop()
+        hold(flow, -last.cost)
       }
-      if (waiting.length === 0) flow.since = clock.now()
-      waiting.push(message)
-      held += costOf(message)
+      const cost = kind === KIND.ITEM ? 0 : costOf(payload)
+      waiting.push({ ...message, payload, cost })
+      hold(flow, cost)
       enter(flow)
     },
     grant(flow, bytes) {
@@ -219,16 +210,13 @@ export function outboxOver(send: (frames: Uint8Array) => boolean, clock: Clock):
       else flow.onidle?.()
     },
     clear(flow) {
-      const { sent, waiting } = flow
-      const isUnsent = sent === 0 && waiting[0]?.kind === KIND.CALL
-      for (const message of waiting) held -= costOf(message)
-      if (sent > 0 && waiting[0]?.kind !== KIND.ITEM) held += creditOf(sent)
-      waiting.length = flow.sent = 0
+      const { waiting } = flow
+      const isUnsent = waiting[0]?.kind === KIND.CALL
+      for (const { cost } of waiting.splice(0)) hold(flow, -cost)
       return isUnsent
     },
     drained() {
       ready = true
-      flush()
       drain()
     },
     cork(make) {
@@ -241,30 +229,16 @@ export function outboxOver(send: (frames: Uint8Array) => boolean, clock: Clock):
       }
     },
     close(last) {
-      for (const flows of lanes) flows.length = 0
+      for (const flows of lanes) flows.clear()
       ready = true
       if (last) this.write(flowOf(0), last)
       flush()
-      closed = true
       ready = false
     },
   }
 }
 
-const NOTHING = new Uint8Array()
-
-/** What a message counts among the bytes held; items wait for their reader. */
-function costOf({ kind, payload = NOTHING }: Message): number {
-  return kind === KIND.ITEM ? 0 : creditOf(payload.length)
-}
-
-function joined(parts: readonly Uint8Array[], bytes: number): Uint8Array {
-  if (parts.length === 1) return parts[0] ?? NOTHING
-  const whole = new Uint8Array(bytes)
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
+/** What a frame of an item costs in credit, and one that waits of what may be held: all of it but its padding. */
+export function costOf(payload: Uint8Array): number {
+  return HEADER_BYTES + payload.length
 }

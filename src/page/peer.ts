@@ -1,39 +1,29 @@
-import { methodOf } from '../contract/byName.ts'
 import type { ContractOf } from '../contract/entries.ts'
 import { type PeerLimits, TRUSTED_LIMITS } from '../core/bounds.ts'
-import type {
-  Caller,
-  CallOptions,
-  Handler,
-  ItemStream,
-  PeerInfo,
-  Server,
-  Serving,
-  Target,
-} from '../core/call.ts'
-import { type Clock, systemClock } from '../core/clock.ts'
+import type { Caller, CallOptions, Handler, ItemStream, PeerInfo, Server, Serving } from '../core/call.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Method } from '../core/method.ts'
 import { NOBODY } from '../core/served.ts'
-import { Sweep } from '../core/sweep.ts'
 import type { Transport } from '../core/transport.ts'
 import type { CloseReason } from '../wire/closeReason.ts'
-import type { Fate } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
 import * as KIND from '../wire/kind.ts'
 import { CALL_TIMEOUT_MS } from '../wire/limits.ts'
 import { answersOver } from './answers.ts'
-import { callsOver } from './calls.ts'
+import { callsOver, methodOf } from './calls.ts'
+import { pageClock } from './clock.ts'
 import {
   type Client,
   client,
   type Handlers,
   type PageClientOptions,
   type PageServeOptions,
-  serve,
+  serveHandlers,
 } from './contract.ts'
 import { linkError } from './errors.ts'
+import { exchangesOver } from './exchanges.ts'
 import { linkOver } from './link.ts'
-import { speakerOver } from './speaker.ts'
+import { type Marks, noMarks } from './marks.ts'
 
 export interface PageOptions {
   readonly clock?: Clock
@@ -42,6 +32,8 @@ export interface PageOptions {
   readonly far?: PeerInfo
   /** Stacks travel with errors. */
   readonly debug?: boolean
+  /** That of `viaduct/browser/marks`: calls carry `traceparent` and `idempotencyKey`. Without it they are refused. */
+  readonly marks?: Marks
 }
 
 /**
@@ -49,8 +41,8 @@ export interface PageOptions {
  * they do the same.
  */
 export interface PagePeer extends Caller, Server {
-  /** A contract's methods as functions, towards a target; without one, towards the far end of the link. */
-  client<E>(contract: ContractOf<E>, target?: Target, options?: PageClientOptions): Client<E>
+  /** A contract's methods as functions. A link has one far end, so there is no target to name. */
+  client<E>(contract: ContractOf<E>, target?: undefined, options?: PageClientOptions): Client<E>
   /** Serves a contract until it is withdrawn; see {@link Serving}. */
   serve<E>(
     contract: ContractOf<E>,
@@ -62,22 +54,12 @@ export interface PagePeer extends Caller, Server {
     handlers: Partial<Handlers<E>>,
     options: PageServeOptions & { readonly partial: true },
   ): Serving
-  call(
-    method: string | Method,
-    input?: unknown,
-    options?: CallOptions & { readonly target?: Target },
-  ): Promise<unknown>
-  stream(
-    method: string | Method,
-    input?: unknown,
-    options?: CallOptions & { readonly target?: Target },
-  ): ItemStream
+  call(method: string | Method, input?: unknown, options?: CallOptions): Promise<unknown>
+  stream(method: string | Method, input?: unknown, options?: CallOptions): ItemStream
   /** Sends one way. False when the outbox is full and the message was not taken; see {@link drained}. */
-  notify(method: string | Method, input?: unknown, target?: Target): boolean
+  notify(method: string | Method, input?: unknown): boolean
   /** Serves one method until it is withdrawn; see {@link Serving}. */
   handle(method: string | Method, handler: Handler): Serving
-  /** Who makes calls towards a target; without one, towards the far end of the link. */
-  to(target?: Target): Caller
   /** Makes several calls whose frames leave in one write; each settles by itself. */
   batch<T extends readonly PromiseLike<unknown>[]>(
     make: () => [...T],
@@ -106,115 +88,105 @@ export interface PagePeer extends Caller, Server {
  * proof of who is there, as a worker's port.
  */
 export function peerOver(transport: Transport, options: PageOptions = {}): PagePeer {
-  const { clock = systemClock, debug = false, far = NOBODY, limits = TRUSTED_LIMITS } = options
+  const { clock = pageClock, debug = false, far = NOBODY, limits = TRUSTED_LIMITS, marks = noMarks } = options
   let settleClosed = (_reason: CloseReason): void => {}
   const closed = new Promise<CloseReason>((resolve) => {
     settleClosed = resolve
   })
-  const lost = new Set<(fate: Fate) => void>()
-  /** Set once the far end has seen our GOAWAY: no call that crossed it is still to come. */
-  let ondrained: (() => void) | undefined
-
-  const openCalls = (): number => calls.open() + answers.open()
-  // Answers that still wait in the outbox are part of finishing.
-  const ended = (): void => {
-    if (ondrained && openCalls() === 0) link.outbox.whenRoom(ondrained)
-  }
 
   const link = linkOver(transport, clock, limits.messageBytes, {
     message(message) {
-      const { flags, id, kind } = message
+      const { flags, id, kind, window } = message
       const isAnswer = (flags & FLAG.ANSWER) !== 0
+      const exchange = exchanges.at(id, flags)
       // BACK, RELEASE: nothing here has functions to call; of what is not open they are late.
-      if (kind === KIND.BACK || kind === KIND.RELEASE) return !(isAnswer && calls.isOpen(id))
-      if (kind > KIND.PROGRESS || (kind > KIND.DROP && kind < KIND.CALL)) return false
-      if (kind === KIND.ROUTE) return true
-      if (kind < KIND.CALL || !isAnswer) answers.receive(message)
-      else if (kind !== KIND.CANCEL) calls.receive(message)
+      if (kind > KIND.PROGRESS)
+        return (kind === KIND.BACK || kind === KIND.RELEASE) && !(isAnswer && exchange)
+      if (kind > KIND.DROP && kind < KIND.CALL) return false
+      // What a far end says of our methods, and a cancel of its own answer, have no effect.
+      if (kind === KIND.ROUTE || (kind === KIND.CANCEL && isAnswer)) return true
+      if (kind < KIND.CALL) answers.route(message)
+      else if (kind === KIND.CALL) answers.call(message)
+      else if (exchange && kind === KIND.CREDIT) link.outbox.grant(exchange.flow, window)
+      else if (exchange) exchange.receive(message)
+      else if (kind === KIND.CANCEL && link.forget(id, 0) && exchanges.end(id, 0))
+        answers.bare(id, 'CANCELLED')
       return true
     },
-    admits({ flags, id, kind, payloadBytes }, held) {
-      const side = (flags & FLAG.ANSWER) !== 0 ? calls : answers
-      const isOneWay = (flags & FLAG.ONE_WAY) !== 0
-      // Of an exchange that is not open it is late, and so are the fragments after it.
-      if (kind !== KIND.CALL && !side.isOpen(id)) return false
-      // An error may cut a message of its direction short.
-      if (kind === KIND.ERROR) link.forget(id, flags)
-      if (payloadBytes > limits.messageBytes || held + payloadBytes > limits.queueBytes) {
-        if (kind !== KIND.CALL) side.tooLarge(id, kind)
-        else if (answers.isOpen(id)) link.violation()
+    admits(first, held) {
+      const { flags, id, kind, payloadBytes } = first
+      const exchange = exchanges.at(id, flags)
+      const isTooLarge = payloadBytes > limits.messageBytes || held + payloadBytes > limits.queueBytes
+      if (kind === KIND.CALL) {
+        const isOneWay = (flags & FLAG.ONE_WAY) !== 0
+        if (!isTooLarge && (isOneWay || exchanges.begin(id))) return true
+        if (!isTooLarge || exchange) link.violation()
         else if (!isOneWay) answers.bare(id, 'MESSAGE_TOO_LARGE')
         return false
       }
-      if (kind !== KIND.CALL || isOneWay || answers.begin(id)) return true
-      link.violation()
+      // Of an exchange that is not open it is late, and so are the fragments after it.
+      if (!exchange) return false
+      // An error may cut a message of its direction short.
+      if (kind === KIND.ERROR) link.forget(id, flags)
+      if (!isTooLarge) return true
+      exchange.abort('MESSAGE_TOO_LARGE')
+      // The callee has ended, whatever it said: what follows of that is late.
+      if (kind !== KIND.ITEM && flags & FLAG.ANSWER) exchange.receive({ ...first, kind: KIND.ERROR })
       return false
     },
     part({ flags, id }, bytes) {
-      ;((flags & FLAG.ANSWER) !== 0 ? calls : answers).part(id, bytes)
+      const exchange = exchanges.at(id, flags)
+      if (!exchange) return
+      exchange.items?.part(bytes)
+      exchanges.alive(exchange)
     },
-    goaway: () => calls.goaway(),
     closed(reason) {
-      sweep.stop()
-      calls.fail(reason)
-      answers.fail(reason)
-      for (const fail of lost) fail('unknown')
+      exchanges.fail()
       settleClosed(reason)
     },
   })
-  const sweep = new Sweep(clock, (now) => Math.min(calls.sweep(now), answers.sweep(now)))
-  const speaker = speakerOver(link, limits.sentBytes ?? limits.messageBytes, limits.queueBytes)
-  const calls = callsOver(link, speaker, clock, sweep, limits, ended)
-  const answers = answersOver(link, speaker, clock, sweep, { debug, far, limits }, ended)
+  const { exchanges: most, messageBytes, queueBytes, sentBytes = messageBytes } = limits
+  const exchanges = exchangesOver(link, clock, most, sentBytes, queueBytes)
+  const calls = callsOver(link, exchanges, clock, limits, marks)
+  const answers = answersOver(link, exchanges, clock, debug, far, limits, marks)
 
   return {
-    client: (contract, target, given) => client(calls.callerOf(target), contract, given),
-    serve<E>(contract: ContractOf<E>, handlers: Partial<Handlers<E>>, given: PageServeOptions = {}) {
-      return serve(this, contract, handlers, { ...given, partial: true })
+    ...calls,
+    client: (contract, _, given) => client(calls, contract, given),
+    serve<E>(contract: ContractOf<E>, handlers: Partial<Handlers<E>>, given?: PageServeOptions) {
+      return serveHandlers(this, contract, handlers, given)
     },
-    to: calls.callerOf,
-    call: (method, input, given = {}) =>
-      calls.callerOf(given.target).call(methodOf(method, 'call'), input, given),
-    stream: (method, input, given = {}) =>
-      calls.callerOf(given.target).stream(methodOf(method, 'stream'), input, given),
-    notify: (method, input, target) => calls.callerOf(target).notify(methodOf(method, 'call'), input),
-    handle: (method, handler) => answers.handle(methodOf(method, 'call'), handler, closed),
+    handle: (method, handler) => answers.handle(methodOf(method), handler),
     batch: (make) => Promise.allSettled(link.outbox.cork(make)),
     ping: () =>
       new Promise((resolve, reject) => {
-        const fail = (fate: Fate): void => reject(linkError('LINK_LOST', 'ping', fate))
-        if (link.closed()) return fail('not-sent')
-        lost.add(fail)
+        const fate = link.closed() ? 'not-sent' : 'unknown'
         link.ping((roundTripMs) => {
-          lost.delete(fail)
-          resolve(roundTripMs)
+          if (roundTripMs === undefined) reject(linkError('LINK_LOST', 'ping', fate))
+          else resolve(roundTripMs)
         })
       }),
-    drained: () =>
-      new Promise((resolve) => {
-        if (!speaker.full() || link.closed()) return resolve()
-        link.outbox.whenRoom(resolve)
-        void closed.then(() => resolve())
-      }),
+    drained() {
+      link.outbox.whenRoom(exchanges.changed)
+      return exchanges.until(() => !exchanges.full(), Infinity)
+    },
     async drain(graceMs = CALL_TIMEOUT_MS) {
       if (link.closed()) return
       answers.drain()
       link.goAway()
-      await new Promise<void>((resolve) => {
-        const cancel = clock.after(graceMs, resolve)
-        void closed.then(() => {
-          cancel()
-          resolve()
-        })
-        link.ping(() => {
-          ondrained = () => {
-            if (openCalls() > 0 || link.outbox.congested()) return
-            cancel()
-            resolve()
-          }
-          ended()
-        })
+      // Once the far end has seen that, no call which crossed it is still to come.
+      let isSeen = false
+      link.ping(() => {
+        isSeen = true
+        exchanges.changed()
       })
+      await exchanges.until(() => {
+        if (!isSeen || exchanges.open() > 0) return false
+        // Answers that still wait in the outbox are part of finishing.
+        if (!link.outbox.congested()) return true
+        link.outbox.whenRoom(exchanges.changed)
+        return false
+      }, graceMs)
       this.close()
     },
     close: (reason = 'GOING_AWAY') => link.close(reason),
@@ -223,7 +195,7 @@ export function peerOver(transport: Transport, options: PageOptions = {}): PageP
       return link.closed() !== undefined
     },
     get openCalls() {
-      return openCalls()
+      return exchanges.open()
     },
   }
 }

@@ -1,5 +1,5 @@
 import type { Transport, TransportEvents } from '../core/transport.ts'
-import { readU32 } from '../wire/frame.ts'
+import { isObject } from '../wire/guards.ts'
 
 /**
  * What a MessagePort of a browser, a worker or Node has in common. Structural, so that no environment is
@@ -26,80 +26,72 @@ const CONFIRM_BYTES = 128 * 1024
  */
 export function portTransport(port: PortLike): Transport {
   let events: TransportEvents | undefined
-  /** What has come and was not handed over: before {@link Transport.attach}, and while paused. */
-  const early: Uint8Array[] = []
+  /** What is to be handed over: frames, and at last the reason of the close. */
+  const queue: (Uint8Array | string)[] = []
   let sent = 0
   let confirmed = 0
   let read = 0
   let announced = 0
-  let full = false
   let closed = false
   let paused = false
-  let closeReason: string | undefined
 
   const finish = (reason: string): void => {
     if (closed) return
     closed = true
-    closeReason = reason
+    queue.push(reason)
     port.close?.()
     queueMicrotask(handOver)
   }
 
-  /** Hands over what has come, in order; a reader that does not read is not confirmed. */
+  /** Hands over what has come, in order; a reader that does not read is not confirmed, but told of the end. */
   const handOver = (): void => {
-    for (let frames = early[0]; frames && events && !paused; frames = early[0]) {
-      early.shift()
-      read += frames.length
+    while (events && (!paused || closed)) {
+      const next = queue.shift()
+      if (next === undefined) return
+      if (typeof next === 'string') return events.close(next)
+      read += next.length
       if (!closed && read - announced >= CONFIRM_BYTES) {
         announced = read
         port.postMessage(read)
       }
-      events.frame(frames)
+      events.frame(next)
     }
-    if (early.length > 0 || closeReason === undefined || !events) return
-    const told = events
-    events = undefined
-    told.close(closeReason)
   }
 
   const receive = (data: unknown): void => {
     if (closed) return
     if (data instanceof Uint8Array) {
-      if (data.length < 4 || readU32(data, 0) === 0) return finish('PROTOCOL_ERROR')
-      early.push(data)
+      queue.push(data)
       handOver()
     } else if (typeof data === 'number') {
       confirmed = data
-      if (full && sent - confirmed < HIGH_WATER_BYTES / 2) {
-        full = false
-        events?.drain()
-      }
+      if (sent - confirmed < HIGH_WATER_BYTES / 2) events?.drain()
     } else {
       finish(typeof data === 'string' ? data : 'PROTOCOL_ERROR')
     }
   }
 
-  if (port.on) {
-    port.on('message', receive)
-    port.on('close', () => finish('TRANSPORT_CLOSED'))
-    port.on('exit', () => finish('TRANSPORT_CLOSED'))
-  } else {
-    port.addEventListener?.('message', (event) => receive('data' in event ? event.data : undefined))
-    port.addEventListener?.('close', () => finish('TRANSPORT_CLOSED'))
-    port.start?.()
+  const listen = (type: string, listener: (event: unknown) => void): void => {
+    if (port.on) port.on(type, listener)
+    else port.addEventListener?.(type, listener)
   }
+  const ended = (): void => finish('TRANSPORT_CLOSED')
+
+  listen('message', (event) => receive(isObject(event) && 'data' in event ? event.data : event))
+  listen('close', ended)
+  listen('exit', ended)
+  port.start?.()
 
   return {
-    send(frames, tail) {
+    send(frames, tail: ArrayLike<number> = []) {
       if (closed) return true
       // A view would carry its whole buffer along: the message gets a buffer of its own, and gives it away.
-      const own = new Uint8Array(frames.length + (tail?.length ?? 0))
+      const own = new Uint8Array(frames.length + tail.length)
       own.set(frames)
-      if (tail) own.set(tail, frames.length)
+      own.set(tail, frames.length)
       sent += own.length
       port.postMessage(own, [own.buffer])
-      full = sent - confirmed >= HIGH_WATER_BYTES
-      return !full
+      return sent - confirmed < HIGH_WATER_BYTES
     },
     close(reason = 'TRANSPORT_CLOSED') {
       if (closed) return

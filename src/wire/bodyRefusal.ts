@@ -9,11 +9,10 @@ import { Envelope } from './envelope.ts'
 import { ViaductError } from './errors.ts'
 import { isObject } from './guards.ts'
 import { MAX_DEPTH, MAX_REFERENCES } from './limits.ts'
+import { stepOf } from './path.ts'
 
 /** Thrown inside the encoder, where neither path nor cause is known; made once, since stacks are dear. */
 export const UNSENDABLE = new Error('unsendable')
-
-const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u
 
 interface Fault {
   readonly path: string
@@ -147,7 +146,7 @@ class Search {
     const symbol = Object.getOwnPropertySymbols(object)[0]
     if (symbol !== undefined) return { path: `${path}[${String(symbol)}]`, what: 'its key is a symbol' }
     for (const key of Object.keys(object)) {
-      const at = IDENTIFIER.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`
+      const at = path + stepOf(key)
       const property = Object.getOwnPropertyDescriptor(object, key)
       if (property === undefined || property.get !== undefined || property.set !== undefined) {
         return { path: at, what: 'it is an accessor' }

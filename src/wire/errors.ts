@@ -47,12 +47,12 @@ const BRAND: unique symbol = Symbol.for('viaduct.error')
 
 /** The one error class. Recognise it with {@link isViaductError}: two copies of the package may meet. */
 export class ViaductError extends Error {
-  readonly code: Code
-  readonly reason: string
-  readonly path: string | undefined
-  readonly fate: Fate | undefined
-  readonly data: unknown
-  readonly retryAfterMs: number | undefined
+  declare readonly code: Code
+  declare readonly reason: string
+  declare readonly path: string | undefined
+  declare readonly fate: Fate | undefined
+  declare readonly data: unknown
+  declare readonly retryAfterMs: number | undefined
 
   constructor(
     code: Code,
@@ -60,13 +60,7 @@ export class ViaductError extends Error {
     { reason = code, path, fate, data, retryAfterMs, cause }: ErrorDetails = {},
   ) {
     super(message, cause === undefined ? undefined : { cause })
-    this.name = 'ViaductError'
-    this.code = code
-    this.reason = reason
-    this.path = path
-    this.fate = fate
-    this.data = data
-    this.retryAfterMs = retryAfterMs
+    Object.assign(this, { name: 'ViaductError', code, reason, path, fate, data, retryAfterMs })
   }
 
   get [BRAND](): true {

@@ -105,8 +105,9 @@ export function boundedTextOf(head: Uint8Array, tag: number, maxBytes: number): 
   }
 }
 
-const lenient = new TextDecoder()
-const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+// Marked, so that a bundle which needs neither has neither.
+const lenient = /* @__PURE__ */ new TextDecoder()
+const strict = /* @__PURE__ */ new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function entryOf(head: Uint8Array, tag: number): Uint8Array | undefined {
   for (let at = 0; at + 4 <= head.length; ) {

@@ -9,30 +9,35 @@ interface Reason {
   readonly code: Code
 }
 
-/** In the order of their numbers, none left out. */
-export const REASONS = {
-  TARGET_UNAVAILABLE: { number: 1, code: 'UNAVAILABLE' },
-  PERMISSION_DENIED: { number: 2, code: 'PERMISSION_DENIED' },
-  METHOD_NOT_FOUND: { number: 3, code: 'UNIMPLEMENTED' },
-  ROUTE_UNKNOWN: { number: 4, code: 'FAILED_PRECONDITION' },
-  SKEW: { number: 5, code: 'FAILED_PRECONDITION' },
-  DEADLINE_EXCEEDED: { number: 6, code: 'DEADLINE_EXCEEDED' },
-  QUEUE_FULL: { number: 7, code: 'RESOURCE_EXHAUSTED' },
-  RATE_LIMITED: { number: 8, code: 'RESOURCE_EXHAUSTED' },
-  DRAINING: { number: 9, code: 'UNAVAILABLE' },
-  MESSAGE_TOO_LARGE: { number: 10, code: 'RESOURCE_EXHAUSTED' },
-  CANCELLED: { number: 11, code: 'CANCELLED' },
-  OVERFLOW: { number: 12, code: 'RESOURCE_EXHAUSTED' },
-  LINK_LOST: { number: 13, code: 'UNAVAILABLE' },
-  TOO_MANY_CALLS: { number: 14, code: 'RESOURCE_EXHAUSTED' },
-  HANDLER_ERROR: { number: 15, code: 'UNKNOWN' },
-  WITHDRAWN: { number: 16, code: 'UNAVAILABLE' },
-  LEASE_ENDED: { number: 17, code: 'FAILED_PRECONDITION' },
-} as const satisfies Record<string, Reason>
+/** In the order of their numbers, which begin at 1. */
+const CODE_OF = {
+  TARGET_UNAVAILABLE: 'UNAVAILABLE',
+  PERMISSION_DENIED: 'PERMISSION_DENIED',
+  METHOD_NOT_FOUND: 'UNIMPLEMENTED',
+  ROUTE_UNKNOWN: 'FAILED_PRECONDITION',
+  SKEW: 'FAILED_PRECONDITION',
+  DEADLINE_EXCEEDED: 'DEADLINE_EXCEEDED',
+  QUEUE_FULL: 'RESOURCE_EXHAUSTED',
+  RATE_LIMITED: 'RESOURCE_EXHAUSTED',
+  DRAINING: 'UNAVAILABLE',
+  MESSAGE_TOO_LARGE: 'RESOURCE_EXHAUSTED',
+  CANCELLED: 'CANCELLED',
+  OVERFLOW: 'RESOURCE_EXHAUSTED',
+  LINK_LOST: 'UNAVAILABLE',
+  TOO_MANY_CALLS: 'RESOURCE_EXHAUSTED',
+  HANDLER_ERROR: 'UNKNOWN',
+  WITHDRAWN: 'UNAVAILABLE',
+  LEASE_ENDED: 'FAILED_PRECONDITION',
+} as const satisfies Record<string, Code>
 
-export type ReasonName = keyof typeof REASONS
+export type ReasonName = keyof typeof CODE_OF
 
-const NAMES = Object.keys(REASONS)
+// The compiler does not follow keys through keys() and fromEntries().
+const NAMES = Object.keys(CODE_OF) as ReasonName[]
+
+export const REASONS = Object.fromEntries(
+  NAMES.map((name, index) => [name, { number: index + 1, code: CODE_OF[name] }]),
+) as Readonly<Record<ReasonName, Reason>>
 
 export function isReasonName(name: string): name is ReasonName {
   return Object.hasOwn(REASONS, name)
@@ -40,8 +45,7 @@ export function isReasonName(name: string): name is ReasonName {
 
 /** The name behind a bare ERROR's number; unknown numbers of a newer peer read as TARGET_UNAVAILABLE. */
 export function reasonName(number: number): ReasonName {
-  const name = NAMES[number - 1] ?? ''
-  return isReasonName(name) ? name : 'TARGET_UNAVAILABLE'
+  return NAMES[number - 1] ?? 'TARGET_UNAVAILABLE'
 }
 
 export const FATE = { 'not-sent': 1, unknown: 2 } as const satisfies Record<Fate, number>

@@ -385,6 +385,17 @@ describe('schemas that fail', () => {
       message: 'a.m: input: does not fit the schema',
     })
   })
+
+  it.each([null, 0, 'url'])('may give a path that is no list: %s', async (path) => {
+    const link = new DirectLink()
+    const issues = wrong([{ message: 'no', path }])
+    const made = contract('a', { m: method({ input: make(() => ({ issues })) }) })
+    serve(link, made, { m: () => undefined })
+    expect(await failure(() => client(link, made).m('x'))).toMatchObject({
+      reason: 'INVALID_INPUT',
+      fate: 'not-sent',
+    })
+  })
 })
 
 describe('declared errors', () => {

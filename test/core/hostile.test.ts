@@ -133,6 +133,52 @@ describe.each(nears)('$name', ({ near }) => {
       expect([short.settled, long.settled]).toEqual([true, true])
     })
 
+    it.each([KIND.FRAGMENT, KIND.CANCEL])(
+      'drain, though the last call was not here whole: what comes of it has the kind %d',
+      async (kind) => {
+        const ends = new Ends()
+        ends.peer.handle(m, never)
+        ends.open('m')
+        const half = new Uint8Array(8)
+        ends.say({ kind: KIND.CALL, id: ID, flags: FLAG.MORE, payload: half, payloadBytes: 16 })
+        const gone = watched(ends.peer.drain(60_000))
+        ends.say({ kind: KIND.PONG, id: 1 })
+        await ends.clock.settle()
+        expect(gone.settled).toBe(false)
+        ends.say({ kind, id: ID, payload: kind === KIND.CANCEL ? new Uint8Array() : half })
+        await ends.clock.settle()
+        expect(gone.settled).toBe(true)
+      },
+    )
+
+    it.runIf(isPage)('no timer is set for a grace that fits none', () => {
+      const ends = new Ends()
+      const serving = ends.peer.handle(m, never)
+      ends.open('m')
+      ends.say({ kind: KIND.CALL, id: ID, payload: ONE })
+      const { timers } = ends.clock
+      for (const graceMs of [2 ** 31, Number.MAX_VALUE, Number.POSITIVE_INFINITY]) {
+        void serving.withdraw({ graceMs })
+        void ends.peer.drain(graceMs)
+      }
+      expect(ends.clock.timers).toBe(timers)
+    })
+
+    it('withdraw, which tells no one-way call that it was withdrawn', async () => {
+      const ends = new Ends()
+      let aborted = false
+      const serving = ends.peer.handle(m, (_, { signal }) => {
+        signal.addEventListener('abort', () => (aborted = true))
+        return never()
+      })
+      ends.open('m')
+      ends.say({ kind: KIND.CALL, flags: FLAG.ONE_WAY, payload: ONE })
+      const idle = watched(serving.withdraw({ graceMs: 1_000 }))
+      ends.transport.lose()
+      await ends.clock.settle()
+      expect([idle.settled, aborted]).toEqual([true, false])
+    })
+
     it('ping, whose fate is unknown once it has left', async () => {
       const { clock, peer, transport } = new Ends()
       const lost = errorOf(peer.ping())
@@ -548,6 +594,52 @@ describe.each(nears)('$name', ({ near }) => {
       expect(ends.take(KIND.END).map(({ id }) => id)).toEqual([1, 2, 3, 4])
     })
 
+    it('one that ends while it is told of a method: the call settles', async () => {
+      let events: { close(reason: string): void } | undefined
+      const transport = new ScriptedTransport()
+      transport.attach = (given) => {
+        events = given
+        ScriptedTransport.prototype.attach.call(transport, given)
+      }
+      const { clock, peer } = new Ends({}, transport)
+      transport.send = () => {
+        events?.close('TRANSPORT_CLOSED')
+        return true
+      }
+      const call = outcome(peer.call(m, 1, { timeoutMs: 0 }))
+      const stream = outcome(peer.stream(s, 1, { timeoutMs: 0 }).output)
+      await clock.settle()
+      expect(await Promise.race([call, told()])).toBe('!LINK_LOST')
+      expect(await Promise.race([stream, told()])).toBe('!LINK_LOST')
+      expect([peer.openCalls, clock.timers]).toEqual([0, 0])
+    })
+
+    it('one that brings items while it is granted credit: none is granted twice', async () => {
+      const ends = new Ends()
+      const stream = ends.peer.stream(s, 1, { windowBytes: 1 << 20 })
+      const id = ends.called()
+      const reader = stream[Symbol.asyncIterator]()
+      for (let count = 0; count < 3; count++) void reader.next()
+      // A Latin-1 string that fills its frame.
+      const payload = new Uint8Array(FRAGMENT_BYTES).fill(0x61)
+      payload.set([0xec, 0xfc, 0xff, 0x01])
+      const item = makeFrame({ kind: KIND.ITEM, id, flags: FLAG.ANSWER, payload })
+      const send = ends.transport.send.bind(ends.transport)
+      let granted = 0
+      let items = 1
+      ends.transport.send = (frames, tail) => {
+        const took = send(frames, tail)
+        for (const { kind, window } of ends.transport.take().map((frame) => readFrame(frame))) {
+          if (kind === KIND.CREDIT) granted += window
+          if (kind === KIND.CREDIT && items++ < 3) ends.transport.receive(item)
+        }
+        return took
+      }
+      ends.receive(item)
+      await ends.clock.settle()
+      expect(granted).toBe(3 * item.length)
+    })
+
     it('one that ends while it is sent to: the call settles', async () => {
       let events: { close(reason: string): void } | undefined
       const other = new ScriptedTransport()
@@ -696,6 +788,35 @@ describe.each(nears)('$name', ({ near }) => {
       expect(ends.take(KIND.ERROR)).toEqual([])
     })
 
+    it('an item that is unfinished when its call is cancelled', () => {
+      const ends = new Ends()
+      ends.peer.handle(up, never)
+      ends.open('up')
+      for (let id = 1; id <= 8; id++) {
+        ends.say({ kind: KIND.CALL, id, flags: FLAG.UPLOAD, payload: ONE }, { kind: KIND.ITEM, id, ...part })
+        ends.say({ kind: KIND.CANCEL, id })
+      }
+      ends.say({ kind: KIND.CALL, id: 9, ...part })
+      expect(ends.take(KIND.ERROR)).toEqual([])
+    })
+
+    it('calls that were cancelled or are late, when their method is withdrawn', async () => {
+      const ends = new Ends()
+      const serving = ends.peer.handle(m, never)
+      ends.open('m')
+      ends.say(
+        { kind: KIND.CALL, id: 1, payload: ONE },
+        { kind: KIND.CANCEL, id: 1 },
+        { kind: KIND.CALL, id: 2, payload: ONE, timeLeft: 5 },
+      )
+      await ends.clock.pass(10)
+      const gone = watched(serving.withdraw({ graceMs: 10 }))
+      await ends.clock.pass(20)
+      expect(gone.settled).toBe(true)
+      expect(ends.take(KIND.ERROR).map(({ id }) => id)).toEqual([1, 2])
+      expect(ends.peer.openCalls).toBe(0)
+    })
+
     it.runIf(isPage)('what was left to send of calls that were given up, and no more than that', async () => {
       const ends = new Ends()
       const send = ends.transport.send.bind(ends.transport)
@@ -737,7 +858,7 @@ describe.each(nears)('$name', ({ near }) => {
       const large = new Uint8Array(FRAGMENT_BYTES * 2)
       expect(ends.peer.notify(m, 1)).toBe(true)
       expect(ends.peer.notify(m, large)).toBe(true)
-      expect(ends.peer.notify(m, large)).toBe(false)
+      expect(() => ends.peer.notify(m, large)).toThrow(expect.objectContaining({ reason: 'TOO_MANY_CALLS' }))
       ends.transport.drain()
       ends.clock.turns()
       expect(ends.peer.notify(m, large)).toBe(true)
@@ -833,14 +954,13 @@ describe.each(nears)('$name', ({ near }) => {
       expect(await outcome(next)).toBe('!LINK_LOST')
     })
 
-    it('the same target is the same caller', () => {
-      const { peer } = new Ends()
-      expect(peer.to({ id: 'a' })).toBe(peer.to({ id: 'a' }))
-    })
-
-    it('a target without a name is refused', () => {
-      const { peer } = new Ends()
-      expect(() => peer.to({} as never)).toThrow(expect.objectContaining({ reason: 'BAD_ID' }))
+    it('a ROUTE that bears the id of a call is no item of it', async () => {
+      const ends = new Ends()
+      const answer = ends.peer.call(m, 1)
+      const id = ends.called()
+      ends.receive(frameFrom({ kind: 'ROUTE', id, flags: ['ANSWER'], body: { methods: [] } }))
+      ends.say({ kind: KIND.END, id, flags: FLAG.ANSWER, payload: ONE })
+      expect(await answer).toBe(1)
     })
 
     it('GOAWAY counts: what it does not cover was not sent', async () => {

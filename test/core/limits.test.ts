@@ -129,6 +129,18 @@ describe.each(peers)('deadlines ($name)', (pairing) => {
 describe.each(peers)('limits ($name)', (pairing) => {
   const rig = rigOf(pairing)
 
+  test('TOO_MANY_CALLS to a large one-way message as well, which has to be cut; small ones need no slot', async () => {
+    const { near, far } = rig({ near: { limits: { ...TRUSTED_LIMITS, exchanges: 1 } } })
+    far.handle(slow, () => new Promise(() => {}))
+    const answer = outcome(near.call(slow, 1, { timeoutMs: 0 }))
+    expect(near.notify(echo, 2)).toBe(true)
+    expect(() => near.notify(echo, 'x'.repeat(100_000))).toThrow(
+      expect.objectContaining({ reason: 'TOO_MANY_CALLS', fate: 'not-sent' }),
+    )
+    near.close()
+    expect(await answer).toBe('!LINK_LOST')
+  })
+
   test('TOO_MANY_CALLS when every slot is taken; a slot is used again when its callee has ended', async () => {
     const limits = { ...TRUSTED_LIMITS, exchanges: 3 }
     const { near, far, clock, of } = rig({ near: { limits }, far: { limits } })

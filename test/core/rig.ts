@@ -3,6 +3,7 @@ import type { PeerOptions } from '../../src/core/linkCore.ts'
 import { untyped } from '../../src/core/method.ts'
 import { PeerCore } from '../../src/core/peer.ts'
 import type { Transport } from '../../src/core/transport.ts'
+import { marks } from '../../src/page/marks.ts'
 import { peerOver } from '../../src/page/peer.ts'
 import {
   type FaultLink,
@@ -36,7 +37,8 @@ export interface Sent {
 /** What cases ask of one end of a link: whatever has it can be judged. */
 export interface RigPeer extends SuitePeer {
   readonly openCalls: number
-  to(target: Target): Caller
+  /** Absent where a link has one far end and no more. */
+  to?(target: Target): Caller
   batch<T extends readonly PromiseLike<unknown>[]>(
     make: () => [...T],
   ): Promise<{ [K in keyof T]: PromiseSettledResult<Awaited<T[K]>> }>
@@ -51,7 +53,7 @@ export type MakePeer<Peer extends RigPeer = RigPeer> = (transport: Transport, op
 export const whole: MakePeer<PeerCore> = (transport, options) => new PeerCore(transport, options)
 
 /** The peer of web pages. */
-export const page: MakePeer = (transport, options) => peerOver(transport, options)
+export const page: MakePeer = (transport, options) => peerOver(transport, { ...options, marks })
 
 /** Two implementations, be they the same, that a link joins: which calls and which answers. */
 export interface Pairing {

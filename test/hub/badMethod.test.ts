@@ -64,4 +64,10 @@ describe('what is no method', () => {
     )
     await expectSound()
   })
+
+  it('has a target without a name; one target is one caller', async () => {
+    await peer()
+    expect(() => core.to({} as never)).toThrow(expect.objectContaining({ reason: 'BAD_ID' }))
+    expect(core.to({ id: 'a' })).toBe(core.to({ id: 'a' }))
+  })
 })

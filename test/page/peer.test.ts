@@ -5,7 +5,7 @@ import { contract, method, type PagePeer, peerOver, stream, type Transport } fro
 import { LinkPeer } from '../../src/contract/linkPeer.ts'
 import { peerOver as wholePeerOver } from '../../src/transports/links.ts'
 import { memoryTransports } from '../../src/transports/memory.ts'
-import { collect } from '../core/rig.ts'
+import { collect, watched } from '../core/rig.ts'
 
 const pages = contract('pages', {
   title: method({ input: z.object({ url: z.string() }), output: z.string() }),
@@ -26,10 +26,10 @@ const handlers = {
   },
 }
 
-it('has the members of the whole peer but for its core', () => {
+it('has the members of the whole peer but for its core and for targets', () => {
   const [left] = memoryTransports()
   const peer = peerOver(left)
-  const own = ['constructor', 'core', 'adopt', 'notePolicies']
+  const own = ['constructor', 'core', 'adopt', 'notePolicies', 'to']
   const members = Object.getOwnPropertyNames(LinkPeer.prototype).filter((name) => !own.includes(name))
   expect(members.length).toBeGreaterThan(12)
   expect(Object.keys(peer).sort()).toEqual([...members, 'openCalls'].sort())
@@ -56,4 +56,41 @@ it.each(pairs)('%s by a contract', async (_, near, far) => {
   })
   caller.close()
   expect(await callee.closed).toBe('GOING_AWAY')
+})
+
+it.each<[what: string, make: Make]>([
+  ['a page', peerOver],
+  ['the whole peer', wholePeerOver],
+])('%s refuses to serve without a handler, or with one that nobody declared', async (_, make) => {
+  const [left, right] = memoryTransports()
+  const [peer, far] = [make(left), peerOver(right)]
+  const { title, ...others } = handlers
+  // @ts-expect-error title is missing
+  expect(() => peer.serve(pages, others)).toThrow('pages: no handler for title')
+  // @ts-expect-error nobody declared tittle
+  expect(() => peer.serve(pages, { ...handlers, tittle: title })).toThrow('pages: no method is called tittle')
+  peer.serve(pages, { title }, { partial: true })
+  expect(await far.client(pages).title({ url: 'a' })).toBe('title of a')
+  await expect(far.call('pages.words', 'a')).rejects.toMatchObject({ reason: 'METHOD_NOT_FOUND' })
+  peer.close()
+})
+
+it.each(pairs)('%s: who drains without an end to it waits for what runs', async (_, near, far) => {
+  const [left, right] = memoryTransports()
+  const [caller, callee] = [near(left), far(right)]
+  let open = (_answer: string): void => {}
+  const gate = new Promise<string>((resolve) => {
+    open = resolve
+  })
+  callee.handle('wait', () => gate)
+  const answer = caller.call('wait')
+  await caller.ping()
+  const drain = watched(callee.drain(Number.POSITIVE_INFINITY))
+  // A timer of more than its host knows ends after a millisecond.
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(drain.settled).toBe(false)
+  open('done')
+  expect(await answer).toBe('done')
+  await drain.promise
+  expect(callee.isClosed).toBe(true)
 })

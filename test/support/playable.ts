@@ -9,6 +9,8 @@ type Json = Record<string, unknown>
 export type Part =
   /** HELLO, PROOF and WELCOME, of either side. */
   | 'admission'
+  /** To call others than the far end of the link. */
+  | 'targets'
   /** To publish and to subscribe. */
   | 'topics'
   /** Functions as arguments: references and leases, and to call what came or to be called. */
@@ -27,6 +29,7 @@ export type Part =
 /** What the peer of web pages lacks: everything else of PROTOCOL.md it has. */
 export const PAGE_LACKS: readonly Part[] = [
   'admission',
+  'targets',
   'topics',
   'functions',
   'dictionaries',
@@ -60,6 +63,7 @@ export function partsOf(talk: Json): ReadonlySet<Part> {
   for (const { in: _, ...step } of steps) {
     if (holdsKey(step, '$function')) parts.add('functions')
     if (SUBSCRIBING.includes(String(step.do))) parts.add('topics')
+    if (step.target !== undefined) parts.add('targets')
     if (step.do === 'ask') parts.add('idempotence')
   }
   const outs = framesOf(steps, 'out')

@@ -3,6 +3,7 @@ import { type AdmissionCrypto, Admitting, Joining } from '../../src/core/admissi
 import { TRUSTED_LIMITS } from '../../src/core/bounds.ts'
 import type {
   CallContext,
+  Caller,
   CallOptions,
   ItemStream,
   Subscription,
@@ -324,6 +325,15 @@ export class TalkPlayer {
     this.#seen.splice(at, 1)
   }
 
+  /** Whom a step calls. */
+  #to(step: Json): Caller {
+    const peer = this.#peer()
+    const target = targetOf(step.target)
+    if (!target) return peer
+    if (!peer.to) throw new Error('this peer has no targets')
+    return peer.to(target)
+  }
+
   #do(step: Json): void {
     const peer = this.#peer()
     const of = typeof step.of === 'string' ? step.of : ''
@@ -336,14 +346,12 @@ export class TalkPlayer {
       case 'subscribe':
         return this.#ask(step)
       case 'notify': {
-        const target = targetOf(step.target)
-        const to = target ? peer.to(target) : peer
+        const to = this.#to(step)
         const taken = to.notify(this.#method(step.method), valueFrom(step.input))
         return this.#note({ see: 'taken', taken })
       }
       case 'ask': {
-        const target = targetOf(step.target)
-        const to = target ? peer.to(target) : peer
+        const to = this.#to(step)
         const value = to.isIdempotent?.(this.#method(step.method)) ?? false
         return this.#note({ see: 'idempotent', idempotent: value })
       }
@@ -436,7 +444,6 @@ export class TalkPlayer {
   }
 
   #ask(step: Json): void {
-    const peer = this.#peer()
     const label = textOf(step.as)
     const abort = new AbortController()
     const upload = step.upload === true ? new Pipe() : undefined
@@ -458,8 +465,7 @@ export class TalkPlayer {
         return new Promise((settle, reject) => called.push({ settle, fail: reject }))
       }
     }
-    const target = targetOf(step.target)
-    const to = target ? peer.to(target) : peer
+    const to = this.#to(step)
     let subscription: Subscription | undefined
     let output: Promise<unknown>
     let stream: ItemStream | undefined

@@ -1,0 +1,105 @@
+import { FRAGMENT_BYTES } from '../wire/limits.ts'
+
+/** Items as they arrive, for one reader. They end once: by `end`, or by the reader. */
+export interface Items extends AsyncIterableIterator<unknown, undefined> {
+  next(): Promise<IteratorResult<unknown, undefined>>
+  return(): Promise<IteratorResult<unknown, undefined>>
+  /** How many wait for the reader. */
+  waiting(): number
+  push(value: unknown, cost: number): void
+  /**
+   * Bytes of an item that is being put together. They are granted at once only while no whole item waits: so a reader
+   * that rests holds one item over its window at most, however large items are.
+   */
+  part(bytes: number): void
+  /** The reader gets what had arrived, then the error if there is one. */
+  end(failure?: { readonly error: unknown }): void
+  /** Called when the reader has taken the last item that waited. */
+  onempty?: () => void
+}
+
+interface Reader {
+  resolve(result: IteratorResult<unknown, undefined>): void
+  reject(error: unknown): void
+}
+
+const DONE: IteratorResult<unknown, undefined> = { value: undefined, done: true }
+
+/**
+ * What the reader has taken is granted to the sender again, so a reader that stops pulling stops the far generator.
+ *
+ * @param grant gives the sender credit for so many bytes.
+ * @param onleave the reader has left before the end.
+ */
+export function itemsFor(grant: (bytes: number) => void, onleave: () => void): Items {
+  const readers: Reader[] = []
+  let queue: { readonly value: unknown; readonly cost: number }[] = []
+  let owed = 0
+  /** Bytes of an item that is being put together while whole ones wait. */
+  let unfinished = 0
+  let ended = false
+  let failed: { readonly error: unknown } | undefined
+
+  const owe = (bytes: number): void => {
+    owed += bytes
+    if (owed < FRAGMENT_BYTES || ended) return
+    const granted = owed
+    // Before it is said: a transport may bring the next while it is sent to.
+    owed = 0
+    grant(granted)
+  }
+
+  return {
+    waiting: () => queue.length,
+    push(value, cost) {
+      if (ended) return
+      const reader = readers.shift()
+      if (reader) {
+        owe(cost)
+        reader.resolve({ value, done: false })
+      } else {
+        queue.push({ value, cost: cost + unfinished })
+        unfinished = 0
+      }
+    },
+    part(bytes) {
+      if (queue.length > 0) unfinished += bytes
+      else owe(bytes)
+    },
+    end(failure) {
+      if (ended) return
+      ended = true
+      const [first, ...others] = readers.splice(0)
+      if (!failure) first?.resolve(DONE)
+      else if (first) first.reject(failure.error)
+      else failed = failure
+      for (const reader of others) reader.resolve(DONE)
+    },
+    async next() {
+      const first = queue.shift()
+      if (first) {
+        const rest = queue.length > 0 ? 0 : unfinished
+        unfinished -= rest
+        owe(first.cost + rest)
+        if (queue.length === 0) this.onempty?.()
+        return { value: first.value, done: false }
+      }
+      const failure = failed
+      failed = undefined
+      if (failure) throw failure.error
+      return ended ? DONE : new Promise((resolve, reject) => readers.push({ resolve, reject }))
+    },
+    async return() {
+      queue = []
+      failed = undefined
+      if (!ended) {
+        this.end()
+        onleave()
+      }
+      return DONE
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
+}
