@@ -182,8 +182,11 @@ const REASON_TEXTS: Record<string, Text> = {
   ],
   QUEUE_FULL: [
     'RESOURCE_EXHAUSTED',
-    'What the hub may hold for the target, or this end for the hub, is used up.',
-    ['the target reads slower than others send, or is stopped'],
+    'What the hub may hold for the target, this end for the hub, or the target for those that it answers, is used up.',
+    [
+      'the target reads slower than others send, or is stopped',
+      'the caller asks for answers and does not read them: beyond the target’s limits.queueBytes it is refused more',
+    ],
     [
       'viaduct who shows what is queued and who is paused',
       'send less at once; raise limits.queueBytes in the manifest',

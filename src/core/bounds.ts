@@ -16,7 +16,7 @@ export interface PeerLimits extends BodyLimits {
   readonly sentBytes?: number
   /** Calls open at once in each direction. */
   readonly exchanges: number
-  /** Bytes that may wait in the outbox before calls are refused. */
+  /** Bytes that may wait in the outbox before calls are refused: own ones at half of it, the far end's beyond it. */
   readonly queueBytes: number
 }
 

@@ -84,6 +84,7 @@ export class Callee {
     const { served } = method
     if (!served) return this.#refuse(message, 'METHOD_NOT_FOUND')
     if (this.draining) return this.#refuse(message, 'DRAINING')
+    if (!isOneWay && this.#output.overfull) return this.#refuse(message, 'QUEUE_FULL')
     const same = message.usesDictionary
     if (same && served.method.fingerprint !== method.fingerprint) return this.#refuse(message, 'SKEW')
     const { timeLeft } = message

@@ -41,6 +41,12 @@ export class Output {
     return queuedBytes > this.#limits.queueBytes / 2 || heldBytes > this.#limits.queueBytes
   }
 
+  /** Whether so much waits that even what the far end asks for has to be refused: it does not read what it has asked for. */
+  get overfull(): boolean {
+    const { queuedBytes, heldBytes } = this.link.outbox
+    return queuedBytes + heldBytes > this.#limits.queueBytes
+  }
+
   /** Whether a lone exchange should not wait for the end of the turn. */
   get eager(): boolean {
     return this.#open() <= 1

@@ -1,3 +1,4 @@
+import type { PeerLimits } from '../core/bounds.ts'
 import type { CallContext, Handler, PeerInfo, Serving } from '../core/call.ts'
 import type { Clock } from '../core/clock.ts'
 import { sendError } from '../core/errorValue.ts'
@@ -6,7 +7,6 @@ import { checkMethod, type Method } from '../core/method.ts'
 import { alreadyServed, ROUTE_LINES } from '../core/served.ts'
 import { serving } from '../core/serving.ts'
 import { whenSettled } from '../core/settled.ts'
-import type { BodyLimits } from '../wire/body.ts'
 import { CODES, type Fate, ViaductError } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
 import { isText } from '../wire/guards.ts'
@@ -48,7 +48,7 @@ export function answersOver(
   debug: boolean,
   /** Who calls. */
   far: PeerInfo,
-  limits: BodyLimits & { readonly messageBytes: number },
+  limits: PeerLimits,
   marks: Marks,
 ) {
   const { outbox, control } = link
@@ -100,12 +100,18 @@ export function answersOver(
     if (!isOneWay && message.filled === 0 && !begin(id)) return link.violation()
     const name = routes.get(message.route)?.[message.method]
     const served = byName.get(name ?? '')
-    if (!served || draining || flags & FLAG.DICTIONARY) {
+    const refused =
+      (name === undefined && 'ROUTE_UNKNOWN') ||
+      (!served && 'METHOD_NOT_FOUND') ||
+      (draining && 'DRAINING') ||
+      // It does not read what it has asked for.
+      (!isOneWay && outbox.held() > limits.queueBytes && 'QUEUE_FULL') ||
+      // It takes our fingerprint for its own, although we said that they differ.
+      (flags & FLAG.DICTIONARY && 'SKEW')
+    if (!served || refused) {
       if (isOneWay) return
       end(id, 0)
-      const missing = name === undefined ? 'ROUTE_UNKNOWN' : 'METHOD_NOT_FOUND'
-      // In a dictionary: it takes our fingerprint for its own, although we said that they differ.
-      return bare(id, !served ? missing : draining ? 'DRAINING' : 'SKEW')
+      return bare(id, refused || 'METHOD_NOT_FOUND')
     }
     const { method, handler, running } = served
     const flow = flowOf(flags & FLAG.LANE, window)

@@ -6,6 +6,7 @@ import { ViaductError } from '../../src/wire/errors.ts'
 import * as FLAG from '../../src/wire/flag.ts'
 import * as KIND from '../../src/wire/kind.ts'
 import { FRAGMENT_BYTES, MAX_FRAME_BYTES } from '../../src/wire/limits.ts'
+import { REASONS } from '../../src/wire/reasons.ts'
 import { TurnClock } from '../support/clock.ts'
 import { type FrameFields, frameFrom, makeFrame, type ReadFrame, readFrame } from '../support/frames.ts'
 import { PREAMBLE } from '../support/hubRig.ts'
@@ -850,6 +851,33 @@ describe.each(nears)('$name', ({ near }) => {
         }
         expect(ends.transport.closedWith).toBe(drops ? undefined : 'PROTOCOL_ERROR')
       }
+    })
+
+    it('answers that nobody reads, within the bound of the outbox; what is asked for beyond it is refused', async () => {
+      const ends = new Ends({ limits: { ...LIMITS, exchanges: 1000, queueBytes: 1 << 20 } })
+      let runs = 0
+      ends.peer.handle(m, (input) => {
+        runs++
+        return input
+      })
+      ends.open('m')
+      ends.transport.full = true
+      const body = 'x'.repeat(30_000)
+      for (let id = 1; id <= 100; id++) ends.receive(frameFrom({ kind: 'CALL', lane: 2, id, body }))
+      ends.receive(frameFrom({ kind: 'CALL', lane: 2, flags: ['ONE_WAY'], body }))
+      ends.transport.full = false
+      ends.transport.drain()
+      const frames = ends.take()
+      const of = (kind: number): ReadFrame[] => frames.filter((frame) => frame.kind === kind)
+      const held = of(KIND.END).length * body.length
+      expect(held).toBeGreaterThan(900_000)
+      expect(held).toBeLessThan(1_200_000)
+      expect(of(KIND.END).length + of(KIND.ERROR).length).toBe(100)
+      expect(new Set(of(KIND.ERROR).map(({ route }) => route))).toEqual(new Set([REASONS.QUEUE_FULL.number]))
+      // What needs no answer runs all the same.
+      expect(runs).toBe(of(KIND.END).length + 1)
+      ends.receive(frameFrom({ kind: 'CALL', lane: 2, id: 101, body }))
+      expect(ends.take(KIND.END)).toHaveLength(1)
     })
 
     it('the id that a one-way message borrows, when its last fragment has left', () => {
