@@ -17,7 +17,8 @@ beforeAll(async () => {
   const pack = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder]
   const [made] = JSON.parse((await run('npm', pack, { cwd: ROOT })).stdout)
   packed = made.files.map(({ path }: { path: string }) => path)
-  const install = ['install', '--offline', '--no-audit', '--no-fund', `./${made.filename}`]
+  // What a fresh clone's `npm ci` has fetched is in the cache, but not what a registry says of it.
+  const install = ['install', '--prefer-offline', '--no-audit', '--no-fund', `./${made.filename}`]
   await run('npm', install, { cwd: folder })
   await copyFile(FILE, join(folder, 'hello.mjs'))
 })
