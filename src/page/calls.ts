@@ -80,13 +80,13 @@ export function callsOver(
     } = options
     const method = methodOf(given)
     const { name } = method
-    const missing =
+    const refusal =
       (link.closed() && 'LINK_LOST') ||
       (link.farDraining() && 'DRAINING') ||
       (full() && 'QUEUE_FULL') ||
       (timeoutMs < 0 && 'DEADLINE_EXCEEDED') ||
       (signal?.aborted && 'CANCELLED')
-    if (missing) throw linkError(missing, name, 'not-sent', { cause: signal?.reason })
+    if (refusal) throw linkError(refusal, name, 'not-sent', { cause: signal?.reason })
     const index = indexOf(method)
     const now = clock.now()
     const totalAt = now + totalTimeoutMs
@@ -103,11 +103,11 @@ export function callsOver(
 
     const flow = flowOf(LANES[options.lane ?? method.lane], MIN_WINDOW_BYTES)
     const idleMs = idleTimeoutMs > 0 ? idleTimeoutMs : Infinity
-    const abort = (reason: ReasonName, given?: unknown, cause?: unknown): void => {
+    const abort = (reason: ReasonName, error?: unknown, cause?: unknown): void => {
       if (!settle()) return
       if (outbox.clear(flow)) free()
       else control({ kind: KIND.CANCEL, id })
-      reject(given ?? linkError(reason, name, link.fateOf(flow), { cause }))
+      reject(error ?? linkError(reason, name, link.fateOf(flow), { cause }))
     }
     const cancelled = (): void => abort('CANCELLED', undefined, signal?.reason)
     const failed = (error: unknown): void => abort('CANCELLED', error)

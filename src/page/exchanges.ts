@@ -23,7 +23,7 @@ export interface Exchange {
   readonly items: Items | undefined
   /** By when it has to end, or of a stream to open. */
   deadline: number
-  /** By when something has to come, and how long after that again. */
+  /** By when something has to come; when it does, so many ms later. */
   idleAt: number
   readonly idleMs: number
   /** A message of it has come, other than credit. */
@@ -44,8 +44,9 @@ export interface Exchanges {
   open(): number
   /** The call of an id; undefined while it is not here whole. */
   at(id: number, flags: number): Exchange | undefined
-  /** Takes an id's slot for a call that is not here whole, or puts the call into it. @returns false for an id that cannot be begun. */
+  /** Takes the slot of a far end's id, whose call is not here whole. @returns false when it is taken, or is none. */
   begin(id: number): boolean
+  /** Puts a call into its slot. */
   add(exchange: Exchange, flags: number): void
   /** Gives an id's slot back. @returns whether it had it. */
   end(id: number, flags: number): boolean
@@ -55,6 +56,7 @@ export interface Exchanges {
   fail(): void
   /** Settles when it is so, or when the link has ended, after `graceMs` at the latest. It is looked at again by `changed`. */
   until(isSo: () => boolean, graceMs: number): Promise<void>
+  /** A call has ended, or whatever else may have made it so. */
   changed(): void
   /** Whether so much waits that nothing new may be begun. */
   full(): boolean
