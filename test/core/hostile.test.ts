@@ -880,6 +880,17 @@ describe.each(nears)('$name', ({ near }) => {
       expect(ends.take(KIND.END)).toHaveLength(1)
     })
 
+    it('nothing of a message that ends before all of it has come: its link ends', () => {
+      const ends = new Ends()
+      ends.peer.handle(m, (input) => input)
+      ends.open('m')
+      const part = { id: ID, payload: new Uint8Array(8) }
+      ends.say({ kind: KIND.CALL, ...part, flags: FLAG.MORE, payloadBytes: 32 })
+      expect(ends.transport.closedWith).toBeUndefined()
+      ends.say({ kind: KIND.FRAGMENT, ...part })
+      expect(ends.transport.closedWith).toBe('PROTOCOL_ERROR')
+    })
+
     it('the id that a one-way message borrows, when its last fragment has left', () => {
       const ends = new Ends({ limits: { ...LIMITS, exchanges: 1 } })
       ends.transport.full = true

@@ -211,8 +211,8 @@ export const mutants = [
   {
     name: 'a page that drains takes calls',
     file: 'src/page/answers.ts',
-    from: 'if (!served || draining ||',
-    to: 'if (!served ||',
+    from: "(draining && 'DRAINING') ||",
+    to: "(draining && !draining && 'DRAINING') ||",
     tests: [
       'test/core/cancel.test.ts',
       'test/core/settle.test.ts',
