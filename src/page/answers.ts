@@ -4,12 +4,11 @@ import type { Clock } from '../core/clock.ts'
 import { sendError } from '../core/errorValue.ts'
 import { isIterable } from '../core/guards.ts'
 import { checkMethod, type Method } from '../core/method.ts'
-import { alreadyServed, ROUTE_LINES } from '../core/served.ts'
+import { alreadyServed, openLines, ROUTE_LINES } from '../core/served.ts'
 import { serving } from '../core/serving.ts'
 import { whenSettled } from '../core/settled.ts'
 import { CODES, type Fate, ViaductError } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
-import { isText } from '../wire/guards.ts'
 import { referencesOf } from '../wire/head.ts'
 import * as KIND from '../wire/kind.ts'
 import { MAX_METHODS, MAX_ROUTES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
@@ -29,9 +28,6 @@ interface Served {
   /** Calls of it that are being answered, one-way ones too. */
   readonly running: Set<Exchange>
 }
-
-const MAX_NAME = 256
-const MAX_FINGERPRINT = 16
 
 /** Of all callers that send none. */
 const NO_ITEMS = itemsFor(
@@ -59,7 +55,10 @@ export function answersOver(
   let draining = false
 
   /** Says what has become of methods on a route, in frames that hold so many each. */
-  const tell = (route: number, names: readonly (readonly [index: number, name: string])[]): void => {
+  const tell = (
+    route: number,
+    names: readonly (readonly [index: number, name: string, ...unknown[]])[],
+  ): void => {
     const lines = names.map(([index, name]) => {
       const served = byName.get(name)
       // The fingerprints are never the same: bodies describe themselves here.
@@ -71,11 +70,11 @@ export function answersOver(
     }
   }
 
-  const refresh = (changed: string): void => {
+  const refresh = (served: string): void => {
     for (const [route, names] of routes) {
       tell(
         route,
-        [...names.entries()].filter(([, name]) => name === changed),
+        [...names.entries()].filter(([, name]) => name === served),
       )
     }
   }
@@ -283,22 +282,14 @@ export function answersOver(
         routes.delete(route)
         return
       }
-      const lines = linkBodyOf(message)?.methods
-      if (!Array.isArray(lines) || route >= MAX_ROUTES) return link.violation()
-      const named: [index: number, name: string][] = []
-      for (const line of lines) {
-        const [index, name, fingerprint]: unknown[] = Array.isArray(line) ? line : []
-        const isLine =
-          typeof index === 'number' && isText(name, MAX_NAME) && isText(fingerprint, MAX_FINGERPRINT)
-        // Anything but a whole number is no key of the table below.
-        if (!isLine || !(index >>> 0 === index && index < MAX_METHODS)) return link.violation()
+      const lines = openLines(linkBodyOf(message)?.methods, MAX_METHODS)
+      for (const [index, name] of lines ?? []) {
         if (names[index] === undefined) defined++
         names[index] = name
-        named.push([index, name])
       }
-      if (defined > 2 * MAX_METHODS) return link.violation()
+      if (!lines || route >= MAX_ROUTES || defined > 2 * MAX_METHODS) return link.violation()
       routes.set(route, names)
-      tell(route, named)
+      tell(route, lines)
     },
   }
 }

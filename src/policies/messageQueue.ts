@@ -1,9 +1,6 @@
-import { type Clock, systemClock } from '../core/clock.ts'
+import { type Clock, MAX_TIMER_MS, systemClock } from '../core/clock.ts'
 import { ViaductError } from '../wire/errors.ts'
 import { badOption, count, given, readOptions } from './options.ts'
-
-/** What a timer of every host takes: 24 days. */
-const MAX_TIMER_MS = 2 ** 31 - 1
 
 export interface MessageQueueOptions {
   /** Messages that it is made for. Default 1,000. */
