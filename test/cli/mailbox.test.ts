@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { processName } from '../../src/host/processName.ts'
 import { pages } from '../docs/pages.ts'
 import { Program, Started } from './program.ts'
@@ -266,7 +266,7 @@ describe('with a receiver', () => {
     expect(await started.end()).toMatchObject({ code: 0, stderr: '' })
   }
 
-  it('sends, waits for the acknowledgement, and redrives what died', { timeout: 60_000 }, async () => {
+  it('sends, waits for the acknowledgement, and redrives what died', async () => {
     const other = await receiver()
     writeFileSync(join(program.cwd, 'task.json'), '{ "from": "file" }')
     const sent = await run('mailbox send main task -d @task.json n=3 --ack')
@@ -277,7 +277,7 @@ describe('with a receiver', () => {
     })
     const bad = JSON.parse((await run('mailbox send main task fail=true --json')).stdout).id
     expect(JSON.parse(await other.line())).toMatchObject({ id: bad, redriven: 0 })
-    await vi.waitFor(() => expect(left('main')).toHaveLength(1), { timeout: 10_000 })
+    await expect.poll(() => left('main')).toHaveLength(1)
     const [list, show, dry] = await Promise.all([
       run('mailbox list --json'),
       run(['mailbox', 'show', 'main', bad, '--json']),
@@ -308,7 +308,7 @@ describe('with a receiver', () => {
     await ended(other)
   })
 
-  it('takes what a script drops as the guide says', { timeout: 60_000 }, async () => {
+  it('takes what a script drops as the guide says', async () => {
     const other = await receiver('folder')
     const script = pages
       .find((page) => page.path === 'docs/guides/mailbox.md')
@@ -319,22 +319,22 @@ describe('with a receiver', () => {
     expect(JSON.parse(state ?? '')).toMatchObject({ store: 'folder', dead: 0 })
     const bad = (await run('mailbox send main task fail=true')).stdout.trim()
     expect(JSON.parse(await other.line())).toMatchObject({ id: bad, redriven: 0 })
-    await vi.waitFor(() => expect(left('main')).toHaveLength(1), { timeout: 10_000 })
+    await expect.poll(() => left('main')).toHaveLength(1)
     expect(await run(['mailbox', 'redrive', 'main', bad])).toMatchObject({ code: 0, stderr: '' })
     expect(JSON.parse(await other.line())).toMatchObject({ id: bad, redriven: 1 })
     // By hand, as one always could.
     const moved = (await run('mailbox send main task fail=true')).stdout.trim()
     expect(JSON.parse(await other.line())).toMatchObject({ id: moved, redriven: 0 })
-    await vi.waitFor(() => expect(left('main')).toHaveLength(1), { timeout: 10_000 })
+    await expect.poll(() => left('main')).toHaveLength(1)
     const main = join(root, 'main')
     renameSync(join(main, 'errors', left('main')[0] ?? ''), join(main, 'messages', `${moved}.json`))
     expect(JSON.parse(await other.line())).toMatchObject({ id: moved, redriven: 1 })
-    await vi.waitFor(() => expect(readdirSync(join(main, 'messages'))).toEqual([]), { timeout: 10_000 })
+    await expect.poll(() => readdirSync(join(main, 'messages'))).toEqual([])
     expect(left('main')).toEqual([])
     await ended(other)
   })
 
-  it('keeps what nobody received, and tells so', { timeout: 60_000 }, async () => {
+  it('keeps what nobody received, and tells so', async () => {
     const unheard = await run('mailbox send main task n=1 --ack --timeout 100ms --store log')
     expect(unheard.code).toBe(68)
     const id = unheard.stdout.trim()

@@ -45,14 +45,14 @@ describe('sealed between processes', () => {
     }
     await hub.supervise('keeper', { type: 'worker', run: [process.execPath, program] })
     await hub.whenReady('keeper')
-  }, 30_000)
+  })
   afterAll(async () => {
     await hub.close()
     rmSync(base, { recursive: true, force: true })
   })
 
   it('everything arrives; nothing of it is in any frame that the hub has seen', {
-    timeout: 60_000,
+    timeout: 240_000,
   }, async () => {
     const codec = codecs({ primitives, keys: keyring({ primitives, peer: hub.peer }) })
     const api = hub.client(vault, { id: 'keeper' }, { policies: [codec] })
@@ -77,7 +77,7 @@ describe('sealed between processes', () => {
       expect(all.includes(word), word).toBe(false)
   })
 
-  it('a callee that is killed and started again is agreed with anew', { timeout: 60_000 }, async () => {
+  it('a callee that is killed and started again is agreed with anew', async () => {
     const codec = codecs({ primitives, keys: keyring({ primitives, peer: hub.peer }) })
     const api = hub.client(vault, { id: 'keeper' }, { policies: [codec] })
     expect(await api.put('before')).toContain('before')

@@ -174,7 +174,7 @@ describe('refusals', () => {
     expect(error).toMatchObject({ code: 'INTERNAL', reason: 'INVALID_ITEM', path: 'item[1]' })
     expect(await failure(() => lines.output)).toBe(error)
     expect(got).toEqual(['good'])
-    await vi.waitFor(() => expect(ended).toBe(true))
+    await expect.poll(() => ended).toBe(true)
   })
 
   it("name an invalid output of a stream, and an invalid input before the handler's first step", async () => {

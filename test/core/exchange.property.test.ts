@@ -240,7 +240,6 @@ test.each(peers)(
       { numRuns: RUNS },
     )
   },
-  60_000,
 )
 
 test.each(nears)('errors of links say what became of the call ($name)', async (pairing) => {

@@ -48,7 +48,7 @@ test('cut anywhere, the same frames arrive as uncut', () => {
     }),
     { numRuns: RUNS },
   )
-}, 60_000)
+})
 
 test('cut at every byte, up to the longest frame', () => {
   const bytes = new Uint8Array(
@@ -82,4 +82,4 @@ test('an illegal length is refused wherever it is cut, and what came before it i
     }),
     { numRuns: RUNS },
   )
-}, 60_000)
+})

@@ -196,4 +196,4 @@ test('order holds per exchange, nothing is lost or doubled, credit is kept, and 
     ),
     { numRuns: RUNS },
   )
-}, 60_000)
+})

@@ -23,14 +23,14 @@ describe('callbacks between processes', () => {
       await hub.supervise(id, { type: 'worker', run: [process.execPath, backs] })
       await hub.whenReady(id)
     }
-  }, 30_000)
+  })
   afterAll(async () => {
     await hub.close()
     rmSync(base, { recursive: true, force: true })
   })
   const to = (id: string, timeoutMs = 20_000) => ({ target: { id }, timeoutMs })
 
-  it(`a child calls back ${TIMES} times, in order`, { timeout: 60_000 }, async () => {
+  it(`a child calls back ${TIMES} times, in order`, async () => {
     let seen = 0
     const onStep = (n: unknown): void => {
       if (n !== seen) throw new Error(`${String(n)} came for ${seen}`)
@@ -42,7 +42,7 @@ describe('callbacks between processes', () => {
   })
 
   it('what is kept works, is released or ends with its lease, and leaves nothing', {
-    timeout: 60_000,
+    timeout: 240_000,
   }, async () => {
     let runs = 0
     const callback = () => ++runs
@@ -63,7 +63,7 @@ describe('callbacks between processes', () => {
     expect(hub.peer.core.openCalls).toBe(0)
   })
 
-  it('one that throws and is not waited for ends no process', { timeout: 60_000 }, async () => {
+  it('one that throws and is not waited for ends no process', async () => {
     const seen: unknown[] = []
     const onStep = (what: unknown): void => {
       seen.push(what)
@@ -76,7 +76,7 @@ describe('callbacks between processes', () => {
   })
 
   it('the callee is killed while it holds a function: its call fails, nothing is left', {
-    timeout: 60_000,
+    timeout: 240_000,
   }, async () => {
     const pids: unknown[] = []
     const died = refusal(hub.peer.call('backs.die', { onStep: (pid: unknown) => pids.push(pid) }, to('one')))
@@ -85,7 +85,7 @@ describe('callbacks between processes', () => {
     expect(hub.peer.core.openCalls).toBe(0)
   })
 
-  it('the caller is killed: what was kept of it rejects', { timeout: 60_000 }, async () => {
+  it('the caller is killed: what was kept of it rejects', async () => {
     await hub.whenReady('one')
     await hub.peer.call('backs.lend', { to: 'two', name: 'lent' }, to('one'))
     const under = hub.peer.call('backs.reason', { name: 'lent' }, to('two'))

@@ -173,5 +173,5 @@ describe('a hub against its model', () => {
       }),
       { numRuns: Number(process.env.MODEL_RUNS ?? 10_000) },
     )
-  }, 120_000)
+  })
 })

@@ -46,14 +46,12 @@ it('the hub shows the hit rate of a cache, the state of a breaker and what a lim
       return new Map(answer.policies.map(({ peer, policy, stats }) => [`${peer} ${policy}`, stats]))
     }
     await expect
-      .poll(async () => (await figures()).get('reader cache'), { timeout: 5_000 })
+      .poll(async () => (await figures()).get('reader cache'))
       .toMatchObject({ hits: 3, misses: 1, hitRate: 0.75 })
     await expect
-      .poll(async () => (await figures()).get('reader breaker'), { timeout: 5_000 })
+      .poll(async () => (await figures()).get('reader breaker'))
       .toMatchObject({ opened: 1, refused: 1, state: expect.stringContaining('open') })
-    await expect
-      .poll(async () => (await figures()).get('worker rateLimit'), { timeout: 5_000 })
-      .toMatchObject({ refused: 1 })
+    await expect.poll(async () => (await figures()).get('worker rateLimit')).toMatchObject({ refused: 1 })
     reader.close()
     worker.close()
   } finally {

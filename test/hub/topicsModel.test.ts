@@ -184,5 +184,5 @@ describe('topics against their model', () => {
     await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), play), {
       numRuns: Number(process.env.MODEL_RUNS ?? 1000),
     })
-  }, 120_000)
+  })
 })

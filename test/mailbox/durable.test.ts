@@ -245,7 +245,7 @@ describe('a durable call', () => {
   })
 })
 
-describe('over the deaths of processes', { timeout: 60_000 }, () => {
+describe('over the deaths of processes', () => {
   const rowsOf = (talker: Talker) => talker.lines.filter((line) => 'row' in line)
 
   it('a receipt holds when its sender is killed: a server that comes later handles it once', async () => {

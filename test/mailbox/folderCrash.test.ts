@@ -116,58 +116,54 @@ describe('a mailbox in a folder, when power is lost', () => {
     expect(states).toBeGreaterThan(1000)
     await outbox.close()
     await inbox.close()
-  }, 120_000)
+  })
 
-  it.each(['ENOSPC', 'EIO', 'EACCES'])(
-    'at %s in any operation it loses nothing either',
-    async (code) => {
-      let failures = 0
-      for (let at = 0; ; at++) {
-        const disk = new SimulatedDisk()
-        disk.nowMs = () => NOW
-        const clock = new VirtualClock()
-        const [ids, acknowledged, done] = [['a', 'b', 'c'], new Set<string>(), new Set<number>()]
-        const outbox = await outboxOn(disk, clock)
-        const inbox = await inboxOn(disk, done, clock)
-        inbox.watch(() => {})
-        let count = 0
-        let failed = false
-        disk.before = (_operation, path) => {
-          // Three in a row, so that trying once more does not help.
-          if (count >= at && count < at + 3) {
-            failed = true
-            count++
-            throw errno(code, path)
-          }
+  it.each(['ENOSPC', 'EIO', 'EACCES'])('at %s in any operation it loses nothing either', async (code) => {
+    let failures = 0
+    for (let at = 0; ; at++) {
+      const disk = new SimulatedDisk()
+      disk.nowMs = () => NOW
+      const clock = new VirtualClock()
+      const [ids, acknowledged, done] = [['a', 'b', 'c'], new Set<string>(), new Set<number>()]
+      const outbox = await outboxOn(disk, clock)
+      const inbox = await inboxOn(disk, done, clock)
+      inbox.watch(() => {})
+      let count = 0
+      let failed = false
+      disk.before = (_operation, path) => {
+        // Three in a row, so that trying once more does not help.
+        if (count >= at && count < at + 3) {
+          failed = true
           count++
+          throw errno(code, path)
         }
-        for (const id of ids) {
-          const stored = outbox.store(outgoing(id, payloadOf(id), { requiresAck: true })).then(
-            () => void acknowledged.add(id),
-            (error: unknown) => expect(error).toMatchObject({ reason: expect.stringMatching(/^DISK_/) }),
-          )
-          await stored
-          await clock.settle()
-          const found = await all(inbox)
-          for (const { sequence } of found) done.add(sequence)
-          await inbox.settled(found.map((arrival) => ({ arrival, acknowledge: true })))
-          await clock.advance(1500)
-        }
-        disk.before = () => {}
-        await clock.advance(10_000)
-        // The one who lives makes all files by itself.
-        for (const { sequence } of await all(inbox)) done.add(sequence)
-        for (const id of acknowledged) expect(done, `${id}, operation ${at}`).toContain(ids.indexOf(id) + 1)
-        await outbox.close()
-        await inbox.close()
-        await checkAfter(disk, { ids, acknowledged, done })
-        if (!failed) break
-        failures++
+        count++
       }
-      expect(failures).toBeGreaterThan(40)
-    },
-    120_000,
-  )
+      for (const id of ids) {
+        const stored = outbox.store(outgoing(id, payloadOf(id), { requiresAck: true })).then(
+          () => void acknowledged.add(id),
+          (error: unknown) => expect(error).toMatchObject({ reason: expect.stringMatching(/^DISK_/) }),
+        )
+        await stored
+        await clock.settle()
+        const found = await all(inbox)
+        for (const { sequence } of found) done.add(sequence)
+        await inbox.settled(found.map((arrival) => ({ arrival, acknowledge: true })))
+        await clock.advance(1500)
+      }
+      disk.before = () => {}
+      await clock.advance(10_000)
+      // The one who lives makes all files by itself.
+      for (const { sequence } of await all(inbox)) done.add(sequence)
+      for (const id of acknowledged) expect(done, `${id}, operation ${at}`).toContain(ids.indexOf(id) + 1)
+      await outbox.close()
+      await inbox.close()
+      await checkAfter(disk, { ids, acknowledged, done })
+      if (!failed) break
+      failures++
+    }
+    expect(failures).toBeGreaterThan(40)
+  })
 
   it('without a journal nothing is lost when only the process ends', async () => {
     const disk = new SimulatedDisk()

@@ -79,7 +79,7 @@ export async function all(inbox: Inbox): Promise<Arrival[]> {
 }
 
 /** Tries until it holds; what it waits for has no event. */
-export async function until(holds: () => boolean | Promise<boolean>, ms = 10_000): Promise<void> {
+export async function until(holds: () => boolean | Promise<boolean>, ms = 60_000): Promise<void> {
   const end = performance.now() + ms
   while (!(await holds())) {
     if (performance.now() > end) throw new Error(`it did not come within ${ms} ms`)

@@ -64,7 +64,7 @@ describe("the receiver's journal", () => {
     const left = await disk.list(FOLDER)
     expect(left).not.toContain('0000000001.log')
     expect(left.length).toBeLessThan(8)
-  }, 60_000)
+  })
 
   it.each([
     ['power-loss', 'could not sync it'],
@@ -110,7 +110,7 @@ describe("the receiver's journal", () => {
       ),
       { numRuns: Number(process.env.JOURNAL_RUNS ?? 300) },
     )
-  }, 60_000)
+  })
 
   it.each(['ENOSPC', 'EIO'] as const)(
     'refuses with a code at %s in any operation, and goes on',

@@ -64,7 +64,7 @@ describe('starts that a process did not survive', () => {
     expect(journal.known(entry('m0'))).toBe('dead')
     expect([...journal.suspects]).toEqual([])
     await journal.close()
-  }, 60_000)
+  })
 
   it('are counted as often as they happened, of those that were to follow the one that ends it as well', async () => {
     const starts = new Map<string, number[]>()
@@ -85,7 +85,7 @@ describe('starts that a process did not survive', () => {
     for (const id of ['m0', 'm1']) expect(starts.get(id)).toEqual([1, 2])
     for (const id of ['m3', 'm4']) expect(starts.get(id)).toEqual([1, 2])
     for (const id of ['m6', 'm7']) expect(starts.get(id)).toEqual([1])
-  }, 60_000)
+  })
 
   it('are neither lost nor made up when it is killed at any time', async () => {
     const said = { starting: new Map<string, number>(), started: new Map<string, number>() }
@@ -116,5 +116,5 @@ describe('starts that a process did not survive', () => {
     }
     expect(done.size).toBeGreaterThan(20)
     expect(suspects).toBeGreaterThan(0)
-  }, 60_000)
+  })
 })

@@ -224,6 +224,5 @@ describe('a mailbox in logs, when the power goes', () => {
       }
       expect(failures).toBeGreaterThan(20)
     },
-    60_000,
   )
 })

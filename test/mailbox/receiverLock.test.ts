@@ -76,7 +76,7 @@ describe('the lock of a mailbox', () => {
     await Promise.all(all.map((one) => one.exit()))
     expect(checkLedger()).toBe(30)
     expect(readdirSync(join(folder, '.journal'))).toEqual([])
-  }, 60_000)
+  })
 
   it('is taken over by one of eight that wait, each time its holder is killed', async () => {
     const all = await Promise.all(Array.from({ length: 8 }, () => child('told')))
@@ -91,7 +91,7 @@ describe('the lock of a mailbox', () => {
       await one.kill()
     }
     expect(checkLedger(killed)).toBe(8)
-  }, 60_000)
+  })
 
   it('is won by one of eight that come to a dead lock at the same instant', async () => {
     for (let round = 0; round < 3; round++) {
@@ -105,7 +105,7 @@ describe('the lock of a mailbox', () => {
       expect(checkLedger(new Set([dead.process.pid ?? 0]))).toBe(9)
       rmSync(ledger())
     }
-  }, 60_000)
+  })
 
   it('stays with a process of this machine that is stopped', async () => {
     const holder = await child('told')

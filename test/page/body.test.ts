@@ -8,6 +8,7 @@ import { Envelope } from '../../src/wire/envelope.ts'
 import { isViaductError } from '../../src/wire/errors.ts'
 import { MAX_DEPTH, SEGMENT_BYTES, TRUSTED_MAX_KEYS } from '../../src/wire/limits.ts'
 import { anything } from '../support/anyValue.ts'
+import { processorMs } from '../support/processor.ts'
 import { thrownBy, type ValueCase, vectors } from '../support/valueVectors.ts'
 import { binaryClass, fromHex, same, segmentOf, toHex, valueFrom } from '../wire/notation.ts'
 
@@ -105,7 +106,7 @@ describe('vectors', () => {
 })
 
 describe('the same as the codec of whole links', () => {
-  test('bytes, and values read from them', { timeout: 120_000 }, () => {
+  test('bytes, and values read from them', () => {
     fc.assert(
       fc.property(anything, (value) => {
         const expected = judge.encode(value).slice()
@@ -118,7 +119,7 @@ describe('the same as the codec of whole links', () => {
     )
   })
 
-  test('bodies that were changed: the same value or the same refusal', { timeout: 120_000 }, () => {
+  test('bodies that were changed: the same value or the same refusal', () => {
     const byte = fc.oneof(fc.integer({ min: 0, max: 255 }), fc.integer({ min: 0xc0, max: 0xfb }))
     const change = fc.record({ at: fc.nat(), by: byte, how: fc.constantFrom('set', 'cut', 'insert', 'end') })
     const tally = { taken: 0, refused: 0, envelopes: 0 }
@@ -393,13 +394,13 @@ describe('hostile bodies', () => {
     (tag) => {
       const bytes = fromHex(`${tag}ffffffff0f${'00'.repeat(64)}`)
       const limits = { maxDepth: 64, maxKeys: 2 ** 40 }
-      const started = performance.now()
+      const started = processorMs()
       const before = process.memoryUsage()
       for (let run = 0; run < 1000; run += 1) {
         expect(() => read(bytes, limits)).toThrow('malformed body')
       }
       const after = process.memoryUsage()
-      expect(performance.now() - started).toBeLessThan(2000)
+      expect(processorMs() - started).toBeLessThan(2000)
       expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(64 * MIB)
     },
   )
@@ -418,13 +419,13 @@ describe('hostile bodies', () => {
     ['one long UTF-8 string', repeat('edfaff3f', 'c3a9')],
     ['one long UTF-16 string', repeat('eefaff3f', '00d8')],
   ])('are done with in time: %s', (_name, bytes) => {
-    const started = performance.now()
+    const started = processorMs()
     for (const maxKeys of [10_000, 10_000_000]) {
       const limits = { maxDepth: 64, maxKeys }
       const mine = outcome(() => read(bytes, limits))
       expect(mine.error).toEqual(outcome(() => judged(bytes, limits)).error)
     }
-    expect(performance.now() - started).toBeLessThan(3000)
+    expect(processorMs() - started).toBeLessThan(3000)
   })
 
   test('dangerous names become own data', () => {

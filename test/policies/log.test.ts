@@ -14,6 +14,7 @@ import {
 } from '../../src/index.ts'
 import { log } from '../../src/policies/index.ts'
 import { VirtualClock } from '../../src/testing/index.ts'
+import { processorMs } from '../support/processor.ts'
 import { incoming, later, outgoing } from './calls.ts'
 
 const SECRET = 'hunter2'
@@ -283,7 +284,7 @@ describe('redaction', () => {
     cyclic.self = cyclic
     const policy = log({ values: true })
     const next = policy(() => ({ value: new Uint8Array(5) }))
-    const began = performance.now()
+    const began = processorMs()
     for (const input of [
       wide,
       cyclic,
@@ -291,7 +292,7 @@ describe('redaction', () => {
     ]) {
       next(outgoing(input))
     }
-    expect(performance.now() - began).toBeLessThan(1_000)
+    expect(processorMs() - began).toBeLessThan(1_000)
     for (const { input } of policy.entries()) expect(JSON.stringify(input).length).toBeLessThan(100_000)
     expect(policy.entries()[2]?.input).toMatchObject({ '…': '950 more' })
     expect(policy.entries()[0]?.output).toBe('[5 bytes]')

@@ -250,7 +250,7 @@ async function storm(withBreaker: boolean) {
 
 describe.each([false, true])('a retry storm, with a breaker %s', (withBreaker) => {
   it('is none: attempts stay within a fifth, nothing runs twice that may not, and it recovers', {
-    timeout: 60_000,
+    timeout: 240_000,
   }, async () => {
     const { log, outcomes, requests, attempts } = await storm(withBreaker)
     expect(requests).toBe(12_000)

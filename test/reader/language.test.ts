@@ -6,6 +6,7 @@ import { parsePage } from '../../examples/reader/parse.ts'
 import { Analysis, type AnalysisInput, CATEGORIES } from '../../examples/reader/schemas.ts'
 import { sentimentOf } from '../../examples/reader/sentiment.ts'
 import { stem, wordsOf } from '../../examples/reader/tokens.ts'
+import { processorMs } from '../support/processor.ts'
 import { chunked } from './folder.ts'
 
 const model = CategoryModel.train(trainingPassages())
@@ -191,12 +192,12 @@ describe('bad input', () => {
     ['other scripts', '漢字かな交じり文。'.repeat(2_000)],
     ['half characters', '\ud83e Paris \udd00 '.repeat(500)],
     ['control characters', 'Paris\u0000\u001b[31m Berlin\u202e '.repeat(200)],
-  ])('%s is answered in time, in small steps', { timeout: 30_000 }, async (_, text) => {
+  ])('%s is answered in time, in small steps', async (_, text) => {
     let longest = 0
-    let last = performance.now()
+    let last = processorMs()
     const timer = setInterval(() => {
-      longest = Math.max(longest, performance.now() - last)
-      last = performance.now()
+      longest = Math.max(longest, processorMs() - last)
+      last = processorMs()
     }, 5)
     const analysis = await analyze(text)
     clearInterval(timer)

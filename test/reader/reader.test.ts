@@ -100,7 +100,7 @@ describe('the rows', () => {
     expect(await program.ended).toBe(0)
     calm = program.rows
     await expectNothingLeft([], place)
-  }, 60_000)
+  })
 
   it('differ as the documents do', () => {
     expect(calm.map(({ ok }) => ok)).toEqual(paths.map((path) => !/missing|folder\.md|binary/.test(path)))
@@ -122,7 +122,7 @@ describe('the rows', () => {
     ])
   })
 
-  it('are the same when every child is killed on purpose', { timeout: 60_000 }, async () => {
+  it('are the same when every child is killed on purpose', async () => {
     const place = await temporary()
     const startedAt = Date.now()
     const program = new Program(['--json', '--chaos', ...paths], place)
@@ -141,7 +141,7 @@ describe('the rows', () => {
 
 describe('an AI process in Python', () => {
   it('makes the same rows, and again when it and all others are killed on purpose', {
-    timeout: 60_000,
+    timeout: 240_000,
   }, async () => {
     const paths = [...(await known()), ...labelled]
     const rows: string[] = []

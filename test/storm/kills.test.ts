@@ -22,5 +22,4 @@ it.skipIf(!existsSync('/proc/self/fd'))(
     expect(fates.some((outcome) => outcome.endsWith('/unknown'))).toBe(true)
     expect(verdict.outcomes.get('ok')).toBeGreaterThan(500)
   },
-  120_000,
 )

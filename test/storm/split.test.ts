@@ -259,13 +259,13 @@ describe('a way that cuts', () => {
     const meeting = await meet(1, 0)
     await talk(meeting, 100)
     expect([...meeting.kinds].sort((one, other) => one - other)).toEqual(KINDS)
-  }, 60_000)
+  })
 
   it('at every place, one after the other: nothing changes', async () => {
     // Longer than a header, so that pieces hold the end of a frame and the beginning of the next one.
     const every = 61
     for (let phase = 0; phase < every; phase++) await talk(await meet(every, phase), 100)
-  }, 120_000)
+  })
 
   it('fragments as well', async () => {
     const every = 4099
@@ -275,7 +275,7 @@ describe('a way that cuts', () => {
       expect(meeting.kinds).toContain(KIND.FRAGMENT)
       expect(splitter.passed.left).toBeGreaterThan(150_000)
     }
-  }, 60_000)
+  })
 })
 
 describe('a way that stands still', () => {
@@ -313,6 +313,5 @@ describe('a way that stands still', () => {
       peer.close()
       hub.close()
     },
-    60_000,
   )
 })

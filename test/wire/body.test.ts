@@ -6,6 +6,7 @@ import { type Dictionary, makeDictionary } from '../../src/wire/dictionary.ts'
 import { isViaductError, ViaductError } from '../../src/wire/errors.ts'
 import { MAX_DEPTH, SEGMENT_BYTES } from '../../src/wire/limits.ts'
 import { anything, KEYS } from '../support/anyValue.ts'
+import { processorMs } from '../support/processor.ts'
 import { thrownBy, vectors } from '../support/valueVectors.ts'
 import { binaryClass, fromHex, same, segmentOf, toHex, valueFrom } from './notation.ts'
 
@@ -309,14 +310,14 @@ describe('hostile bodies', () => {
     ['one long UTF-8 string', repeat('edfaff3f', 'c3a9')],
     ['one long UTF-16 string', repeat('eefaff3f', '00d8')],
   ])('are done with in time: %s', (_name, bytes) => {
-    const started = performance.now()
+    const started = processorMs()
     for (const maxKeys of [10_000, 10_000_000]) {
       const error = thrownBy(() => decodeBody(bytes, 0, bytes.length, { maxDepth: 64, maxKeys }))
       if (error === undefined) continue
       expect(error).toMatchObject({ reason: 'MALFORMED_BODY' })
       expect(error).not.toHaveProperty('cause')
     }
-    expect(performance.now() - started).toBeLessThan(2000)
+    expect(processorMs() - started).toBeLessThan(2000)
   })
 
   test('ranges outside of the bytes', () => {
@@ -339,7 +340,7 @@ const dictionaries = [
 ]
 
 describe('properties', () => {
-  test('what goes in comes out', { timeout: 120_000 }, () => {
+  test('what goes in comes out', () => {
     fc.assert(
       fc.property(anything, fc.nat({ max: dictionaries.length - 1 }), (value, number) => {
         const dictionary = dictionaries[number]
@@ -354,7 +355,7 @@ describe('properties', () => {
     )
   })
 
-  test('100,000 broken bodies give a value or one kind of error', { timeout: 120_000 }, () => {
+  test('100,000 broken bodies give a value or one kind of error', () => {
     const samples = fc.sample(anything, { numRuns: 3000, seed: 5 })
     let state = 12345
     const random = (below: number): number => {

@@ -208,7 +208,7 @@ await ipc.waitForAck(await ipc.send('main', '${type}', 1, true))`,
   })
 
   it('20 idle groups take under 1 % of a core, also after a burst; a few watches each', {
-    timeout: 60_000,
+    timeout: 240_000,
   }, async () => {
     for (let at = 0; at < 20; at++) mkdirSync(stage.path(`group-${at}`), { recursive: true })
     const program = stage.start(`${receiver('')}

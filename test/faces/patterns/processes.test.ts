@@ -41,7 +41,7 @@ function inbox<T>() {
   return { all, add, until }
 }
 
-describe('S1 across processes', { timeout: 60_000 }, () => {
+describe('S1 across processes', () => {
   let hub: Hub
   const navigated = inbox<string>()
   const results = inbox<{ from: string; entities: readonly string[] }>()
@@ -101,7 +101,7 @@ describe('S1 across processes', { timeout: 60_000 }, () => {
       await hub.supervise(id, { type: 'renderer', run: [node, program('renderer')] })
     }
     for (const id of ['ai-1', 'analyst-1', 'renderer-1', 'renderer-2']) await hub.whenReady(id)
-  }, 60_000)
+  })
   afterAll(async () => {
     await hub.close()
     rmSync(base, { recursive: true, force: true })

@@ -14,14 +14,14 @@ const vault = fileURLToPath(new URL('fixtures/vault.mjs', import.meta.url))
 const target = { id: 'vault-1' }
 const data = { account: 'ada', pin: new Uint8Array([1, 2, 3]) }
 
-describe('SecureIPCChannel', { timeout: 30_000 }, () => {
+describe('SecureIPCChannel', () => {
   let hub: Hub
   beforeAll(async () => {
     const rules = { main: { call: ['*'] }, worker: {} }
     hub = await Hub.listen({ app: 's1-secure', base, manifest: rules, log: () => {} })
     await hub.supervise('vault-1', { type: 'worker', run: [process.execPath, vault] })
     await hub.whenReady('vault-1')
-  }, 30_000)
+  })
   afterAll(async () => {
     await hub.close()
     rmSync(base, { recursive: true, force: true })

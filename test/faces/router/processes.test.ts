@@ -78,7 +78,7 @@ beforeAll(async () => {
   for await (const _ of main.hub.watch()) {
     if ((await main.hub.who()).some((row) => row.id === 'outsider' && row.ready)) break
   }
-}, 60_000)
+})
 
 afterAll(async () => {
   alone?.kill()
