@@ -77,6 +77,8 @@ export class Forwarded {
   readonly timed: boolean[] = []
   /** Its caller, or the hub, has cancelled it because its time was over. */
   readonly expired: boolean[] = []
+  /** The hub itself has: what its callee still says of it, but for an error, is not handed on. */
+  readonly overdue: boolean[] = []
   readonly traffic: (Traffic | undefined)[] = []
   /** The lane of the call, in which all of its frames wait. */
   readonly lanes: number[] = []

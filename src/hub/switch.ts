@@ -187,6 +187,7 @@ export class Switch {
     table.startedAt[farSlot] = now
     table.timed[farSlot] = false
     table.expired[farSlot] = false
+    table.overdue[farSlot] = false
     table.deadlines[farSlot] = Number.POSITIVE_INFINITY
     if (timeLeft !== 0) {
       table.deadlines[farSlot] = now + timeLeft
@@ -346,9 +347,13 @@ export class Switch {
       }
       table.restDown[far] = rest
       this.#count(table.traffic[far], payloadBytes)
-      if (table.states[far] !== STATE.cancelled || whole !== KIND.ITEM)
+      const isOverdue = whole === KIND.END && table.overdue[far] === true
+      if (table.states[far] !== STATE.cancelled || (whole !== KIND.ITEM && !isOverdue))
         this.#forward(from, to, flags, bytes, at, length, id, 0)
-      if (!more && whole !== KIND.ITEM) this.#ended(from, far, whole)
+      if (more || whole === KIND.ITEM) return
+      // With a lease its RELEASE is still to come.
+      if (isOverdue && table.leases[far] === 0) this.#overdue(from, far)
+      this.#ended(from, far, whole)
       return
     }
     const event = downEvent(kind, readU32(bytes, at + AT.window))
@@ -400,14 +405,29 @@ export class Switch {
       table.leases[far] = event === EVENT.endKept ? readU32(bytes, at + AT.window) : 0
       if (kind === KIND.ERROR) table.codes[far] = readU16(bytes, at + AT.method)
     }
-    if (this.tap !== undefined && effect !== EFFECT.late) {
+    const isOverdue = kind === KIND.END && table.overdue[far] === true
+    const isHandedOn = effect !== EFFECT.late && !isOverdue
+    if (this.tap !== undefined && isHandedOn) {
       this.#tapDown(this.tap, from, to, far, bytes, at, payloadBytes)
     }
     // An END or ERROR is forwarded even after a cancel: it frees the caller's slot.
     // In an error `route` is the number of its reason.
     const reason = kind === KIND.ERROR ? readU32(bytes, at + AT.route) : 0
-    if (effect !== EFFECT.late) this.#forward(from, to, flags, bytes, at, length, id, reason)
-    if ((event === EVENT.endDown || event === EVENT.endKept) && !more) this.#ended(from, far, kind)
+    if (isHandedOn) this.#forward(from, to, flags, bytes, at, length, id, reason)
+    if ((event !== EVENT.endDown && event !== EVENT.endKept) || more) return
+    if (isOverdue && effect === EFFECT.free) this.#overdue(from, far)
+    this.#ended(from, far, kind)
+  }
+
+  /**
+   * The callee is done with a call that the hub has cancelled. Its caller has not: for it, that is the end. An END would
+   * tell of a whole stream, items of which were dropped.
+   */
+  #overdue(callee: Port, slot: number): void {
+    const { callers, callerIds, traffic } = callee.forwarded
+    const caller = callers[slot]
+    const id = callerIds[slot] as number
+    if (caller) this.bare(caller, id, 'DEADLINE_EXCEEDED', 'unknown', traffic[slot]?.method, callee.info.id)
   }
 
   /**
@@ -450,7 +470,9 @@ export class Switch {
       return
     }
     if (effect === EFFECT.late) return
-    this.#forward(from, to, (flags & ~FLAG.LANE) | (table.lanes[far] as number), bytes, at, length, id, 0)
+    if (table.overdue[far] === true) this.#overdue(from, far)
+    else
+      this.#forward(from, to, (flags & ~FLAG.LANE) | (table.lanes[far] as number), bytes, at, length, id, 0)
     if (effect === EFFECT.free) this.#freed(from, far)
   }
 
@@ -693,6 +715,7 @@ export class Switch {
           continue
         }
         port.forwarded.expired[slot] = true
+        port.forwarded.overdue[slot] = true
         this.#cancel(port, slot)
         if (this.tap !== undefined) this.#tapCancel(this.tap, port, slot, 'DEADLINE_EXCEEDED')
       }

@@ -2,8 +2,10 @@
 import { describe, expect, it } from 'vitest'
 import { untyped } from '../../src/core/method.ts'
 import * as FLAG from '../../src/wire/flag.ts'
+import { referencesHead } from '../../src/wire/head.ts'
 import * as KIND from '../../src/wire/kind.ts'
-import { REASONS } from '../../src/wire/reasons.ts'
+import { FRAGMENT_BYTES } from '../../src/wire/limits.ts'
+import { FATE, REASONS } from '../../src/wire/reasons.ts'
 import { frameFrom, type ReadFrame } from '../support/frames.ts'
 import { HubRig, type RawPeer, refusal } from '../support/hubRig.ts'
 
@@ -243,6 +245,84 @@ describe('one exchange', () => {
     expect(rig.port('main').forwarded.slots.open).toBe(1)
     callee.answer(call?.id ?? 0)
     await rig.settle()
+    expect(rig.leftovers()).toEqual([])
+  })
+
+  // Its items are dropped from then on, and it may be that its caller looks at its own clock later than the hub does.
+  it.each([
+    { its: 'END', bytes: 8 },
+    { its: 'END in fragments', bytes: FRAGMENT_BYTES + 8 },
+  ])(
+    'that the hub has cancelled ends with DEADLINE_EXCEEDED, though its callee says $its',
+    async ({ bytes }) => {
+      const { rig, caller, callee } = await pair()
+      caller.call(1, 1, { timeLeft: 50, window: 65_536 })
+      await rig.settle()
+      const id = calls(callee)[0]?.id ?? 0
+      await rig.clock.pass(200)
+      const payload = new Uint8Array(bytes)
+      const [first, rest] = [payload.subarray(0, FRAGMENT_BYTES), payload.subarray(FRAGMENT_BYTES)]
+      const flags = FLAG.ANSWER
+      callee.send({ kind: KIND.ITEM, flags, id, payload: first.subarray(0, 8) })
+      if (rest.length === 0) callee.answer(id, { payload: first })
+      else {
+        callee.send({ kind: KIND.END, flags: flags | FLAG.MORE, id, payload: first, payloadBytes: bytes })
+        await rig.settle()
+        expect(caller.take()).toEqual([])
+        callee.send({ kind: KIND.FRAGMENT, flags, id, payload: rest })
+      }
+      await rig.settle()
+      expect(caller.take()).toMatchObject([
+        { kind: KIND.ERROR, id: 1, route: REASONS.DEADLINE_EXCEEDED.number, window: FATE.unknown },
+      ])
+      expect(callee.closed).toBe(false)
+      expect(rig.leftovers()).toEqual([])
+      // The slot is free on both sides.
+      caller.call(0x0010_0001, 1)
+      await rig.settle()
+      callee.answer(calls(callee)[0]?.id ?? 0)
+      await rig.settle()
+      expect(caller.take()).toMatchObject([{ kind: KIND.END, id: 0x0010_0001 }])
+    },
+  )
+
+  it('that the hub has cancelled while its answer came in fragments is cut short', async () => {
+    const { rig, caller, callee } = await pair()
+    caller.call(1, 1, { timeLeft: 50 })
+    await rig.settle()
+    const id = calls(callee)[0]?.id ?? 0
+    const payload = new Uint8Array(FRAGMENT_BYTES)
+    const flags = FLAG.ANSWER
+    callee.send({ kind: KIND.END, flags: flags | FLAG.MORE, id, payload, payloadBytes: FRAGMENT_BYTES + 8 })
+    await rig.clock.pass(200)
+    callee.send({ kind: KIND.FRAGMENT, flags, id, payload: payload.subarray(0, 8) })
+    await rig.settle()
+    expect(caller.take()).toMatchObject([
+      { kind: KIND.END, id: 1 },
+      { kind: KIND.ERROR, id: 1, route: REASONS.DEADLINE_EXCEEDED.number, window: FATE.unknown },
+    ])
+    expect(rig.leftovers()).toEqual([])
+  })
+
+  it('that the hub has cancelled ends once where functions were to be kept', async () => {
+    const { rig, caller, callee } = await pair()
+    caller.call(1, 1, {
+      timeLeft: 50,
+      headBytes: 8,
+      payload: new Uint8Array([...referencesHead(1), 0xf9, 0]),
+    })
+    await rig.settle()
+    const id = calls(callee)[0]?.id ?? 0
+    await rig.clock.pass(200)
+    const flags = FLAG.ANSWER
+    callee.send({ kind: KIND.END, flags, id, window: 1000, payload: new Uint8Array(8) })
+    await rig.settle()
+    expect(caller.take()).toEqual([])
+    callee.send({ kind: KIND.RELEASE, flags, id })
+    await rig.settle()
+    expect(caller.take()).toMatchObject([
+      { kind: KIND.ERROR, id: 1, route: REASONS.DEADLINE_EXCEEDED.number, window: FATE.unknown },
+    ])
     expect(rig.leftovers()).toEqual([])
   })
 

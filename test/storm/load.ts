@@ -105,7 +105,9 @@ export class Load {
       const stream = client.count({ n, items }, silent)
       let expected = 0
       for await (const item of stream) if (item !== expected++) this.wrong.push(`${n}: ${item} of a stream`)
-      if ((await stream.output) !== items || expected !== items) this.wrong.push(`${n}: ${expected} items`)
+      const output = await stream.output
+      if (output !== items || expected !== items)
+        this.wrong.push(`${n}: ${expected} items, ${output} told, of ${items}`)
     } else if (die < 90) {
       const sum = await client.sum({ n }, { ...options, upload: upTo(items) })
       if (sum !== (items * (items - 1)) / 2) this.wrong.push(`${n}: a sum of ${sum}`)
@@ -114,7 +116,9 @@ export class Load {
       let expected = 0
       for await (const item of stream)
         if (item !== 2 * expected++) this.wrong.push(`${n}: ${item} of both ways`)
-      if ((await stream.output) !== items) this.wrong.push(`${n}: ${expected} both ways`)
+      const output = await stream.output
+      if (output !== items || expected !== items)
+        this.wrong.push(`${n}: ${expected} both ways, ${output} told, of ${items}`)
     }
   }
 }

@@ -75,9 +75,10 @@ describe('vectors/frames.json', () => {
     for (const size of [1, 3, 4, 7, 31, 32, 33, 1000, 4097, 65536]) {
       const got: Uint8Array[] = []
       const framer = new Framer((run) => got.push(...splitFrames(run)))
-      for (let at = 0; at < all.length; at += size)
-        expect(framer.push(all.subarray(at, at + size))).toBe(true)
-      expect(got.map(toHex)).toEqual(frames.map(toHex))
+      let refused = 0
+      for (let at = 0; at < all.length; at += size) if (!framer.push(all.subarray(at, at + size))) refused++
+      expect([size, refused, got.length]).toEqual([size, 0, frames.length])
+      expect(got.findIndex((frame, index) => Buffer.compare(frame, frames[index] ?? frame) !== 0)).toBe(-1)
     }
   })
 })
