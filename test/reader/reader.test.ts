@@ -85,8 +85,14 @@ async function keptBy({ process: { pid } }: Program, since: number): Promise<str
   return paths.sort()
 }
 
+/** A process that ends has closed its output a little before it is gone. */
+async function expectEnded(pids: Iterable<number>): Promise<void> {
+  const all = [...pids]
+  await expect.poll(() => all.filter(isRunning)).toEqual([])
+}
+
 async function expectNothingLeft(pids: Iterable<number>, place: string): Promise<void> {
-  expect([...pids].filter(isRunning)).toEqual([])
+  await expectEnded(pids)
   expect(await readdir(place)).toEqual([])
 }
 
@@ -318,7 +324,7 @@ describe('an early end', () => {
     process.kill(pids.get('hub') ?? 0, 'SIGKILL')
     expect(await program.ended).toBe(1)
     expect(program.stderr).toMatch(/the hub has gone/)
-    expect([...pids.values()].filter(isRunning)).toEqual([])
+    await expectEnded(pids.values())
   })
 
   it('of a child, by kill -9, ends nothing: it is started again', async () => {
