@@ -85,7 +85,8 @@ export function effectOf(result: number): number {
 
 const SLOT_BITS = 20
 const SLOT_MASK = (1 << SLOT_BITS) - 1
-const GENERATIONS = 1 << 12
+/** Fewer than the wire has room for: ids below 2^30 are small integers in every engine, and others are slow. */
+const GENERATIONS = 1 << 10
 /** Exchanges that ids can tell apart. */
 export const MAX_SLOTS = 1 << SLOT_BITS
 

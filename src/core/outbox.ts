@@ -8,13 +8,40 @@ const LOW = 3
 const LOW_SHARE = 16
 
 /** Bytes that wait: one or more whole frames back to back, the last of which may go on in `tail`. */
-export interface Entry {
-  bytes: Uint8Array
+export class Entry {
+  /** They lie at memory[from … to). */
+  readonly memory: Uint8Array
+  readonly from: number
+  to: number
   readonly tail: Uint8Array | undefined
-  messages: number
   readonly heldSince: number
+  messages = 1
   /** Set when the transport has it; until then its frames may still be called off. */
-  sent: boolean
+  sent = false
+
+  constructor(
+    memory: Uint8Array,
+    from: number,
+    to: number,
+    tail: Uint8Array | undefined,
+    heldSince = Number.POSITIVE_INFINITY,
+  ) {
+    this.memory = memory
+    this.from = from
+    this.to = to
+    this.tail = tail
+    this.heldSince = heldSince
+  }
+
+  /** All but the tail. A view is dear: it is made when it is written, not when another frame is added. */
+  get bytes(): Uint8Array {
+    return this.memory.subarray(this.from, this.to)
+  }
+
+  /** Bytes of all. */
+  get size(): number {
+    return this.to - this.from + (this.tail?.length ?? 0)
+  }
 }
 
 /** Something that hands out frames in order: a queue of made frames, or a large message being cut. */
@@ -50,25 +77,25 @@ export class Fifo implements Feed {
     return this.#entries.length > this.#head ? this.#entries[this.#entries.length - 1] : undefined
   }
 
-  push(bytes: Uint8Array, tail: Uint8Array | undefined, now: number): Entry {
-    this.bytes += bytes.length + (tail?.length ?? 0)
+  push(memory: Uint8Array, from: number, to: number, tail: Uint8Array | undefined, now: number): Entry {
+    this.bytes += to - from + (tail?.length ?? 0)
     this.messages++
     const { last } = this
     if (
       last &&
+      last.memory === memory &&
+      last.to === from &&
       last.tail === undefined &&
-      last.bytes.buffer === bytes.buffer &&
-      last.bytes.byteOffset + last.bytes.length === bytes.byteOffset &&
-      last.bytes.length < FRAGMENT_BYTES &&
       tail === undefined &&
+      last.to - last.from < FRAGMENT_BYTES &&
       // One entry is held as long as all that is in it.
       now - last.heldSince < MERGE_MS
     ) {
-      last.bytes = new Uint8Array(bytes.buffer, last.bytes.byteOffset, last.bytes.length + bytes.length)
+      last.to = to
       last.messages++
       return last
     }
-    const entry: Entry = { bytes, tail, messages: 1, heldSince: now, sent: false }
+    const entry = new Entry(memory, from, to, tail, now)
     this.#entries.push(entry)
     return entry
   }
@@ -84,7 +111,7 @@ export class Fifo implements Feed {
       this.#entries = this.#entries.slice(this.#head)
       this.#head = 0
     }
-    this.bytes -= entry.bytes.length + (entry.tail?.length ?? 0)
+    this.bytes -= entry.size
     this.messages -= entry.messages
     this.#onTake?.(entry)
     return entry
@@ -175,14 +202,14 @@ export class Outbox {
   }
 
   /**
-   * Takes a whole frame that lies in memory which is given up. Neighbours there may leave in one write.
+   * Takes a whole frame that lies in memory which is given up.
    *
    * @returns the entry it waits in, or undefined when it is on its way.
    */
   lend(frame: Uint8Array, lane: number, fifo?: Fifo): Entry | undefined {
     if (this.#closed) return undefined
     this.flush()
-    if (this.congested) return this.#enqueue(frame, undefined, lane, fifo)
+    if (this.congested) return this.#enqueue(frame, 0, frame.length, undefined, lane, fifo)
     this.#send(frame, undefined)
     return undefined
   }
@@ -206,7 +233,7 @@ export class Outbox {
       this.flush()
       this.#start = end
       this.#end = end
-      return this.#enqueue(this.slab.subarray(at, end), tail, lane, fifo)
+      return this.#enqueue(this.slab, at, end, tail, lane, fifo)
     }
     this.#end = end
     if (tail) {
@@ -221,11 +248,18 @@ export class Outbox {
     return undefined
   }
 
-  #enqueue(bytes: Uint8Array, tail: Uint8Array | undefined, number: number, given?: Fifo): Entry {
+  #enqueue(
+    memory: Uint8Array,
+    from: number,
+    to: number,
+    tail: Uint8Array | undefined,
+    number: number,
+    given?: Fifo,
+  ): Entry {
     const lane = this.#lane(number)
     const fifo = given ?? lane.fifo
-    const entry = fifo.push(bytes, tail, this.clock.now())
-    this.queuedBytes += bytes.length + (tail?.length ?? 0)
+    const entry = fifo.push(memory, from, to, tail, this.clock.now())
+    this.queuedBytes += to - from + (tail?.length ?? 0)
     this.queuedMessages++
     if (!fifo.active) this.#line(fifo, lane)
     return entry
@@ -319,13 +353,13 @@ export class Outbox {
     if (this.#lowDebt >= FRAGMENT_BYTES * (LOW_SHARE - 1)) {
       const entry = this.#from(this.#lane(LOW))
       // Small frames are not paid with the share of a large one.
-      this.#lowDebt = entry ? Math.max(0, this.#lowDebt - sizeOf(entry) * (LOW_SHARE - 1)) : 0
+      this.#lowDebt = entry ? Math.max(0, this.#lowDebt - entry.size * (LOW_SHARE - 1)) : 0
       if (entry) return entry
     }
     for (let number = 0; number < LANE_COUNT; number++) {
       const entry = this.#from(this.#lane(number))
       if (!entry) continue
-      this.#lowDebt = number === LOW ? 0 : this.#lowDebt + sizeOf(entry)
+      this.#lowDebt = number === LOW ? 0 : this.#lowDebt + entry.size
       return entry
     }
     return undefined
@@ -346,7 +380,7 @@ export class Outbox {
         lane.feeds.shift()
         continue
       }
-      feed.deficit -= sizeOf(entry)
+      feed.deficit -= entry.size
       if (feed.deficit <= 0) {
         feed.deficit += FRAGMENT_BYTES
         if (lane.feeds.length > 1) {
@@ -355,7 +389,7 @@ export class Outbox {
         }
       }
       if (feed instanceof Fifo) {
-        this.queuedBytes -= sizeOf(entry)
+        this.queuedBytes -= entry.size
         this.queuedMessages -= entry.messages
       }
       return entry
@@ -370,10 +404,6 @@ export class Outbox {
     this.queuedBytes = 0
     this.queuedMessages = 0
   }
-}
-
-function sizeOf(entry: Entry): number {
-  return entry.bytes.length + (entry.tail?.length ?? 0)
 }
 
 /** What a writer asks room for when it does not know the size: the longest frame. */

@@ -250,7 +250,7 @@ function callOff(call: OutCall): boolean {
   if (call.sender?.clear()) return true
   const entry = call.entry
   if (!entry || entry.sent) return false
-  new Uint8Array(entry.bytes.buffer)[call.at + AT.kind] = KIND.NOOP
+  new Uint8Array(entry.memory.buffer)[call.at + AT.kind] = KIND.NOOP
   return true
 }
 

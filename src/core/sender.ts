@@ -2,7 +2,7 @@ import * as FLAG from '../wire/flag.ts'
 import { creditOf, padded, writeHeader } from '../wire/frame.ts'
 import * as KIND from '../wire/kind.ts'
 import { FRAGMENT_BYTES, HEADER_BYTES } from '../wire/limits.ts'
-import type { Entry, Feed, Outbox } from './outbox.ts'
+import { Entry, type Feed, type Outbox } from './outbox.ts'
 
 /** A message that is too large for one frame, or waits for credit: its payload in parts, lent until sent. */
 export interface Cut {
@@ -148,7 +148,7 @@ export class Sender implements Feed {
     }
     frame.fill(0, end)
     const tail = lead < bytes ? this.#piece(message, bytes - lead) : undefined
-    return { bytes: frame, tail, messages: 0, heldSince: Number.POSITIVE_INFINITY, sent: true }
+    return new Entry(frame, 0, frame.length, tail)
   }
 
   /** How much of a frame is copied behind its header: all but the rest that is a view of one part. */

@@ -274,7 +274,7 @@ export class Port {
   }
 
   #discharge(entry: Entry): void {
-    this.discharge(entry.bytes.length + (entry.tail?.length ?? 0), entry.messages)
+    this.discharge(entry.size, entry.messages)
   }
 
   discharge(bytes: number, messages: number): void {

@@ -9,7 +9,7 @@ import { CALL_TIMEOUT_MS, FRAGMENT_BYTES, MIN_WINDOW_BYTES, WINDOW_BYTES } from 
 import { FATE, type ReasonName, reasonName } from '../wire/reasons.ts'
 import { payloadOf, readValue } from './body.ts'
 import { linkError, within } from './errors.ts'
-import { type Exchange, type Exchanges, SLOTS } from './exchanges.ts'
+import { type Exchange, type Exchanges, nextId, SLOTS } from './exchanges.ts'
 import { type Items, itemsFor } from './items.ts'
 import type { Link } from './link.ts'
 import type { Marks } from './marks.ts'
@@ -41,9 +41,9 @@ export function callsOver(
     return id
   }
 
-  /** The slot may be used again, with the next generation. Id 0 means none. */
+  /** The slot may be used again, with the next generation. */
   const giveBack = (id: number): void => {
-    freed.push((id + SLOTS) >>> 0 || SLOTS)
+    freed.push(nextId(id))
     changed()
   }
 

@@ -45,10 +45,10 @@ test('the table in the code is the table of PROTOCOL.md, cell by cell', () => {
 test('slots: generations differ, id 0 is never given, and there are no more than allowed', () => {
   const slots = new Slots(2)
   const seen = new Set<number>()
-  for (let round = 0; round < 4095; round++) {
+  for (let round = 0; round < 1023; round++) {
     const id = slots.take()
     expect(slotOf(id)).toBe(0)
-    expect(seen.has(id) || id === 0).toBe(false)
+    expect(seen.has(id) || id === 0 || id >= 2 ** 30).toBe(false)
     seen.add(id)
     slots.free(id)
   }

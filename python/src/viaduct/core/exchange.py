@@ -84,7 +84,8 @@ def step(state: State, event: Step) -> tuple[State, Effect]:
 
 SLOT_BITS: Final = 20
 SLOT_MASK: Final = (1 << SLOT_BITS) - 1
-GENERATIONS: Final = 1 << 12
+#: Ids stay below 2^30, which JavaScript's engines at the far end are quick with.
+GENERATIONS: Final = 1 << 10
 
 
 def slot_of(id: int) -> int:
