@@ -18,6 +18,7 @@ const ROWS = [
   ['payload of one frame; longer messages are cut', ['FRAGMENT_BYTES']],
   ['bytes of items under way on one stream', ['WINDOW_BYTES']],
   ['calls open on one link, trusted peers / all others', ['TRUSTED_MAX_EXCHANGES', 'MAX_EXCHANGES']],
+  ['waiting for a link while `notify` and `publish` take more', ['ONE_WAY_QUEUE_BYTES']],
   ['held by the hub for one peer, trusted / all others', ['TRUSTED_QUEUE_BYTES', 'UNTRUSTED_QUEUE_BYTES']],
   ['messages held for one peer, trusted / all others', ['TRUSTED_QUEUE_MESSAGES', 'QUEUE_MESSAGES']],
   ['held by the hub for all peers together', ['HUB_QUEUE_BYTES']],

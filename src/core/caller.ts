@@ -94,7 +94,7 @@ export class Calls {
   /** Sends one way. False when the outbox is full and the message was not taken. */
   notify(route: Route, method: Method, input: unknown, key?: string): boolean {
     const { link, writer } = this.#output
-    if (link.closed !== undefined || this.#output.full) return false
+    if (link.closed !== undefined || this.#output.fullOneWay) return false
     const index = this.#routes.index(route, method)
     const lane = LANE_OF[method.lane]
     const dictionary = route.same[index] ? method.input : undefined

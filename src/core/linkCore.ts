@@ -191,9 +191,9 @@ export class LinkCore implements Caller, Server {
     return Promise.allSettled(this.link.outbox.cork(make))
   }
 
-  /** Settles when the outbox takes more: at once unless it is full. */
+  /** Settles when the outbox takes more, one-way messages too: at once unless it is full. */
   drained(): Promise<void> {
-    if (!this.#output.full || this.isClosed) return Promise.resolve()
+    if (!this.#output.fullOneWay || this.isClosed) return Promise.resolve()
     return new Promise((resolve) => this.#output.whenRoom(resolve))
   }
 

@@ -4,7 +4,7 @@ import * as FLAG from '../wire/flag.ts'
 import { creditOf, readU32, writeU32 } from '../wire/frame.ts'
 import * as AT from '../wire/headerAt.ts'
 import * as KIND from '../wire/kind.ts'
-import { FRAGMENT_BYTES, HEADER_BYTES } from '../wire/limits.ts'
+import { FRAGMENT_BYTES, HEADER_BYTES, ONE_WAY_QUEUE_BYTES } from '../wire/limits.ts'
 import { linkError } from '../wire/linkError.ts'
 import type { Link } from './link.ts'
 import type { Entry } from './outbox.ts'
@@ -39,6 +39,11 @@ export class Output {
   get full(): boolean {
     const { queuedBytes, heldBytes } = this.link.outbox
     return queuedBytes > this.#limits.queueBytes / 2 || heldBytes > this.#limits.queueBytes
+  }
+
+  /** Whether so much waits that no one-way message is taken: nobody hears of those that are late. */
+  get fullOneWay(): boolean {
+    return this.link.outbox.queuedBytes > ONE_WAY_QUEUE_BYTES || this.full
   }
 
   /** Whether so much waits that even what the far end asks for has to be refused: it does not read what it has asked for. */

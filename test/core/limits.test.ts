@@ -5,7 +5,7 @@ import { makeDictionary } from '../../src/wire/dictionary.ts'
 import * as FLAG from '../../src/wire/flag.ts'
 import * as AT from '../../src/wire/headerAt.ts'
 import * as KIND from '../../src/wire/kind.ts'
-import { TRUSTED_MESSAGE_BYTES } from '../../src/wire/limits.ts'
+import { ONE_WAY_QUEUE_BYTES, TRUSTED_MESSAGE_BYTES } from '../../src/wire/limits.ts'
 import { collect, echo, errorOf, list, outcome, peers, put, rig, rigOf, slow, watched } from './rig.ts'
 
 describe.each(peers)('deadlines ($name)', (pairing) => {
@@ -294,6 +294,31 @@ describe('the whole peer’s outbox', () => {
       expect([outbox.queuedBytes, outbox.heldBytes]).toEqual([0, 0])
     })
   }
+
+  test('takes one-way messages while at most 1 MiB waits, and calls beyond that', async () => {
+    const { near, far, link, clock } = rig({ highWaterBytes: 1000 })
+    let got = 0
+    far.handle(echo, (input) => {
+      got++
+      return input
+    })
+    await near.call(echo, 0)
+    link.stall('left')
+    let taken = 0
+    while (near.notify(echo, 'x'.repeat(1000))) taken++
+    expect(near.link.outbox.queuedBytes).toBeGreaterThan(ONE_WAY_QUEUE_BYTES)
+    expect(near.link.outbox.queuedBytes).toBeLessThan(ONE_WAY_QUEUE_BYTES + 2000)
+    const answer = near.call(echo, 'and this')
+    const room = watched(near.drained())
+    await clock.settle()
+    expect(room.settled).toBe(false)
+    link.resume()
+    await clock.settle()
+    expect(room.settled).toBe(true)
+    expect(await answer).toBe('and this')
+    expect(got).toBe(taken + 2)
+    expect(near.notify(echo, 1)).toBe(true)
+  })
 })
 
 /** Of dictionaries, which only the whole peer has. */
