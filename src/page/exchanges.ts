@@ -35,7 +35,7 @@ export interface Exchange {
 /** Slots of ids; the rest of an id says how often its slot has been used. */
 export const SLOTS = 2 ** 20
 /** The next id of a slot whose call has ended: below 2^30, a small integer in every engine. 0 means none. */
-export const nextId = (id: number): number => ((id + SLOTS) & 0x3fff_ffff) || SLOTS
+export const nextId = (id: number): number => (id + SLOTS) & 0x3fff_ffff || SLOTS
 
 /**
  * What both ends of calls have in common: which are open, by when they have to end, and how values leave. The flags of
