@@ -54,8 +54,8 @@ export const LEASE_GRACE_MS = 1_000
 /** Gathered bytes that are written without waiting for the end of the tick. */
 export const GATHER_BYTES = 2048
 /**
- * Bytes that wait for one link while one-way messages are still taken: whoever sends more waits for them. With more the
- * sender runs ahead until its memory is no longer in the processor's caches: 64 MiB was a fifth slower.
+ * Bytes that wait for one link while one-way messages are still taken. With 32 MiB the two ends of a flood worked by
+ * turns, and it was a fifth slower (W3).
  */
 export const ONE_WAY_QUEUE_BYTES = 1024 * 1024
 /** What a hub holds for one peer that is not trusted, in bytes and in messages. */
