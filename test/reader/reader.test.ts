@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, open, readdir, readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { corpusFolder, labelledDocuments } from '../../examples/reader/corpus.ts'
 import { comparable } from '../../examples/reader/results.ts'
 import type { Row } from '../../examples/reader/schemas.ts'
@@ -88,7 +88,7 @@ async function keptBy({ process: { pid } }: Program, since: number): Promise<str
 /** A process that ends has closed its output a little before it is gone. */
 async function expectEnded(pids: Iterable<number>): Promise<void> {
   const all = [...pids]
-  await expect.poll(() => all.filter(isRunning)).toEqual([])
+  await vi.waitFor(() => expect(all.filter(isRunning)).toEqual([]), { timeout: 30_000 })
 }
 
 async function expectNothingLeft(pids: Iterable<number>, place: string): Promise<void> {
