@@ -222,9 +222,9 @@ export class Link {
 
   /** Counts the CALLs of what leaves after it had waited or was cut. @param tell which of them has which number. */
   count(entry: Entry, tell: (id: number, number: number) => void): void {
-    const { bytes } = entry
-    for (let at = 0; at + HEADER_BYTES <= bytes.length; at += Math.max(HEADER_BYTES, readU32(bytes, at))) {
-      if (bytes[at + AT.kind] === KIND.CALL) tell(readU32(bytes, at + AT.id), ++this.called)
+    const { from, memory, to } = entry
+    for (let at = from; at + HEADER_BYTES <= to; at += Math.max(HEADER_BYTES, readU32(memory, at))) {
+      if (memory[at + AT.kind] === KIND.CALL) tell(readU32(memory, at + AT.id), ++this.called)
     }
   }
 

@@ -350,10 +350,7 @@ export class Switch {
       const isOverdue = whole === KIND.END && table.overdue[far] === true
       if (table.states[far] !== STATE.cancelled || (whole !== KIND.ITEM && !isOverdue))
         this.#forward(from, to, flags, bytes, at, length, id, 0)
-      if (more || whole === KIND.ITEM) return
-      // With a lease its RELEASE is still to come.
-      if (isOverdue && table.leases[far] === 0) this.#overdue(from, far)
-      this.#ended(from, far, whole)
+      if (!more && whole !== KIND.ITEM) this.#ended(from, far, whole)
       return
     }
     const event = downEvent(kind, readU32(bytes, at + AT.window))
@@ -414,9 +411,7 @@ export class Switch {
     // In an error `route` is the number of its reason.
     const reason = kind === KIND.ERROR ? readU32(bytes, at + AT.route) : 0
     if (isHandedOn) this.#forward(from, to, flags, bytes, at, length, id, reason)
-    if ((event !== EVENT.endDown && event !== EVENT.endKept) || more) return
-    if (isOverdue && effect === EFFECT.free) this.#overdue(from, far)
-    this.#ended(from, far, kind)
+    if ((event === EVENT.endDown || event === EVENT.endKept) && !more) this.#ended(from, far, kind)
   }
 
   /**
@@ -511,9 +506,13 @@ export class Switch {
       if (table.expired[slot]) traffic.failed(CODES.DEADLINE_EXCEEDED)
       else if (kind === KIND.ERROR) traffic.failed(table.codes[slot] as number)
     }
-    if (kind !== KIND.END || (table.leases[slot] as number) === 0) this.#freed(callee, slot)
-    // After a cancel its RELEASE is still to come.
-    else if (state !== STATE.cancelled && state !== STATE.kept) table.keep(slot)
+    if (kind === KIND.END && (table.leases[slot] as number) > 0) {
+      // After a cancel its RELEASE is still to come.
+      if (state !== STATE.cancelled && state !== STATE.kept) table.keep(slot)
+      return
+    }
+    if (kind === KIND.END && table.overdue[slot] === true) this.#overdue(callee, slot)
+    this.#freed(callee, slot)
   }
 
   /** A call has its answer, or the first item of it. */

@@ -6,7 +6,35 @@ import * as FLAG from '../../src/wire/flag.ts'
 import * as AT from '../../src/wire/headerAt.ts'
 import * as KIND from '../../src/wire/kind.ts'
 import { ONE_WAY_QUEUE_BYTES, TRUSTED_MESSAGE_BYTES } from '../../src/wire/limits.ts'
-import { collect, echo, errorOf, list, outcome, peers, put, rig, rigOf, slow, watched } from './rig.ts'
+import {
+  collect,
+  echo,
+  errorOf,
+  list,
+  outcome,
+  peers,
+  put,
+  type Rig,
+  type RigPeer,
+  rig,
+  rigOf,
+  slow,
+  watched,
+} from './rig.ts'
+
+/** There is room when the link, which stalls, goes on, and not before. */
+async function expectRoom({
+  near,
+  link,
+  clock,
+}: Pick<Rig<RigPeer>, 'near' | 'link' | 'clock'>): Promise<void> {
+  const room = watched(near.drained())
+  await clock.settle()
+  expect(room.settled).toBe(false)
+  link.resume()
+  await clock.settle()
+  expect(room.settled).toBe(true)
+}
 
 describe.each(peers)('deadlines ($name)', (pairing) => {
   const rig = rigOf(pairing)
@@ -180,12 +208,7 @@ describe.each(peers)('limits ($name)', (pairing) => {
     const taken = fill()
     expect(taken).toBeLessThan(400)
     expect(await errorOf(near.call(echo, 1))).toMatchObject({ reason: 'QUEUE_FULL', fate: 'not-sent' })
-    const room = watched(near.drained())
-    await clock.settle()
-    expect(room.settled).toBe(false)
-    link.resume()
-    await clock.settle()
-    expect(room.settled).toBe(true)
+    await expectRoom({ near, link, clock })
     expect(got).toBe(taken + 1)
     expect(near.notify(echo, 1)).toBe(true)
     await clock.settle()
@@ -309,12 +332,7 @@ describe('the whole peer’s outbox', () => {
     expect(near.link.outbox.queuedBytes).toBeGreaterThan(ONE_WAY_QUEUE_BYTES)
     expect(near.link.outbox.queuedBytes).toBeLessThan(ONE_WAY_QUEUE_BYTES + 2000)
     const answer = near.call(echo, 'and this')
-    const room = watched(near.drained())
-    await clock.settle()
-    expect(room.settled).toBe(false)
-    link.resume()
-    await clock.settle()
-    expect(room.settled).toBe(true)
+    await expectRoom({ near, link, clock })
     expect(await answer).toBe('and this')
     expect(got).toBe(taken + 2)
     expect(near.notify(echo, 1)).toBe(true)
