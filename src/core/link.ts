@@ -30,6 +30,8 @@ export interface LinkEvents {
   closed(reason: CloseReason): void
   /** Views of frames are kept after {@link frame}: a hub lends them on, a peer does not. */
   readonly keeps?: boolean
+  /** Whether there are such views now; see `TransportEvents`. */
+  kept?(): boolean
 }
 
 /**
@@ -90,6 +92,7 @@ export class Link {
   #listen(path: Transport): void {
     path.attach({
       keeps: this.#events.keeps ?? false,
+      kept: () => this.#events.kept?.() ?? true,
       frame: (frames) => this.#receive(path, frames),
       drain: () => {
         if (path === this.#transport) this.outbox.drained()
@@ -307,6 +310,17 @@ export class Link {
     this.#end(reason)
   }
 
+  /** Whether memory may be lent to it: it is told by {@link settle} when nothing looks at that any more. */
+  get borrows(): boolean {
+    return this.#transport.flush !== undefined
+  }
+
+  /** Writes now what was sent. @returns whether no path looks at any of it any more. */
+  settle(): boolean {
+    const [path, reading, next] = [this.#transport, this.#reading, this.#next]
+    return isDone(path) && (reading === path || isDone(reading)) && (!next || isDone(next))
+  }
+
   pause(): void {
     this.#paused = true
     this.#reading.pause?.()
@@ -334,6 +348,11 @@ function lone(kind: number, id: number, route: number): Uint8Array {
   const frame = new Uint8Array(HEADER_BYTES)
   writeHeader(frame, 0, HEADER_BYTES, kind, 0, 0, id, route, 0, 0, 0, 0, 0)
   return frame
+}
+
+/** Whether a path looks at nothing that was lent to it; one that cannot tell is lent nothing. */
+function isDone(path: Transport): boolean {
+  return path.flush?.() ?? true
 }
 
 /** Whether a frame of this kind may be skipped by an end that does not know it. */

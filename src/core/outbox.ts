@@ -202,7 +202,7 @@ export class Outbox {
   }
 
   /**
-   * Takes a whole frame that lies in memory which is given up.
+   * Takes a whole frame that lies in memory which nobody writes to before the transport is done with it.
    *
    * @returns the entry it waits in, or undefined when it is on its way.
    */

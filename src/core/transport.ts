@@ -5,7 +5,7 @@
 export interface Transport {
   /**
    * Takes one or more whole frames, the last of which may go on in `tail`. The bytes are the transport's to
-   * read from now on; nobody writes to them again.
+   * read from now on; nobody writes to them before {@link flush} has said that it is done with them.
    *
    * @returns false when the transport is full: it has taken these frames, and wants no more until `drain`.
    */
@@ -17,6 +17,13 @@ export interface Transport {
   /** Stops reading, so that the far end gets its own `false`. Optional: without it a hub refuses instead. */
   pause?(): void
   resume?(): void
+  /**
+   * Writes now what it has gathered. Optional: without it nothing that was sent is written to again, and a hub
+   * copies what it would have lent.
+   *
+   * @returns whether it looks at nothing of what was sent any more, so that the memory may be used again.
+   */
+  flush?(): boolean
 }
 
 export interface TransportEvents {
@@ -26,6 +33,8 @@ export interface TransportEvents {
   frame(frames: Uint8Array): void
   /** True when views of frames are kept after the call: then the transport never writes to them again. */
   readonly keeps?: boolean
+  /** Asked where {@link keeps}: whether there are such views now. If not, all of it may be written to. Absent: always. */
+  kept?(): boolean
   drain(): void
   /** The link has ended; nothing follows. `reason` is one of PROTOCOL.md's or TRANSPORT_CLOSED. */
   close(reason: string): void

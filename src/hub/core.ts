@@ -258,6 +258,7 @@ export class HubCore {
     )
     const link = new Link(transport, this.clock, TRUSTED_LIMITS.messageBytes, {
       keeps: true,
+      kept: () => port?.stillLends() ?? false,
       admission: (kind, bytes, at, length) => admitting.receive(link, kind, bytes, at, length),
       frame: (bytes, at, length) => {
         if (port) this.switch.frame(port, bytes, at, length)
@@ -285,6 +286,7 @@ export class HubCore {
   #attach(transport: Transport, info: PeerInfo, limits: PortLimits): Port {
     const link: Link = new Link(transport, this.clock, TRUSTED_LIMITS.messageBytes, {
       keeps: true,
+      kept: () => port.stillLends(),
       frame: (bytes, at, length) => this.switch.frame(port, bytes, at, length),
       goaway: () => this.#drains(port),
       drained: () => this.topics.drained(port),

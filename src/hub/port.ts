@@ -193,6 +193,8 @@ export class Port {
   #holds = 0
   readonly #fifos = new Map<number, Fifo>()
   readonly #idle: (() => void)[] = []
+  /** Peers whose transports may still look at what was read from this one. */
+  readonly #lentTo = new Set<Port>()
   /** The next number for a route that the hub opens towards this peer. */
   nextRoute = 1
   readonly number: number
@@ -244,6 +246,21 @@ export class Port {
       outbox.queuedMessages > this.limits.queueMessages ||
       this.#budget.queuedBytes > HUB_QUEUE_BYTES
     )
+  }
+
+  /** A view of what was read from this peer is given to another's transport. */
+  lend(to: Port): void {
+    this.#lentTo.add(to)
+  }
+
+  /** Has such views written now. @returns whether there are any left: as a rule there are none. */
+  stillLends(): boolean {
+    if (this.#lentTo.size === 0) return false
+    for (const to of this.#lentTo) {
+      if (!to.link.settle()) return true
+      this.#lentTo.delete(to)
+    }
+    return false
   }
 
   /** The queue for frames of one source that have to wait for this peer. */
@@ -315,8 +332,10 @@ export class Port {
     this.#fifos.clear()
   }
 
-  /** Forgets the queues of a source that has gone. */
+  /** Forgets a peer that has gone. */
   forget(source: Port): void {
     for (let lane = 0; lane < 4; lane++) this.#fifos.delete(source.number * 4 + lane)
+    // Not all transports ask what is lent still.
+    for (const to of this.#lentTo) if (to.link.settle()) this.#lentTo.delete(to)
   }
 }

@@ -560,16 +560,22 @@ export class Switch {
     this.frames++
     const { outbox } = to.link
     const lane = flags & FLAG.LANE
+    const isLent = length > COPY_BYTES
+    // What was gathered goes first, and may leave no room.
+    if (isLent) outbox.flush()
     const congested = outbox.congested
     const fifo = congested ? to.fifo(from, lane) : undefined
     if (congested) from.charge(length)
-    if (length > COPY_BYTES) {
+    if (isLent) {
       // The chunk is the hub's own, and nobody else looks at this part of it.
       writeU32(bytes, at + AT.id, id)
       writeU32(bytes, at + AT.route, route)
       // What has to wait is copied: it would keep the whole chunk, and only its own bytes are counted.
-      const lent = congested ? bytes.slice(at, at + length) : bytes.subarray(at, at + length)
-      return outbox.lend(lent, lane, fifo) === undefined
+      if (congested || !to.link.borrows) {
+        return outbox.lend(bytes.slice(at, at + length), lane, fifo) === undefined
+      }
+      from.lend(to)
+      return outbox.lend(bytes.subarray(at, at + length), lane) === undefined
     }
     const start = outbox.room(length)
     const { slab } = outbox

@@ -208,7 +208,7 @@ class End implements Transport {
     if (!events) return
     const lent = frames.slice()
     events.frame(lent)
-    if (!events.keeps) lent.fill(0xee)
+    if (!events.keeps || events.kept?.() === false) lent.fill(0xee)
   }
 
   finish(reason: string): void {

@@ -123,6 +123,19 @@ function frameCases(test: Test): void {
     assert.equal(node.length, HEADER_BYTES + 64)
   })
 
+  test('what was sent may be written over once flush says so', async ({ near, far }, witness) => {
+    witness.attach(near)
+    await far.attach()
+    const sent: Uint8Array[] = []
+    for (let number = 0; number < 60; number++) {
+      const frame = numberedFrame(number, FRAGMENT_BYTES - 64)
+      sent.push(frame)
+      near.send(frame)
+      if (near.flush?.()) for (const done of sent.splice(0)) done.fill(0xee)
+    }
+    await untilSeen(far, (seen) => seen.frames === 60)
+  })
+
   test('frames that come before attach are kept and come first', async ({ near, far }, witness) => {
     near.send(numberedFrame(0, 8))
     near.send(numberedFrame(1, 2000))

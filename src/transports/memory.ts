@@ -58,6 +58,12 @@ class MemoryEnd implements Transport {
     this.#schedule()
   }
 
+  /** Done is what the far end has read. One that keeps views is a hub's, and never says that it does not. */
+  flush(): boolean {
+    const { far } = this
+    return !far || far.#closed || (far.#inbox.length === 0 && !far.#events?.keeps)
+  }
+
   #schedule(): void {
     if (this.#scheduled || !this.#events || this.#paused) return
     this.#scheduled = true

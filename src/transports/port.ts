@@ -109,5 +109,7 @@ export function portTransport(port: PortLike): Transport {
       paused = false
       queueMicrotask(handOver)
     },
+    // What is sent is copied.
+    flush: () => true,
   }
 }

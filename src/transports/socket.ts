@@ -165,6 +165,7 @@ function transportOver(socket: Socket, intake: Intake | undefined, linger?: Ling
     attach(given) {
       events = given
       const { keeps = false } = given
+      const kept = () => keeps && (given.kept?.() ?? true)
       const deliver = (frames: Uint8Array) => {
         if (reason === undefined) given.frame(frames)
       }
@@ -174,7 +175,7 @@ function transportOver(socket: Socket, intake: Intake | undefined, linger?: Ling
       }
       if (intake) {
         intake.onfault = fault
-        if (!intake.reader.start(deliver, keeps)) fault()
+        if (!intake.reader.start(deliver, kept)) fault()
         else socket.resume()
       } else {
         const framer = new Framer(deliver, keeps)
@@ -196,5 +197,9 @@ function transportOver(socket: Socket, intake: Intake | undefined, linger?: Ling
     },
     pause: () => void socket.pause(),
     resume: () => void socket.resume(),
+    flush() {
+      writeRow()
+      return socket.writableLength === 0 || socket.destroyed
+    },
   }
 }

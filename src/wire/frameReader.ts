@@ -13,8 +13,11 @@ const MOST_BYTES = 256 * 1024
 export class FrameReader {
   readonly #allocate: (bytes: number) => Uint8Array
   #deliver: ((frames: Uint8Array) => void) | undefined
-  #keeps = true
+  #kept: (() => boolean) | undefined
   #memory: Uint8Array
+  /** What was read into before this, to be used again once nothing is kept. */
+  #other: Uint8Array | undefined
+  #isOtherFree = false
   /** What is there and not delivered: memory[#start … #end). */
   #start = 0
   #end = 0
@@ -30,12 +33,12 @@ export class FrameReader {
   /**
    * From now on frames are wanted, those first that have come already.
    *
-   * @param keeps whether what is delivered is kept; otherwise its memory is read into again.
+   * @param kept whether anything that was delivered is still kept; otherwise its memory is read into again.
    * @returns false when a length is illegal, as {@link took}.
    */
-  start(deliver: (frames: Uint8Array) => void, keeps: boolean): boolean {
+  start(deliver: (frames: Uint8Array) => void, kept: () => boolean): boolean {
     this.#deliver = deliver
-    this.#keeps = keeps
+    this.#kept = kept
     return this.took(0)
   }
 
@@ -43,14 +46,20 @@ export class FrameReader {
   room(): Uint8Array {
     const { length } = this.#memory
     const rest = this.#end - this.#start
+    const kept = this.#kept?.() ?? false
+    if (!kept) this.#isOtherFree = true
     if (this.#filled && length < MOST_BYTES) {
+      this.#other = undefined
       this.#move(this.#allocate(length * 4))
-    } else if (!this.#keeps) {
+    } else if (!kept) {
       if (rest > 0 && this.#start > 0) this.#memory.copyWithin(0, this.#start, this.#end)
       this.#start = 0
       this.#end = rest
     } else if (length - this.#end < length / 4) {
-      this.#move(this.#allocate(length))
+      const other = this.#isOtherFree ? this.#other : undefined
+      this.#other = this.#memory
+      this.#isOtherFree = false
+      this.#move(other ?? this.#allocate(length))
     }
     this.#filled = false
     return this.#end === 0 ? this.#memory : this.#memory.subarray(this.#end)

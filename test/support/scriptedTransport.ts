@@ -43,6 +43,17 @@ export class ScriptedTransport implements Transport {
     else this.#events?.frame(joinBytes(...frames))
   }
 
+  /** Frames arrive in memory that is written to again. @returns whether it may not be, because views of it are kept. */
+  lend(frames: Uint8Array): boolean {
+    this.#events?.frame(frames)
+    return this.kept
+  }
+
+  /** Whether views of what was lent are kept. */
+  get kept(): boolean {
+    return this.#events?.kept?.() ?? true
+  }
+
   /** The far end takes again. */
   drain(): void {
     this.full = false

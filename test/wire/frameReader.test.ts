@@ -16,7 +16,11 @@ function read(stream: Uint8Array, sizes: readonly number[], keeps: boolean, earl
   const delivered: Uint8Array[] = []
   let turn = 0
   let at = 0
-  const begin = () => reader.start((frames) => delivered.push(keeps ? frames : frames.slice()), keeps)
+  const begin = () =>
+    reader.start(
+      (frames) => delivered.push(keeps ? frames : frames.slice()),
+      () => keeps,
+    )
   let legal = early > 0 || begin()
   while (legal && at < stream.length) {
     const room = reader.room()
@@ -80,12 +84,76 @@ describe('frame reader', () => {
   it('reads into the same memory again unless frames are kept', () => {
     const reader = new FrameReader((bytes) => new Uint8Array(bytes))
     const buffers = new Set<unknown>()
-    reader.start((frames) => buffers.add(frames.buffer), false)
+    reader.start(
+      (frames) => buffers.add(frames.buffer),
+      () => false,
+    )
     const one = frame(1024, 1)
     for (let turn = 0; turn < 100; turn++) {
       reader.room().set(one)
       reader.took(one.length)
     }
     expect(buffers.size).toBe(1)
+  })
+
+  it('reads over nothing while it is kept', () => {
+    fc.assert(
+      fc.property(
+        fc.array(lengths, { minLength: 1, maxLength: 40 }),
+        sizes.filter((cuts) => cuts.some((cut) => cut > 500)),
+        fc.array(fc.boolean(), { minLength: 1, maxLength: 9 }),
+        (eights, cuts, releases) => {
+          const stream = Buffer.concat(eights.map((eight, index) => frame(eight * 8, index + 1)))
+          const reader = new FrameReader((bytes) => new Uint8Array(bytes))
+          let held: Uint8Array[] = []
+          let told = 0
+          const release = () => {
+            for (const frames of held) {
+              expect(Buffer.from(frames).equals(stream.subarray(told, told + frames.length))).toBe(true)
+              told += frames.length
+            }
+            held = []
+          }
+          reader.start(
+            (frames) => held.push(frames),
+            () => held.length > 0,
+          )
+          for (let at = 0, turn = 0; at < stream.length; turn++) {
+            if (releases[turn % releases.length]) release()
+            const room = reader.room()
+            const size = Math.min(cuts[turn % cuts.length] ?? 1, room.length, stream.length - at)
+            room.set(stream.subarray(at, at + size))
+            at += size
+            expect(reader.took(size)).toBe(true)
+          }
+          release()
+          expect(told).toBe(stream.length)
+        },
+      ),
+      { numRuns: 200 },
+    )
+  })
+
+  it('goes to and fro between two pieces of memory when what came last is kept for a while', () => {
+    let allocated = 0
+    const reader = new FrameReader((bytes) => {
+      allocated++
+      return new Uint8Array(bytes)
+    })
+    let turn = 0
+    // Kept at every other look, so long as nothing has come since.
+    reader.start(
+      () => {},
+      () => turn % 2 === 1,
+    )
+    const one = frame(4096, 1)
+    let before = 0
+    for (; turn < 1000; turn++) {
+      if (turn === 50) before = allocated
+      const room = reader.room()
+      for (let at = 0; at < room.length; at += one.length) room.set(one, at)
+      reader.took(room.length)
+    }
+    expect(allocated).toBe(before)
   })
 })

@@ -1,0 +1,111 @@
+/** The hub passes large frames on where they lie: until they are written, nobody reads over them. */
+import { describe, expect, it } from 'vitest'
+import { systemClock } from '../../src/core/clock.ts'
+import { untyped } from '../../src/core/method.ts'
+import { PeerCore } from '../../src/core/peer.ts'
+import { HubCore } from '../../src/hub/core.ts'
+import { memoryTransports } from '../../src/transports/memory.ts'
+import * as KIND from '../../src/wire/kind.ts'
+import { makeFrame } from '../support/frames.ts'
+import { HubRig, joinOver, type RawPeer, testCrypto } from '../support/hubRig.ts'
+import { socketPair } from '../transports/socketPair.ts'
+
+const FREE = { main: { call: ['*'] }, worker: { call: ['*'] } }
+const work = untyped('work')
+
+/** A callee whose transport looks at what it is sent until the test says that it is done. */
+async function slowCallee(flush: boolean) {
+  const rig = new HubRig({ rules: FREE })
+  const callee = await rig.raw('main', 'main')
+  rig.hub.serve(rig.port('main'), [['work', '']])
+  const caller = await rig.raw('worker-1', 'worker')
+  caller.open(1, { id: 'main' }, 'work')
+  await rig.settle()
+  const views: Uint8Array[] = []
+  const state = { done: false }
+  callee.transport.send = (frames) => {
+    if (frames.length > 2048) views.push(frames)
+    return true
+  }
+  if (flush) Object.assign(callee.transport, { flush: () => state.done })
+  return { rig, caller, views, state }
+}
+
+function call(id: number, payloadBytes: number): Uint8Array {
+  return makeFrame({ kind: KIND.CALL, lane: 2, id, route: 1, payload: new Uint8Array(payloadBytes).fill(id) })
+}
+
+function lend(caller: RawPeer, ...sizes: readonly number[]): boolean {
+  const frames = sizes.map((size, index) => call(index + 1, size))
+  return caller.transport.lend(new Uint8Array(Buffer.concat(frames)))
+}
+
+describe('memory that was read into', () => {
+  it('is kept while a transport looks at a large frame of it', async () => {
+    const { caller, views, state } = await slowCallee(true)
+    expect(lend(caller, 10_000, 20_000)).toBe(true)
+    expect(views.map(({ length }) => length)).toEqual([10_032, 20_032])
+    expect(caller.transport.kept).toBe(true)
+    state.done = true
+    expect(caller.transport.kept).toBe(false)
+  })
+
+  it('is not kept for small frames, which are copied', async () => {
+    const { caller } = await slowCallee(true)
+    expect(lend(caller, 1000, 2000)).toBe(false)
+  })
+
+  it('is not lent to a transport that cannot say when it is done', async () => {
+    const { caller, views } = await slowCallee(false)
+    const frames = new Uint8Array(call(1, 10_000))
+    expect(caller.transport.lend(frames)).toBe(false)
+    frames.fill(0xee)
+    expect(views[0]?.subarray(32).every((byte) => byte === 1)).toBe(true)
+  })
+
+  it('is kept for a callee that has gone, until its transport has let go', async () => {
+    const { rig, caller, state } = await slowCallee(true)
+    lend(caller, 10_000)
+    rig.port('main').link.close()
+    await rig.settle()
+    expect(caller.transport.kept).toBe(true)
+    state.done = true
+    expect(caller.transport.kept).toBe(false)
+  })
+
+  it('comes whole to readers of sockets, more at once than a socket holds', async () => {
+    const hub = new HubCore({
+      clock: systemClock,
+      crypto: testCrypto,
+      rules: FREE,
+      pair: () => memoryTransports(systemClock),
+      makePeer: (transport, options) => new PeerCore(transport, options),
+    })
+    const pairs = await Promise.all([socketPair(), socketPair(), socketPair()])
+    const [callee, ...callers] = await Promise.all(
+      pairs.map(async ({ near, far }, index) => {
+        const admitted = new Promise<void>((onAdmitted) => {
+          const identity = index === 0 ? { id: 'main', type: 'main' } : { id: `w${index}`, type: 'worker' }
+          hub.accept(near, { identity, supervised: true, onAdmitted: () => onAdmitted() })
+        })
+        const peer = joinOver(far, systemClock)
+        await admitted
+        return peer
+      }),
+    )
+    callee?.handle(work, (input) => input)
+    await callee?.ping()
+    const size = (turn: number) => 100_000 + turn * 37_003
+    const echoes = callers.flatMap((caller, who) =>
+      Array.from({ length: 24 }, async (_, turn) => {
+        const input = new Uint8Array(size(turn)).fill(who * 100 + turn)
+        const output = await caller.to({ id: 'main' }).call(work, input)
+        expect(Buffer.from(input).equals(Buffer.from(output instanceof Uint8Array ? output : []))).toBe(true)
+      }),
+    )
+    await Promise.all(echoes)
+    expect(echoes.length).toBe(48)
+    hub.close()
+    for (const { dispose } of pairs) dispose()
+  })
+})
