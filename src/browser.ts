@@ -1,12 +1,11 @@
 /**
  * Viaduct in pages, where bytes of bundle count: peers over message ports, with contracts. Imports nothing of Node. It
  * speaks the same protocol as the whole peer, written once more for size: bodies describe themselves, functions as
- * arguments are refused, and policies stand around a peer (`throughCaller` of `viaduct/policies`), some of
- * which take `viaduct/browser/marks`. The whole peer is
- * `viaduct/browser/full`, under the same names.
+ * arguments are refused, rarer kinds of values are a part (`viaduct/browser/values`), and policies stand around a peer
+ * (`throughCaller` of `viaduct/policies`), some of which take `viaduct/browser/marks`. Contracts that check come from
+ * `viaduct/contract`. The whole peer is `viaduct/browser/full`, under the same names.
  */
 
-export { isError } from './contract/declaredErrors.ts'
 export type { Contract, ContractCall } from './contract/entries.ts'
 export { unchecked } from './contract/schema.ts'
 export type {
@@ -30,7 +29,6 @@ export {
   type PageServeOptions as ServeOptions,
   serve,
   stream,
-  topic,
 } from './page/contract.ts'
 export { type PageOptions as LinkOptions, type PagePeer, peerOver } from './page/peer.ts'
 export { type PortLike, portTransport } from './transports/port.ts'

@@ -21,6 +21,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'browserCallbacks.ts',
     'browserHub.ts',
     'browserMarks.ts',
+    'browserValues.ts',
   ],
 ]
 const PURE = new Set([
@@ -38,6 +39,7 @@ const PURE = new Set([
   'browserCallbacks.ts',
   'browserHub.ts',
   'browserMarks.ts',
+  'browserValues.ts',
 ])
 const PURE_FILES = new Set(['memory', 'port', 'direct', 'links'].map((name) => `transports/${name}.ts`))
 
@@ -120,12 +122,12 @@ describe('architecture', () => {
     }
   })
 
-  it('a contract of pages knows neither fingerprints, dictionaries, policies nor codecs', () => {
+  it('a contract of pages knows neither fingerprints, dictionaries, checks, policies nor codecs', () => {
     const known = reached('page/contract.ts')
     expect(known).toContain('contract/entries.ts')
     for (const file of known) {
       expect(file, 'a page reaches it').not.toMatch(
-        /fingerprint|jsonSchema|dictionary|interceptor|envelope|linkError|declarations|policies\/|codecs/,
+        /fingerprint|jsonSchema|dictionary|interceptor|envelope|linkError|declarations|policies\/|codecs|contract\/(checks|parts|items)/,
       )
     }
   })

@@ -1,7 +1,8 @@
 import type { Caller, Target } from '../core/call.ts'
 import { type Interceptor, interceptedCaller } from '../core/interceptor.ts'
 import type { Method } from '../core/method.ts'
-import { callable, functionsOf } from './callable.ts'
+import { functionsOf, sending } from './callable.ts'
+import { checks } from './checks.ts'
 import { checkCodecs, checkTarget } from './codecs.ts'
 import type { ContractMethod } from './definition.ts'
 import {
@@ -49,9 +50,11 @@ export function client(caller: Caller, contract: ContractOf, options: ClientOpti
   checkCodecs(methods.values(), policies, 'last')
   checkTarget(methods.values(), caller.target)
   const through = interceptedCaller(caller, policies)
-  return functionsOf(contract, (method) =>
-    isDurable(method) ? durableCallOf(caller.target, method, durable) : callable(through, method, validate),
-  )
+  return functionsOf(contract, (method) => {
+    if (isDurable(method)) return durableCallOf(caller.target, method, durable)
+    const send = sending(through, method)
+    return validate ? checks.client(method, send) : send
+  })
 }
 
 /**

@@ -1,4 +1,5 @@
 import { isObject } from '../wire/guards.ts'
+import { checks } from './checks.ts'
 import { checking } from './declarations.ts'
 import * as entries from './entries.ts'
 import { ShapedMethod } from './shapedMethod.ts'
@@ -31,7 +32,12 @@ export const topic: typeof entries.topic = /* @__PURE__ */ checking(entries.topi
  */
 export function contract<E extends entries.Entries>(name: string, declared: E): entries.Contract<E> {
   checkNames(name, declared)
-  return entries.makeContract(name, declared, (full, definition) => new ShapedMethod(full, definition))
+  return entries.makeContract(
+    name,
+    declared,
+    (full, definition) => new ShapedMethod(full, definition),
+    checks,
+  )
 }
 
 /** Contract names are words joined by dots; `$` in front is the hub's own. */

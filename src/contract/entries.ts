@@ -1,4 +1,5 @@
-import type { CallContext, CallOptions, ItemStream } from '../core/call.ts'
+import type { CallContext, CallOptions, Handler, ItemStream } from '../core/call.ts'
+import type { ContextChanges } from '../core/contextView.ts'
 import type { Lane, Method, Overflow } from '../core/method.ts'
 import { type Code, ViaductError } from '../wire/errors.ts'
 import type { ContractMethod, Definition } from './definition.ts'
@@ -258,10 +259,32 @@ export function topic(options: object): Entry {
   return entry('topic', options)
 }
 
+/** A client's function before it has the method's types. */
+export type Send = (input: unknown, options?: CallOptions) => Promise<unknown> | ItemStream
+
+/**
+ * What holds values to schemas. It comes with the contract, so that a page without schemas loads nothing of it.
+ * What it throws, or rejects with: INVALID_INPUT and the like, with the path to the fault.
+ */
+export interface Checks {
+  /** What comes back: output, items, progress, and the data of declared errors. */
+  client(method: ContractMethod, send: Send): Send
+  /** What a handler is given and what it gives, but for what {@link context} checks. */
+  handler(method: ContractMethod, handler: Handler): Handler
+  /** @throws ViaductError INVALID_ARGUMENT for what travels otherwise than as it is, where no code for that is. */
+  expectPlain(method: ContractMethod): void
+  /** @throws ViaductError INVALID_ARGUMENT when one is missing, unless `partial`, or not declared. */
+  expectHandlers(contract: ContractOf, handlers: object, partial: boolean | undefined): void
+  /** Progress and uploads, in front of a call's own. */
+  context(method: ContractMethod, context: CallContext): ContextChanges
+}
+
 /** What a contract knows of itself, under a name that no method can have. */
 export interface ContractInfo<E = unknown> {
   readonly name: string
   readonly methods: ReadonlyMap<string, ContractMethod>
+  /** Absent: its schemas are types alone, `unchecked()`. */
+  readonly checks: Checks | undefined
   /** Types only. */
   readonly '~entries'?: E
 }
@@ -285,11 +308,21 @@ type MethodOf = (name: string, definition: Definition) => ContractMethod
  * A contract of these entries, each made a method of the core by `methodOf`.
  * @throws ViaductError INVALID_ARGUMENT for a name that is reserved; see {@link checkKey}.
  */
-export function makeContract<E extends Entries>(name: string, entries: E, methodOf: MethodOf): Contract<E>
-export function makeContract(name: string, entries: Entries, methodOf: MethodOf): ContractOf {
+export function makeContract<E extends Entries>(
+  name: string,
+  entries: E,
+  methodOf: MethodOf,
+  checks?: Checks,
+): Contract<E>
+export function makeContract(
+  name: string,
+  entries: Entries,
+  methodOf: MethodOf,
+  checks?: Checks,
+): ContractOf {
   const methods = new Map<string, ContractMethod>()
   const self: ContractOf & { [key: string]: unknown } = Object.create(null, {
-    '~contract': { value: { name, methods } },
+    '~contract': { value: { name, methods, checks } },
   })
   for (const [key, made] of Object.entries(entries)) {
     checkKey(name, key)

@@ -4,12 +4,13 @@ import { type Interceptor, interceptedHandler, type Next } from '../core/interce
 import { handleAll } from '../core/serving.ts'
 import { Envelope } from '../wire/envelope.ts'
 import { ViaductError } from '../wire/errors.ts'
+import { checks } from './checks.ts'
 import { checkCodecs, closes } from './codecs.ts'
 import { makeError } from './declaredErrors.ts'
 import type { ContractMethod } from './definition.ts'
 import { isDurable, missingMailboxes } from './durable.ts'
 import type { CallableKeys, ContractCall, ContractOf, ErrorOptions } from './entries.ts'
-import { checkedHandler, handlersOf, type Run } from './handlers.ts'
+import { expectHandlers, handlersOf, type Run } from './handlers.ts'
 import { checkedItems } from './items.ts'
 import { checkOf, tellOf } from './parts.ts'
 
@@ -74,7 +75,8 @@ export function serveHandlers(
   handlers: object,
   options: ServeOptions = {},
 ): Serving {
-  const served = handlersOf<HandlerCall>(contract, handlers, options.partial)
+  expectHandlers(contract, handlers, options.partial)
+  const served = handlersOf<HandlerCall>(contract, handlers)
   checkCodecs(served.keys(), options.policies ?? [], 'first')
   return handleAll(
     server,
@@ -96,7 +98,7 @@ function contractHandler(method: ContractMethod, run: Run<HandlerCall>, options:
   const inner = place < 0 ? [] : policies.slice(place + 1)
   const outer = place < 0 ? policies : policies.slice(0, place)
   const handler = interceptedHandler(method, handlerOf(method, run, validates), inner)
-  const checking = validates ? checkedHandler(method, checkedUpload(method, handler)) : handler
+  const checking = validates ? checks.handler(method, checkedUpload(method, handler)) : handler
   const opened: Handler = (input, context) => {
     if (input instanceof Envelope) throw unopened(method)
     return checking(input, context)

@@ -32,7 +32,7 @@ function nextTickOf(host: object): ((callback: () => void) => void) | undefined 
 
 // Node runs nextTick callbacks queued by microtasks once those have run dry, which is the end of the turn.
 // Elsewhere a microtask that lets two generations of others pass comes close enough.
-const nextTick = nextTickOf(globalThis)
+const nextTick = /* @__PURE__ */ nextTickOf(globalThis)
 
 /** The longest timer of every host, 24.8 days: what is longer would end at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1

@@ -17,7 +17,7 @@ export interface ErrorValue {
 const UNREADABLE: ErrorValue = {
   code: 'UNKNOWN',
   reason: 'HANDLER_ERROR',
-  message: 'handler threw something that cannot be read',
+  message: 'handler threw what cannot be sent',
 }
 
 /**
@@ -38,13 +38,12 @@ export function errorValue(thrown: unknown, debug: boolean): ErrorValue {
  * @param write throws when the value cannot be sent.
  */
 export function sendError(thrown: unknown, debug: boolean, write: (value: ErrorValue) => void): void {
-  let value = UNREADABLE
+  const value = errorValue(thrown, debug)
+  const { code, reason, message } = value
   try {
-    value = read(thrown, debug)
     write(value)
   } catch {
     try {
-      const { code, reason, message } = value
       write({ code, reason, message })
     } catch {
       write(UNREADABLE)
@@ -81,30 +80,30 @@ function read(thrown: unknown, debug: boolean): ErrorValue {
 
 /** The error that a caller sees; anything malformed reads as UNKNOWN. */
 export function errorFrom(value: unknown, what: string): ViaductError {
-  const given: Fields = Object(value)
-  const { code, retryAfterMs, cause } = given
+  const { code, reason, message, path, data, retryAfterMs, cause, stack }: Fields = Object(value)
   const error = new ViaductError(
     isCode(code) ? code : 'UNKNOWN',
-    textOf(given, 'message') ?? `${what}: the far side failed without saying how`,
+    text(message) ?? `${what}: failed without saying how`,
     {
-      reason: textOf(given, 'reason'),
-      path: textOf(given, 'path'),
-      data: given.data,
+      reason: text(reason),
+      path: text(path),
+      data,
       retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : undefined,
-      cause: isObject(cause)
-        ? Object.assign(new Error(textOf(cause, 'message')), { name: textOf(cause, 'name') ?? 'Error' })
-        : cause,
+      cause: isObject(cause) ? causeFrom(cause) : cause,
     },
   )
-  const stack = textOf(given, 'stack')
-  if (stack) error.stack = `${stack}\n    --- answered ${what} ---\n${error.stack}`
+  if (text(stack)) error.stack = `${stack}\n    --- answered ${what} ---\n${error.stack}`
   return error
+}
+
+function causeFrom(cause: object): Error {
+  const name = text(Reflect.get(cause, 'name')) ?? 'Error'
+  return Object.assign(new Error(text(Reflect.get(cause, 'message'))), { name })
 }
 
 type Fields = { readonly [K in keyof ErrorValue | 'name']?: unknown }
 
-function textOf(fields: Fields, key: keyof Fields): string | undefined {
-  const found = fields[key]
+function text(found: unknown): string | undefined {
   return typeof found === 'string' ? found : undefined
 }
 

@@ -63,19 +63,9 @@ export const MAX_FINGERPRINT = 16
  */
 export function checkMethod(given: Method): void {
   const { name, fingerprint, lane }: { readonly [K in keyof Method]?: unknown } = Object(given)
-  const isLane = isText(lane, MAX_NAME) && Object.hasOwn(LANES, lane)
-  const isMethod = isLane && isText(fingerprint, MAX_FINGERPRINT)
-  if (isMethod && isText(name, MAX_NAME)) return
-  const what = typeof given === 'string' ? JSON.stringify(given) : typeof given
-  throw new ViaductError(
-    'INVALID_ARGUMENT',
-    isMethod
-      ? `method: its name has over ${MAX_NAME} characters`
-      : `method: ${what} is none: pass the method or topic of a contract, as pages.opened`,
-    {
-      reason: 'BAD_METHOD',
-      path: 'method',
-      fate: 'not-sent',
-    },
-  )
+  const isMethod = isText(name, MAX_NAME) && isText(fingerprint, MAX_FINGERPRINT)
+  if (isMethod && Object.hasOwn(LANES, String(lane))) return
+  const what = typeof given === 'string' ? JSON.stringify(given) : `this ${typeof given}`
+  const text = `method: ${what} is none: pass the method or topic of a contract; names have at most ${MAX_NAME} characters`
+  throw new ViaductError('INVALID_ARGUMENT', text, { reason: 'BAD_METHOD', path: 'method', fate: 'not-sent' })
 }

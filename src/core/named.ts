@@ -9,18 +9,17 @@ export function named(
   error: unknown,
   method: { readonly name: string },
   part: string,
-  ours = false,
+  ours?: boolean,
 ): ViaductError {
   const isOurs = isViaductError(error)
   const given = isOurs ? error : new ViaductError('INTERNAL', `value: ${String(error)}`)
-  const { code, message, reason, path = 'value' } = given
   const place = (text: string): string => text.replace(/^value/, part)
   return new ViaductError(
-    ours && code === 'INVALID_ARGUMENT' ? 'INTERNAL' : code,
-    `${method.name}: ${place(message)}`,
+    ours && given.code === 'INVALID_ARGUMENT' ? 'INTERNAL' : given.code,
+    `${method.name}: ${place(given.message)}`,
     {
-      reason,
-      path: place(path),
+      reason: given.reason,
+      path: place(given.path ?? 'value'),
       fate: part === 'input' ? 'not-sent' : 'unknown',
       cause: isOurs ? undefined : error,
     },

@@ -5,7 +5,7 @@ export interface ItemFlow {
   /** Whether what was sent has to leave first, or credit to come. */
   isHeld(): boolean
   /** Calls back, once or more often, when that may have changed. */
-  whenFree(resume: () => void): void
+  readonly whenFree: (resume: () => void) => void
 }
 
 /** The same, and what comes of their generator. */
@@ -24,20 +24,13 @@ export interface Flow extends ItemFlow {
  */
 export function pump(items: AsyncIterable<unknown> | Iterable<unknown>, flow: Flow): () => void {
   let stopped = false
-  let wake: (() => void) | undefined
   let iterator: AsyncIterator<unknown> | Iterator<unknown> | undefined
   const stop = (): void => {
     if (stopped) return
     stopped = true
-    wake?.()
     // However it takes it: nobody waits for it.
     void (async () => iterator?.return?.())().catch(() => {})
   }
-  const free = (): Promise<void> =>
-    new Promise((resolve) => {
-      wake = resolve
-      flow.whenFree(resolve)
-    })
   const run = async (): Promise<void> => {
     try {
       iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
@@ -46,20 +39,17 @@ export function pump(items: AsyncIterable<unknown> | Iterable<unknown>, flow: Fl
       while (!stopped) {
         const result = await iterator.next()
         if (stopped) return
-        if (result.done) {
-          flow.done(result.value)
-          return
-        }
+        if (result.done) return flow.done(result.value)
         try {
           flow.send(result.value)
         } catch (error) {
           flow.failed(error)
-          stop()
-          return
+          return stop()
         }
-        while (!stopped && flow.isHeld()) await free()
+        while (!stopped && flow.isHeld()) await new Promise<void>(flow.whenFree)
       }
     } catch (error) {
+      // Its iterator has ended by itself.
       if (!stopped) flow.failed(error)
     }
   }

@@ -49,20 +49,18 @@ export function alreadyServed(name: string): ViaductError {
 }
 
 function isIndex(value: unknown): value is number {
-  return Number.isInteger(value) && Number(value) >= 0
+  return typeof value === 'number' && value === value >>> 0
 }
 
 /** Reads the lines of an OPEN body; undefined when one is not of that form. */
 export function openLines(value: unknown, maxMethods: number): OpenLine[] | undefined {
-  if (!Array.isArray(value)) return undefined
-  const lines: OpenLine[] = []
-  for (const line of value) {
-    const [index, name, fingerprint]: unknown[] = Array.isArray(line) ? line : []
-    const isLine = isIndex(index) && index < maxMethods
-    if (!isLine || !isText(name, MAX_NAME) || !isText(fingerprint, MAX_FINGERPRINT)) return undefined
-    lines.push([index, name, fingerprint])
-  }
-  return lines
+  const isLine = (line: unknown): line is OpenLine =>
+    Array.isArray(line) &&
+    isIndex(line[0]) &&
+    line[0] < maxMethods &&
+    isText(line[1], MAX_NAME) &&
+    isText(line[2], MAX_FINGERPRINT)
+  return Array.isArray(value) && value.every(isLine) ? value : undefined
 }
 
 /** Reads the lines of a ROUTE body, leaving out what is not of that form. */

@@ -2,24 +2,23 @@ import type { PeerLimits } from '../core/bounds.ts'
 import type { CallContext, Handler, PeerInfo, Serving } from '../core/call.ts'
 import type { Clock } from '../core/clock.ts'
 import { sendError } from '../core/errorValue.ts'
-import { isIterable } from '../core/guards.ts'
-import { checkMethod, type Method } from '../core/method.ts'
+import { isIterable, isThenable } from '../core/guards.ts'
+import type { Method } from '../core/method.ts'
 import { alreadyServed, openLines, ROUTE_LINES } from '../core/served.ts'
 import { serving } from '../core/serving.ts'
-import { whenSettled } from '../core/settled.ts'
-import { CODES, type Fate, ViaductError } from '../wire/errors.ts'
+import { CODES, type Code, type ViaductError } from '../wire/errors.ts'
 import * as FLAG from '../wire/flag.ts'
-import { referencesOf } from '../wire/head.ts'
 import * as KIND from '../wire/kind.ts'
 import { MAX_METHODS, MAX_ROUTES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
-import { FATE, isReasonName, REASONS, type ReasonName } from '../wire/reasons.ts'
-import { linkBodyOf, payloadOf, readValue } from './body.ts'
-import { linkError, within } from './errors.ts'
+import { CODE_OF, FATE, type ReasonName, reasonNumber } from '../wire/reasons.ts'
+import { linkBodyOf, payloadOf } from './body.ts'
+import { methodOf } from './calls.ts'
+import { linkError } from './errors.ts'
 import type { Exchange, Exchanges } from './exchanges.ts'
 import { itemsFor } from './items.ts'
 import type { Link, Received } from './link.ts'
 import type { Marks } from './marks.ts'
-import { flowOf } from './outbox.ts'
+import { flowOf, type Message } from './outbox.ts'
 
 /** A method that is served here. */
 interface Served {
@@ -30,16 +29,13 @@ interface Served {
 }
 
 /** Of all callers that send none. */
-const NO_ITEMS = itemsFor(
-  () => {},
-  () => {},
-)
+const NO_ITEMS = itemsFor(() => {})
 NO_ITEMS.end()
 
 /** Answers calls: runs handlers, and writes what they give. */
 export function answersOver(
   link: Link,
-  { add, at, begin, changed, end, full, say, send, until }: Exchanges,
+  exchanges: Exchanges,
   clock: Clock,
   debug: boolean,
   /** Who calls. */
@@ -47,10 +43,9 @@ export function answersOver(
   limits: PeerLimits,
   marks: Marks,
 ) {
-  const { outbox, control } = link
   const byName = new Map<string, Served>()
   /** Names of methods, by route and index, as the caller has numbered them. */
-  const routes = new Map<number, string[]>([[0, []]])
+  const routes = new Map<number, Map<number, string>>()
   let defined = 0
   let draining = false
 
@@ -62,11 +57,11 @@ export function answersOver(
     const lines = names.map(([index, name]) => {
       const served = byName.get(name)
       // The fingerprints are never the same: bodies describe themselves here.
-      const line = [index, served ? 0 : REASONS.METHOD_NOT_FOUND.number, false, limits.messageBytes]
+      const line = [index, served ? 0 : reasonNumber('METHOD_NOT_FOUND'), false, limits.messageBytes]
       return served?.method.idempotent ? [...line, true] : line
     })
     while (lines.length > 0) {
-      control({ kind: KIND.ROUTE, route, ...payloadOf({ methods: lines.splice(0, ROUTE_LINES) }) })
+      link.control({ kind: KIND.ROUTE, route, ...payloadOf({ methods: lines.splice(0, ROUTE_LINES) }) })
     }
   }
 
@@ -74,101 +69,85 @@ export function answersOver(
     for (const [route, names] of routes) {
       tell(
         route,
-        [...names.entries()].filter(([, name]) => name === served),
+        [...names].filter(([, name]) => name === served),
       )
     }
   }
 
-  /** Says without a body why a call has no other answer. */
-  const bare = (id: number, reason: ReasonName, fate: Fate = 'not-sent'): void => {
-    const { code, number } = REASONS[reason]
-    control({
-      kind: KIND.ERROR,
-      method: CODES[code],
-      id,
-      route: number,
-      window: FATE[fate],
-      flags: FLAG.ANSWER,
-    })
-    changed()
+  const error = (code: Code, reason: string): Message => ({
+    kind: KIND.ERROR,
+    method: CODES[code],
+    route: reasonNumber(reason),
+    flags: FLAG.ANSWER,
+  })
+
+  /** Ends a call, and says without a body why it has no other answer. */
+  const bare = (id: number, reason: ReasonName, fate: number = FATE['not-sent']): void => {
+    exchanges.end(id, 0)
+    link.control({ ...error(CODE_OF[reason], reason), id, window: fate })
   }
 
   const call = (message: Received): void => {
-    const { flags, id, payload, timeLeft, window } = message
+    const { flags, id } = message
     const isOneWay = (flags & FLAG.ONE_WAY) !== 0
-    if (!isOneWay && message.filled === 0 && !begin(id)) return link.violation()
-    const name = routes.get(message.route)?.[message.method]
+    if (!isOneWay && message.cost > 0 && !exchanges.begin(id)) return link.violation()
+    const name = routes.get(message.route)?.get(message.method)
     const served = byName.get(name ?? '')
     const refused =
       (name === undefined && 'ROUTE_UNKNOWN') ||
       (!served && 'METHOD_NOT_FOUND') ||
       (draining && 'DRAINING') ||
       // It does not read what it has asked for.
-      (!isOneWay && outbox.held() > limits.queueBytes && 'QUEUE_FULL') ||
+      (!isOneWay && link.outbox.held() > limits.queueBytes && 'QUEUE_FULL') ||
       // It takes our fingerprint for its own, although we said that they differ.
       (flags & FLAG.DICTIONARY && 'SKEW')
     if (!served || refused) {
-      if (isOneWay) return
-      end(id, 0)
-      return bare(id, refused || 'METHOD_NOT_FOUND')
+      if (!isOneWay) bare(id, refused || 'METHOD_NOT_FOUND')
+      return
     }
     const { method, handler, running } = served
-    const flow = flowOf(flags & FLAG.LANE, window)
-    const head = payload.slice(0, message.headBytes)
-    const deadline = timeLeft > 0 ? clock.now() + timeLeft : Infinity
-    const hasUpload = !isOneWay && (flags & FLAG.UPLOAD) !== 0
-    const grant = (bytes: number): void =>
-      control({ kind: KIND.CREDIT, id, window: bytes, flags: FLAG.ANSWER })
-    const items = hasUpload ? itemsFor(grant, () => {}) : NO_ITEMS
-    /** Whether the caller may still send items; nothing of it counts any more once it has cancelled. */
-    let asks: 'open' | 'asked' | 'cancelled' = hasUpload ? 'open' : 'asked'
+    const flow = flowOf(flags & FLAG.LANE, message.window)
+    const deadline = message.timeLeft > 0 ? clock.now() + message.timeLeft : Infinity
+    const grant = (window: number): void =>
+      link.control({ kind: KIND.CREDIT, id, window, flags: FLAG.ANSWER })
+    /** The caller may send items. */
+    let asks = !isOneWay && (flags & FLAG.UPLOAD) !== 0
+    const items = asks ? itemsFor(grant) : NO_ITEMS
+    /** Nothing of the caller counts any more. */
+    let cancelled = false
     let controller: AbortController | undefined
     let aborted: ViaductError | undefined
     let stop: (() => void) | undefined
 
-    const isOpen = (): boolean => at(id, 0) === exchange
+    const isOpen = (): boolean => exchanges.at(id, 0) === exchange
     const left = (): void => {
       items.end()
       running.delete(exchange)
-      if (isOpen()) {
-        link.forget(id, 0)
-        end(id, 0)
-      }
-      changed()
+      if (isOpen()) exchanges.end(id, 0)
+      exchanges.changed()
     }
     const fail = (thrown: unknown): void => {
       try {
         if (isOpen()) {
           sendError(thrown, debug, (value) => {
-            const route = isReasonName(value.reason) ? REASONS[value.reason].number : 0
-            say(flow, { kind: KIND.ERROR, id, method: CODES[value.code], route, flags: FLAG.ANSWER }, value)
+            exchanges.say(exchange, error(value.code, value.reason), value)
           })
         }
       } catch {
         // Not even that is taken: without a body it says what was too large.
-        bare(id, 'MESSAGE_TOO_LARGE', 'unknown')
+        bare(id, 'MESSAGE_TOO_LARGE', FATE.unknown)
       }
       left()
     }
-    const orFail = (step: () => void): void => {
-      try {
-        step()
-      } catch (error) {
-        fail(error)
-      }
+    const done = (output: unknown): void => {
+      if (isOpen()) exchanges.say(exchange, { kind: KIND.END, flags: FLAG.ANSWER }, output)
+      left()
     }
-    const done = (output: unknown): void =>
-      orFail(() => {
-        const message = { kind: KIND.END, id, flags: FLAG.ANSWER }
-        if (isOpen()) within(method, 'output', () => say(flow, message, output), true)
-        left()
-      })
-    const answered = (output: unknown): void =>
-      orFail(() => {
-        if (method.kind === 'call' || !isOpen() || !isIterable(output)) done(output)
-        else if (aborted) fail(aborted)
-        else stop = send(exchange, FLAG.ANSWER, output, done, fail)
-      })
+    const answered = (output: unknown): void => {
+      if (method.kind === 'call' || !isOpen() || !isIterable(output)) return done(output)
+      if (aborted) throw aborted
+      stop = exchanges.send(exchange, FLAG.ANSWER, output, done, fail)
+    }
     const exchange: Exchange = {
       id,
       method,
@@ -181,34 +160,33 @@ export function answersOver(
       abort(reason) {
         if (!aborted) {
           aborted = linkError(reason, method.name, 'unknown')
-          items.end({ error: aborted })
+          items.end(aborted)
           controller?.abort(aborted)
-          stop?.()
-          if (stop) outbox.clear(flow)
+          if (stop) {
+            stop()
+            link.outbox.clear(flow)
+          }
         }
         // Its caller is told, whatever a handler does that was aborted before.
         if (stop || reason === 'WITHDRAWN') fail(aborted)
       },
       receive(message) {
         const { kind } = message
-        if (asks === 'cancelled' || kind === KIND.ERROR || kind === KIND.PROGRESS) return
+        if (cancelled || kind === KIND.ERROR || kind >= KIND.PROGRESS) return
         if (kind === KIND.CANCEL) {
-          asks = 'cancelled'
+          cancelled = true
           link.forget(id, 0)
           exchange.abort('CANCELLED')
-        } else if (asks === 'asked') {
+        } else if (!asks) {
           link.violation()
         } else if (kind === KIND.END) {
-          asks = 'asked'
+          asks = false
           items.end()
         } else {
           try {
-            items.push(
-              within(method, 'upload', () => readValue(message, limits)),
-              message.cost,
-            )
+            items.push(exchanges.read(method, message), message.cost)
           } catch (error) {
-            items.end({ error })
+            items.end(error)
           }
         }
       },
@@ -217,7 +195,7 @@ export function answersOver(
       peer: far,
       deadline,
       upload: items,
-      ...marks.read(head),
+      ...marks.read(message.payload.slice(0, message.layout & 0xffff)),
       get signal() {
         controller ??= new AbortController()
         if (aborted) controller.abort(aborted)
@@ -228,24 +206,23 @@ export function answersOver(
       },
       progress(value) {
         // Advice: a handler that reports faster than the link carries fills no queue with it.
-        if (aborted || !isOpen() || full()) return
-        within(method, 'progress', () => say(flow, { kind: KIND.PROGRESS, id, flags: FLAG.ANSWER }, value))
+        if (aborted || !isOpen() || exchanges.full()) return
+        exchanges.say(exchange, { kind: KIND.PROGRESS, flags: FLAG.ANSWER }, value)
       },
-    }
-    const run = (): unknown => {
-      const input = within(method, 'input', () => {
-        if (referencesOf(head) > 0)
-          throw new ViaductError('UNIMPLEMENTED', 'functions are not taken by a page’s peer')
-        return readValue(message, limits)
-      })
-      // The caller began with the least window; from here on it has the usual one.
-      if (hasUpload) grant(WINDOW_BYTES - MIN_WINDOW_BYTES)
-      return handler(input, context)
     }
 
     running.add(exchange)
-    if (!isOneWay) add(exchange, 0)
-    orFail(() => whenSettled(run(), answered, fail))
+    if (!isOneWay) exchanges.add(exchange, 0)
+    try {
+      const input = exchanges.read(method, message)
+      // The caller began with the least window; from here on it has the usual one.
+      if (asks) grant(WINDOW_BYTES - MIN_WINDOW_BYTES)
+      const given = handler(input, context)
+      if (isThenable(given)) Promise.resolve(given).then(answered).catch(fail)
+      else answered(given)
+    } catch (error) {
+      fail(error)
+    }
   }
 
   return {
@@ -256,8 +233,8 @@ export function answersOver(
       draining = true
     },
     /** @throws ViaductError ALREADY_EXISTS when the name is served here; INVALID_ARGUMENT / BAD_METHOD. */
-    handle(method: Method, handler: Handler): Serving {
-      checkMethod(method)
+    handle(given: string | Method, handler: Handler): Serving {
+      const method = methodOf(given)
       const { name } = method
       if (byName.has(name)) throw alreadyServed(name)
       const running = new Set<Exchange>()
@@ -269,24 +246,22 @@ export function answersOver(
           byName.delete(name)
           refresh(name)
         }
-        await until(() => running.size === 0, graceMs)
+        await exchanges.until(() => running.size === 0, graceMs)
         if (!link.closed()) for (const exchange of running) exchange.abort('WITHDRAWN')
       })
     },
     /** OPEN or DROP of a caller. */
     route(message: Received) {
       const { kind, route } = message
-      const names = routes.get(route) ?? []
+      const names = routes.get(route) ?? new Map<number, string>()
+      defined -= names.size
       if (kind === KIND.DROP) {
-        defined -= Object.keys(names).length
         routes.delete(route)
         return
       }
       const lines = openLines(linkBodyOf(message)?.methods, MAX_METHODS)
-      for (const [index, name] of lines ?? []) {
-        if (names[index] === undefined) defined++
-        names[index] = name
-      }
+      for (const [index, name] of lines ?? []) names.set(index, name)
+      defined += names.size
       if (!lines || route >= MAX_ROUTES || defined > 2 * MAX_METHODS) return link.violation()
       routes.set(route, names)
       tell(route, lines)

@@ -7,5 +7,10 @@ export const pageClock: Clock = {
     const timer = setTimeout(callback, Math.min(ms, MAX_TIMER_MS))
     return () => clearTimeout(timer)
   },
-  afterTurn: (callback) => queueMicrotask(() => queueMicrotask(() => queueMicrotask(callback))),
+  async afterTurn(callback) {
+    await undefined
+    await undefined
+    await undefined
+    callback()
+  },
 }

@@ -7,7 +7,7 @@ interface BinaryClass {
 }
 
 /** Classes of binaries by their number on the wire; older hosts lack the last. */
-export const BINARIES = [
+export const BINARIES: readonly (BinaryClass | undefined)[] = [
   ArrayBuffer,
   Uint8Array,
   Int8Array,
@@ -22,14 +22,37 @@ export const BINARIES = [
   BigUint64Array,
   DataView,
   Reflect.get(globalThis, 'Float16Array'),
-].filter(isBinaryClass)
+]
 
-function isBinaryClass(value: unknown): value is BinaryClass {
-  return typeof value === 'function'
-}
+/** What to do when `Values` are missed. */
+export const NEEDS_VALUES = 'bigint, Map, Set and Error need viaduct/browser/values'
 
 /** Values that a tag stands for, from TAG.NULL on. */
 export const CONSTANTS: readonly unknown[] = [null, undefined, false, true]
 
-/** Fields that an error has as hidden properties. */
-export const HIDDEN = ['name', 'message', 'cause', 'errors', 'stack']
+/** Whether the class itself made the value, not one below it. */
+export function isOf<Instance extends object>(
+  Class: { readonly prototype: Instance },
+  value: unknown,
+): value is Instance {
+  return Object.getPrototypeOf(value) === Class.prototype
+}
+
+/** Sets a property, whatever is inherited. */
+export function define(object: object, key: string, value: unknown, enumerable = true): void {
+  Object.defineProperty(object, key, { value, writable: true, enumerable, configurable: true })
+}
+
+/** Whatever is thrown while a body is read, the engine's own errors too, becomes the refusal of the whole. */
+export function fail(): never {
+  throw undefined
+}
+
+/** A collection of members, or entries, of which no two are the same. */
+export function distinct<Item, Keys extends { readonly size: number }>(
+  Class: new (items: readonly Item[]) => Keys,
+  items: readonly Item[],
+): Keys {
+  const keys = new Class(items)
+  return keys.size < items.length ? fail() : keys
+}

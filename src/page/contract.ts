@@ -2,11 +2,12 @@
  * The contract layer for pages, over any caller and server: without fingerprints and dictionaries, because bodies
  * describe themselves there, and without policies, codecs and mailboxes.
  */
-import { callable, functionsOf } from '../contract/callable.ts'
+import { functionsOf, sending } from '../contract/callable.ts'
 import type { Client, ClientOptions } from '../contract/client.ts'
 import { makeError } from '../contract/declaredErrors.ts'
-import { type ContractMethod, plainMethod } from '../contract/definition.ts'
+import { type ContractMethod, type Definition, plainMethod } from '../contract/definition.ts'
 import {
+  type Checks,
   type Contract,
   type ContractOf,
   type Entries,
@@ -14,9 +15,8 @@ import {
   makeContract,
   misuse,
 } from '../contract/entries.ts'
-import { checkedHandler, handlersOf, type Run } from '../contract/handlers.ts'
-import { checkedItems } from '../contract/items.ts'
-import { checkOf, tellOf } from '../contract/parts.ts'
+import { handlersOf, type Run } from '../contract/handlers.ts'
+import { type StandardSchema, VENDOR } from '../contract/schema.ts'
 import type { Handlers, ServeOptions } from '../contract/serve.ts'
 import type { CallContext, Caller, Handler, Server, Serving } from '../core/call.ts'
 import { handleAll } from '../core/serving.ts'
@@ -30,12 +30,25 @@ export type PageClientOptions = Pick<ClientOptions, 'validate'>
 export type PageServeOptions = Pick<ServeOptions, 'validate' | 'partial'>
 
 /**
- * Names methods, streams and topics: `pages.analyze`. Both sides import what this returns.
- * @throws ViaductError INVALID_ARGUMENT for `then`, which would make the client look like a promise, and for names that
- * every object has. What else no name may be, the whole peer's `contract` refuses, which the other side has.
+ * Names methods, streams and topics: `pages.analyze`. Its types are all that it knows: its schemas are `unchecked()`.
+ * A contract that checks comes from `viaduct/contract`.
+ * @throws ViaductError INVALID_ARGUMENT for any other schema, and what is sealed, signed, compressed or delivered at
+ * least once; for `then`, which would make the client look like a
+ * promise, and for names that every object has. What else no name may be, the whole peer's `contract` refuses, which the
+ * other side has.
  */
 export function contract<E extends Entries>(name: string, entries: E): Contract<E> {
-  return makeContract(name, entries, plainMethod)
+  return makeContract(name, entries, typedMethod)
+}
+
+function typedMethod(name: string, definition: Definition): ContractMethod {
+  const { kind, lane, idempotent, overflow, version, errors, ...parts } = definition
+  for (const part of Object.values({ ...parts, ...errors })) {
+    const { '~standard': standard }: Partial<StandardSchema> = Object(part)
+    if (part && standard?.vendor !== VENDOR)
+      throw misuse(`${name}: needs contract() of viaduct/contract`, name)
+  }
+  return plainMethod(name, definition)
 }
 
 /**
@@ -49,7 +62,12 @@ export function contract<E extends Entries>(name: string, entries: E): Contract<
  */
 export function client<E>(caller: Caller, contract: ContractOf<E>, options?: PageClientOptions): Client<E>
 export function client(caller: Caller, contract: ContractOf, options: PageClientOptions = {}): object {
-  return functionsOf(contract, (method) => callable(caller, plain(method), options.validate ?? false))
+  return functionsOf(contract, (method) => {
+    const { checks } = contract['~contract']
+    checks?.expectPlain(method)
+    const send = sending(caller, method)
+    return (options.validate && checks?.client(method, send)) || send
+  })
 }
 
 /**
@@ -61,7 +79,8 @@ export function client(caller: Caller, contract: ContractOf, options: PageClient
  * INVALID_ERROR or INVALID_PROGRESS for what the handler gave, each with the path to the fault.
  *
  * @throws ViaductError INVALID_ARGUMENT when a handler is missing or not declared, and when a served method is sealed,
- * signed, compressed or delivered at least once; nothing is served then.
+ * signed, compressed or delivered at least once; nothing is served then. Of the handlers of a contract that is types
+ * alone, those that are functions are served.
  */
 export function serve<E>(
   server: Server,
@@ -91,35 +110,28 @@ export function serveHandlers(
   handlers: object,
   { validate = true, partial }: PageServeOptions = {},
 ): Serving {
-  const served = handlersOf<CallContext>(contract, handlers, partial)
+  const { checks } = contract['~contract']
+  const checking = validate ? checks : undefined
+  checks?.expectHandlers(contract, handlers, partial)
   return handleAll(
     server,
-    [...served].map(([method, run]) => {
-      const handler = handlerOf(plain(method), run, validate)
-      return [method, validate ? checkedHandler(method, handler) : handler]
+    [...handlersOf<CallContext>(contract, handlers)].map(([method, run]) => {
+      checks?.expectPlain(method)
+      const handler = handlerOf(method, run, checking)
+      return [method, checking?.handler(method, handler) ?? handler]
     }),
   )
 }
 
 /** A function of a contract as the core's handler. It sees the core's context, and in front of it what is made here. */
-function handlerOf(method: ContractMethod, run: Run<CallContext>, validate: boolean): Handler {
-  const item = checkOf(method, 'upload', undefined, 'INVALID_ARGUMENT')
+function handlerOf(method: ContractMethod, run: Run<CallContext>, checks: Checks | undefined): Handler {
   return (input, context) => {
-    const progress = (value: unknown): void => context.progress(value)
     const own = {
+      progress: (value: unknown) => context.progress(value),
+      ...checks?.context(method, context),
       error: (name: string, data?: unknown, options?: ErrorOptions) => makeError(method, name, data, options),
-      progress: validate ? tellOf(method, progress) : progress,
-      ...(validate && method.upload && { upload: checkedItems(context.upload, { item }) }),
     }
     // Not copied: its signal is made when it is asked for. Nor inherited: its members may be private to it.
     return run(input, new Proxy(context, { get: (_, key) => Reflect.get(key in own ? own : context, key) }))
   }
-}
-
-/** Refuses what would travel without what its contract promises. */
-function plain(method: ContractMethod): ContractMethod {
-  const { sealed, signed, compress, delivery } = method['~definition']
-  if (!(sealed || signed || compress || delivery)) return method
-  const { name } = method
-  throw misuse(`${name}: needs viaduct/browser/full, or viaduct`, name)
 }

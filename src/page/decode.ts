@@ -1,10 +1,11 @@
 import type { BodyLimits } from '../wire/body.ts'
-import { ViaductError } from '../wire/errors.ts'
+import { isViaductError, ViaductError } from '../wire/errors.ts'
+import { readU16, readU32 } from '../wire/frame.ts'
 import * as TAG from '../wire/tag.ts'
-import { BINARIES, CONSTANTS, HIDDEN } from './common.ts'
+import { BINARIES, CONSTANTS, define, distinct, fail, NEEDS_VALUES } from './common.ts'
+import type { Values } from './values.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-const ERRORS = [EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError]
 
 /**
  * Reads the self-describing body that `bytes` are (PROTOCOL.md, section 6). Binaries that travelled as segments become
@@ -14,7 +15,12 @@ const ERRORS = [EvalError, RangeError, ReferenceError, SyntaxError, TypeError, U
  * Throws INVALID_ARGUMENT, reason MALFORMED_BODY, on anything but one whole value within the limits; UNIMPLEMENTED,
  * reason ENVELOPE_UNKNOWN, on an envelope.
  */
-export function decode(bytes: Uint8Array, limits: BodyLimits, segments: readonly Uint8Array[]): unknown {
+export function decode(
+  bytes: Uint8Array,
+  limits: BodyLimits,
+  segments: readonly Uint8Array[],
+  values?: Values,
+): unknown {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const shapes: (readonly string[])[] = []
   /** Never goes back: whatever takes bytes that are not there is found out by the next to take one, or in the end. */
@@ -23,7 +29,7 @@ export function decode(bytes: Uint8Array, limits: BodyLimits, segments: readonly
   let depth = 0
   let keysLeft = limits.maxKeys
 
-  const byte = () => view.getUint8(at++)
+  const byte = () => bytes[at++] ?? fail()
 
   /** Goes on by so many bytes, and tells where they begin. */
   const skip = (count: number): number => {
@@ -33,14 +39,14 @@ export function decode(bytes: Uint8Array, limits: BodyLimits, segments: readonly
 
   const float = () => view.getFloat64(skip(8), true)
 
-  /** A number of at most five bytes, below 2 ** 32. */
-  const length = (unit = 1): number => {
+  /** A number below 2 ** 32, seven bits a byte, of which at most `more` may follow the first. */
+  const length = (more = 4): number => {
     const digit = byte()
-    if (unit > 2 ** 27 && digit > 15) fail()
-    return digit < 128 ? digit * unit : (digit - 128) * unit + length(unit * 128)
+    if (!more && digit > 15) fail()
+    return digit < 128 ? digit : digit - 128 + 128 * length(more - 1)
   }
 
-  const take = (count = length()) => bytes.subarray(skip(count), at)
+  const take = () => bytes.subarray(skip(length()), at)
 
   /** What `one` reads, as often as `count` says, when there may be so many, each of `least` bytes or more. */
   const list = <One>(count: number, least: number, one: (index: number) => One): One[] => {
@@ -82,39 +88,15 @@ export function decode(bytes: Uint8Array, limits: BodyLimits, segments: readonly
     return shapes.push(keys) > 256 ? fail() : keys
   }
 
-  /** An object of a shape, or with keys of its own. */
-  const object = (keys?: readonly string[]): Fields => {
+  const object = (keys: readonly string[]): Fields => {
     const fields: Fields = {}
-    const count = keys ? keys.length : length()
-    list(count, keys ? 1 : 2, (index) => {
-      if (keys && bytes[at] === TAG.ABSENT) at += 1
-      else {
-        const name = keys?.[index] ?? key()
-        if (name === '__proto__') define(fields, name, read())
-        else fields[name] = read()
-      }
+    list(keys.length, 1, (index) => {
+      const name = keys[index] ?? fail()
+      if (bytes[at] === TAG.ABSENT) at += 1
+      else if (name in fields) define(fields, name, read())
+      else fields[name] = read()
     })
-    return !keys && Object.keys(fields).length < count ? fail() : fields
-  }
-
-  const bigint = () => {
-    const magnitude = take()
-    if (magnitude.length > 1024) fail()
-    // By way of a text: to shift a long one by a byte at a time takes the square of its length.
-    return BigInt(magnitude.reduceRight((text, digit) => text + digit.toString(16).padStart(2, '0'), '0x0'))
-  }
-
-  const error = (): Error => {
-    const fields: Fields = Object(read())
-    const { name, message } = fields
-    if (fields instanceof Error || typeof name !== 'string' || typeof message !== 'string') return fail()
-    const Class = ERRORS.find((known) => known.name === name) ?? Error
-    const error = new Class(message)
-    // Its stack is this program's and says nothing.
-    for (const [key, value] of Object.entries({ ...fields, stack: `${name}: ${message}` })) {
-      if (key !== 'name' || error.name !== name) define(error, key, value, !HIDDEN.includes(key))
-    }
-    return error
+    return fields
   }
 
   const binary = (isSegment: boolean): object => {
@@ -125,21 +107,23 @@ export function decode(bytes: Uint8Array, limits: BodyLimits, segments: readonly
     if (content.length % size) fail()
     if (type ? content.byteOffset % size : content.length < content.buffer.byteLength)
       content = new Uint8Array(content)
-    const { buffer, byteOffset } = content
-    return type ? new Class(buffer, byteOffset, content.length / size) : buffer
+    return type ? new Class(content.buffer, content.byteOffset, content.length / size) : content.buffer
   }
 
-  const pair = (): [unknown, unknown] => [read(), read()]
+  const further = (): unknown => {
+    if (values) return values.read(bytes[at - 1] ?? fail(), { take, length, list, read })
+    throw new ViaductError('UNIMPLEMENTED', `value: ${NEEDS_VALUES}`)
+  }
 
   /** What follows a tag, from TAG.U8 on. */
   const readers: (() => unknown)[] = [
     byte,
-    () => view.getUint16(skip(2), true),
-    () => view.getInt32(skip(4), true),
+    () => readU16(bytes, skip(2)),
+    () => readU32(bytes, skip(4)) | 0,
     () => ~byte(),
     float,
-    bigint,
-    () => -bigint(),
+    further,
+    further,
     () => textOf(take()),
     () => utf8.decode(take()),
     // Half a unit is a RangeError.
@@ -147,16 +131,25 @@ export function decode(bytes: Uint8Array, limits: BodyLimits, segments: readonly
     () => list(length(), 1, read),
     () => object(shapes[length()] ?? fail()),
     () => object(shape()),
-    () => object(),
+    () =>
+      Object.fromEntries(
+        distinct(
+          Map,
+          list(length(), 2, () => [key(), read()]),
+        ),
+      ),
     () => new Date(float()),
-    () => distinct(Map, list(length(), 2, pair)),
-    () => distinct(Set, list(length(), 1, read)),
-    error,
+    further,
+    further,
+    further,
     () => binary(false),
     () => binary(true),
     fail,
     () => {
-      throw TAG.ENVELOPE
+      throw new ViaductError('UNIMPLEMENTED', 'envelopes need viaduct/browser/full, or viaduct', {
+        reason: 'ENVELOPE_UNKNOWN',
+        fate: 'not-sent',
+      })
     },
   ]
 
@@ -174,14 +167,9 @@ export function decode(bytes: Uint8Array, limits: BodyLimits, segments: readonly
     const value = read()
     return at === bytes.length && segment === segments.length ? value : fail()
   } catch (error) {
-    throw error === TAG.ENVELOPE
-      ? new ViaductError('UNIMPLEMENTED', 'pages read no envelopes', {
-          reason: 'ENVELOPE_UNKNOWN',
-          fate: 'not-sent',
-        })
-      : new ViaductError('INVALID_ARGUMENT', `malformed body at byte ${at}`, {
-          reason: 'MALFORMED_BODY',
-        })
+    throw isViaductError(error)
+      ? error
+      : new ViaductError('INVALID_ARGUMENT', `malformed body at byte ${at}`, { reason: 'MALFORMED_BODY' })
   }
 }
 
@@ -189,25 +177,6 @@ type Fields = Record<string, unknown>
 
 /** Keys of shapes, by their number and the bytes of all. */
 const kept = new Map<string, readonly string[]>()
-
-/** Sets a property, whatever is inherited. */
-function define(object: object, key: string, value: unknown, enumerable = true): void {
-  Object.defineProperty(object, key, { value, writable: true, enumerable, configurable: true })
-}
-
-/** Whatever is thrown while a body is read, the engine's own errors too, becomes the refusal of the whole. */
-function fail(): never {
-  throw undefined
-}
-
-/** A collection of members, or entries, of which no two are the same. */
-function distinct<Item, Keys extends { readonly size: number }>(
-  Class: new (items: readonly Item[]) => Keys,
-  items: readonly Item[],
-): Keys {
-  const keys = new Class(items)
-  return keys.size < items.length ? fail() : keys
-}
 
 /** The text of code units, by pieces: engines bound how many arguments a call has. */
 function textOf(units: Uint8Array | Uint16Array): string {

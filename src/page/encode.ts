@@ -3,7 +3,8 @@ import { isObject } from '../wire/guards.ts'
 import { MAX_DEPTH, SEGMENT_BYTES, TRUSTED_MAX_KEYS } from '../wire/limits.ts'
 import { stepOf } from '../wire/path.ts'
 import * as TAG from '../wire/tag.ts'
-import { BINARIES, CONSTANTS, HIDDEN } from './common.ts'
+import { BINARIES, CONSTANTS, isOf, NEEDS_VALUES } from './common.ts'
+import type { Values, Writer } from './values.ts'
 
 /** A body, and the binaries that travel beside it. */
 export interface Encoded {
@@ -23,16 +24,18 @@ const utf8 = new TextEncoder()
  * Writes a value as a self-describing body (PROTOCOL.md, section 6), in the canonical form: the same bytes as the
  * encoder of whole links writes without a dictionary. Made for few bytes of bundle rather than for speed.
  *
+ * @param values further kinds of values.
+ *
  * What cannot be sent is refused with INVALID_ARGUMENT, reason UNSENDABLE and the path to it; accessors are refused
  * unread. Instances of another realm's classes are instances of classes here.
  */
-export function encode(value: unknown): Encoded {
+export function encode(value: unknown, values?: Values): Encoded {
   /** Takes numbers modulo 256, so that they need no masks here. */
   let bytes = new Uint8Array(256)
   let end = 0
   const segments: Uint8Array[] = []
-  /** The shapes that this body has defined: their keys as JSON. */
-  const shapes: string[] = []
+  /** The keys of the shapes that this body has defined. */
+  const shapes: (readonly string[])[] = []
   /** The objects on the way to the value at hand. */
   const open: object[] = []
   let entries = 0
@@ -41,6 +44,7 @@ export function encode(value: unknown): Encoded {
   /** What is wrong with the value at hand; as long as nothing is, only its own code can throw. */
   let fault = 'unreadable'
 
+  const hint = values ? '' : `; ${NEEDS_VALUES}`
   const refuse: (what: string) => never = (what) => {
     fault = what
     throw undefined
@@ -48,10 +52,11 @@ export function encode(value: unknown): Encoded {
 
   /** Makes room for so many bytes more. */
   const reserve = (count: number) => {
-    if (end + count <= bytes.length) return
-    const longer = new Uint8Array(2 * (end + count))
-    longer.set(bytes)
-    bytes = longer
+    if (end + count > bytes.length) {
+      const written = bytes
+      bytes = new Uint8Array(2 * (end + count))
+      bytes.set(written)
+    }
   }
 
   const put = (byte: number) => {
@@ -59,16 +64,19 @@ export function encode(value: unknown): Encoded {
     bytes[end++] = byte
   }
 
+  /** A tag and so many bytes of a number, the lowest first. */
+  const word = (tag: number, value: number, count: number) => {
+    put(tag)
+    for (; count > 0; count -= 1) {
+      put(value)
+      value >>= 8
+    }
+  }
+
   const append = (content: ArrayLike<number>) => {
     reserve(content.length)
     bytes.set(content, end)
     end += content.length
-  }
-
-  /** A tag and an integer of so many bytes, the least first. */
-  const integer = (tag: number, value: number, count: number) => {
-    put(tag)
-    for (let shift = 0; shift < 8 * count; shift += 8) put(value >> shift)
   }
 
   /** A tag and a count of any length, seven bits a byte. A count below `limit` is part of the tag `short`. */
@@ -109,57 +117,56 @@ export function encode(value: unknown): Encoded {
   /** Counts what a container holds, and gives the count back. */
   const enter = (count: number): number => {
     entries += count
-    if (open.length > MAX_DEPTH) refuse('nested too deep')
-    return entries > TRUSTED_MAX_KEYS ? refuse('too many entries') : count
+    if (open.length > MAX_DEPTH) refuse('too deep')
+    if (entries > TRUSTED_MAX_KEYS) refuse('too many')
+    return count
   }
 
-  /** Writes what a container holds under this key. */
-  const child = (holder: object, key: string | number, step: () => string) => {
+  /** Writes what a container holds under this key; `step` says how a path names that. */
+  const child = <Key extends string | number>(
+    holder: object,
+    key: Key,
+    step: (key: Key) => string = stepOf,
+  ) => {
     try {
       const property = Object.getOwnPropertyDescriptor(holder, key)
       if (!property || !('value' in property)) return refuse('a hole or accessor')
       write(property.value)
     } catch (error) {
-      path = step() + path
+      path = step(key) + path
       throw error
     }
   }
 
-  /** Says what the keys of a shape are, and keeps that: bodies of one kind define the same shapes. */
-  const define = (shape: string, keys: readonly string[]) => {
-    const from = end
-    keys.forEach(text)
-    const names = bytes.slice(from, end)
-    end = from
-    put(TAG.DEFINE)
-    block(keys.length, names)
-    if (kept.size < 256) kept.set(shape, bytes.slice(from, end))
-  }
-
   const fields = (object: object) => {
     for (const symbol of Object.getOwnPropertySymbols(object)) {
-      path = `[${String(symbol)}]`
+      path = stepOf(symbol)
       refuse('a symbol key')
     }
     const keys = Object.keys(object)
-    const shape = JSON.stringify(keys)
-    const known = shapes.indexOf(shape)
-    const isRecord = enter(keys.length) > 64 || (known < 0 && shapes.length > 255)
+    const known = shapes.findIndex(
+      (shape) => shape.length === keys.length && shape.every((key, index) => key === keys[index]),
+    )
+    const isRecord = enter(keys.length) > 64 || (shapes.length > 255 && known < 0)
     if (isRecord) header(TAG.RECORD, keys.length)
     else if (known < 0) {
-      shapes.push(shape)
-      const definition = kept.get(shape)
-      if (definition) append(definition)
-      else define(shape, keys)
+      shapes.push(keys)
+      // The names go behind their length, which is not known before they are written.
+      const from = end
+      keys.forEach(write)
+      const names = bytes.slice(from, end)
+      end = from
+      put(TAG.DEFINE)
+      block(keys.length, names)
     } else header(TAG.SHAPE, known, TAG.SHORT_SHAPE, 16)
     for (const key of keys) {
-      if (isRecord) text(key)
-      child(object, key, () => stepOf(key))
+      if (isRecord) write(key)
+      child(object, key)
     }
   }
 
-  const items = (list: readonly unknown[], step = '') => {
-    for (let index = 0; index < list.length; index += 1) child(list, index, () => `${step}[${index}]`)
+  const items = (list: readonly unknown[], step?: (index: number) => string) => {
+    for (let index = 0; index < list.length; index += 1) child(list, index, step)
   }
 
   const object = (value: object) => {
@@ -170,29 +177,14 @@ export function encode(value: unknown): Encoded {
     else if (isOf(Array, value)) {
       header(TAG.ARRAY, enter(value.length), TAG.SHORT_ARRAY, 16)
       items(value)
-    } else if (isOf(Set, value)) {
-      header(TAG.SET, enter(value.size))
-      items([...value], '.values')
-    } else if (isOf(Map, value)) {
-      header(TAG.MAP, enter(value.size))
-      ;[...value].forEach((entry, index) => {
-        const [key] = entry
-        child(entry, 0, () => `.keys[${index}]`)
-        child(entry, 1, () =>
-          typeof key === 'string' ? `.get(${JSON.stringify(key)})` : `.values[${index}]`,
-        )
-      })
     } else if (isOf(Date, value)) float(TAG.DATE, value.getTime())
-    else if (value instanceof Error) {
-      put(TAG.ERROR)
-      fields(errorFields(value))
-    } else binary(value)
+    else if (!values?.write(value, writer)) binary(value)
     open.pop()
   }
 
   const binary = (value: object) => {
-    const type = BINARIES.findIndex((Class) => value instanceof Class)
-    if (type < 0) refuse('a class instance')
+    const type = BINARIES.findIndex((Class) => Class && value instanceof Class)
+    if (type < 0) refuse(`a class instance${hint}`)
     // A DataView is made of nothing but true buffers, whatever a value says that it is.
     const view = ArrayBuffer.isView(value) ? value : new DataView(value as ArrayBuffer)
     const content = new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
@@ -209,31 +201,22 @@ export function encode(value: unknown): Encoded {
 
   const number = (value: number) => {
     if ((value | 0) !== value || Object.is(value, -0)) float(TAG.FLOAT, value)
-    else if (value < -0x100 || value > 0xffff) integer(TAG.I32, value, 4)
-    else if (value < 0) integer(TAG.NEGATIVE, ~value, 1)
+    else if (value < -0x100 || value > 0xffff) word(TAG.I32, value, 4)
+    else if (value < 0) word(TAG.NEGATIVE, ~value, 1)
     else if (value < 0x80) put(value)
-    else if (value < 0x100) integer(TAG.U8, value, 1)
-    else integer(TAG.U16, value, 2)
-  }
-
-  const bigint = (value: bigint) => {
-    const magnitude: number[] = []
-    for (let rest = value < 0n ? -value : value; rest; rest >>= 8n) {
-      if (magnitude.push(Number(rest & 0xffn)) > 1024) refuse('a bigint too long')
-    }
-    block(value < 0n ? TAG.NEGATIVE_BIGINT : TAG.BIGINT, magnitude)
+    else if (value < 0x100) word(TAG.U8, value, 1)
+    else word(TAG.U16, value, 2)
   }
 
   const write = (value: unknown) => {
-    const constant = CONSTANTS.indexOf(value)
-    if (constant >= 0) put(TAG.NULL + constant)
-    else if (typeof value === 'string') text(value)
+    if (typeof value === 'string') text(value)
     else if (typeof value === 'number') number(value)
-    else if (typeof value === 'bigint') bigint(value)
     else if (isObject(value)) object(value)
-    else refuse(`a ${typeof value}`)
+    else if (CONSTANTS.includes(value)) put(TAG.NULL + CONSTANTS.indexOf(value))
+    else if (!values?.write(value, writer)) refuse(`a ${typeof value}${hint}`)
   }
 
+  const writer: Writer = { put, header, block, enter, fields, items, refuse }
   try {
     write(value)
   } catch (cause) {
@@ -242,31 +225,4 @@ export function encode(value: unknown): Encoded {
     throw new ViaductError('INVALID_ARGUMENT', `${path} cannot be sent: ${fault}`, details)
   }
   return { body: bytes.slice(0, end), segments }
-}
-
-/** Definitions of shapes, by their keys as JSON. */
-const kept = new Map<string, Uint8Array>()
-
-/** Whether the class itself made the value, not one below it. */
-function isOf<Instance extends object>(
-  Class: { readonly prototype: Instance },
-  value: object,
-): value is Instance {
-  return Object.getPrototypeOf(value) === Class.prototype
-}
-
-/** An Error as plain data: name, message, cause, errors (of an aggregate), own fields; no stack. */
-function errorFields(error: Error): object {
-  const { name, message } = error
-  const fields = {
-    name: typeof name === 'string' ? name : 'Error',
-    message: typeof message === 'string' ? message : '',
-  }
-  for (const key of [...HIDDEN, ...Object.keys(error)]) {
-    const property = Object.getOwnPropertyDescriptor(error, key)
-    if (property && key !== 'stack' && !Object.hasOwn(fields, key)) {
-      Object.defineProperty(fields, key, { ...property, enumerable: true })
-    }
-  }
-  return fields
 }

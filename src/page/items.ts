@@ -12,15 +12,10 @@ export interface Items extends AsyncIterableIterator<unknown, undefined> {
    * that rests holds one item over its window at most, however large items are.
    */
   part(bytes: number): void
-  /** The reader gets what had arrived, then the error if there is one. */
-  end(failure?: { readonly error: unknown }): void
+  /** The reader gets what had arrived, then the error if there is one: anything but undefined. */
+  end(error?: unknown): void
   /** Called when the reader has taken the last item that waited. */
-  onempty?: () => void
-}
-
-interface Reader {
-  resolve(result: IteratorResult<unknown, undefined>): void
-  reject(error: unknown): void
+  onidle?: () => void
 }
 
 const DONE: IteratorResult<unknown, undefined> = { value: undefined, done: true }
@@ -31,14 +26,15 @@ const DONE: IteratorResult<unknown, undefined> = { value: undefined, done: true 
  * @param grant gives the sender credit for so many bytes.
  * @param onleave the reader has left before the end.
  */
-export function itemsFor(grant: (bytes: number) => void, onleave: () => void): Items {
-  const readers: Reader[] = []
+export function itemsFor(grant: (bytes: number) => void, onleave?: () => void): Items {
+  /** Readers that wait. The first one looks again when called, the others after it. */
+  const readers: (() => void)[] = []
   let queue: { readonly value: unknown; readonly cost: number }[] = []
   let owed = 0
   /** Bytes of an item that is being put together while whole ones wait. */
   let unfinished = 0
   let ended = false
-  let failed: { readonly error: unknown } | undefined
+  let failure: unknown
 
   const owe = (bytes: number): void => {
     owed += bytes
@@ -53,48 +49,45 @@ export function itemsFor(grant: (bytes: number) => void, onleave: () => void): I
     waiting: () => queue.length,
     push(value, cost) {
       if (ended) return
-      const reader = readers.shift()
-      if (reader) {
-        owe(cost)
-        reader.resolve({ value, done: false })
-      } else {
-        queue.push({ value, cost: cost + unfinished })
-        unfinished = 0
-      }
+      queue.push({ value, cost: cost + unfinished })
+      unfinished = 0
+      readers[0]?.()
     },
     part(bytes) {
       if (queue.length > 0) unfinished += bytes
       else owe(bytes)
     },
-    end(failure) {
+    end(error) {
       if (ended) return
       ended = true
-      const [first, ...others] = readers.splice(0)
-      if (!failure) first?.resolve(DONE)
-      else if (first) first.reject(failure.error)
-      else failed = failure
-      for (const reader of others) reader.resolve(DONE)
+      failure = error
+      readers[0]?.()
     },
     async next() {
+      if (readers.length > 0 || (queue.length === 0 && !ended)) {
+        await new Promise<void>((resolve) => readers.push(resolve))
+        readers.shift()
+      }
       const first = queue.shift()
+      if (queue.length > 0 || ended) readers[0]?.()
       if (first) {
         const rest = queue.length > 0 ? 0 : unfinished
         unfinished -= rest
         owe(first.cost + rest)
-        if (queue.length === 0) this.onempty?.()
+        if (queue.length === 0) this.onidle?.()
         return { value: first.value, done: false }
       }
-      const failure = failed
-      failed = undefined
-      if (failure) throw failure.error
-      return ended ? DONE : new Promise((resolve, reject) => readers.push({ resolve, reject }))
+      const error = failure
+      failure = undefined
+      if (error !== undefined) throw error
+      return DONE
     },
     async return() {
       queue = []
-      failed = undefined
+      failure = undefined
       if (!ended) {
         this.end()
-        onleave()
+        onleave?.()
       }
       return DONE
     },

@@ -10,8 +10,7 @@ import { MAGIC_HIGH, MAGIC_LOW, VERSION } from '../wire/preamble.ts'
 import { costOf, type Flow, flowOf, type Message, type Outbox, outboxOver } from './outbox.ts'
 
 /**
- * A message as it has come: a whole one, put together if it was cut, or the first fragment of one. `payloadBytes` is of
- * the whole message, be it here or not.
+ * A message as it has come: a whole one, put together if it was cut, or the first fragment of one.
  */
 export interface Received {
   readonly kind: number
@@ -21,15 +20,12 @@ export interface Received {
   readonly route: number
   readonly timeLeft: number
   readonly window: number
-  readonly payloadBytes: number
-  readonly headBytes: number
-  readonly segments: number
+  /** Of the payload: bytes of its head, and above 16 bits the number of its segments. */
+  readonly layout: number
   /** In memory of its own. */
   readonly payload: Uint8Array
-  /** What its last frame costs in credit. */
+  /** What it costs in credit; 0 of one that was put together, for its parts have been granted as they came. */
   readonly cost: number
-  /** Bytes that were put together of one that came in fragments; 0 of one that came whole. */
-  readonly filled: number
 }
 
 /** What becomes of the frames of exchanges and routes. */
@@ -38,10 +34,11 @@ export interface LinkEvents {
   message(message: Received): boolean
   /**
    * The first fragment of a message has come.
+   * @param bytes of the payload of the whole message.
    * @param held bytes of other messages that are being put together.
    * @returns whether it is put together; otherwise its fragments are dropped as late.
    */
-  admits(first: Received, held: number): boolean
+  admits(first: Received, bytes: number, held: number): boolean
   /** A part of an item has come; it is to be granted again. */
   part(first: Received, bytes: number): void
   closed(reason: CloseReason): void
@@ -49,21 +46,21 @@ export interface LinkEvents {
 
 export interface Link {
   readonly outbox: Outbox
-  /** Largest message that the far end takes; 0 until it has said so. */
-  farMessageBytes(): number
+  /** Largest message that the far end takes, once it has said so. */
+  farMessageBytes(): number | undefined
   closed(): CloseReason | undefined
   /** Whether the far end takes no calls any more. */
-  farDraining(): boolean
+  draining(): boolean
   /** Writes a frame in the control lane. */
   control(message: Message): void
   /** Forgets the unfinished message of an exchange, in the direction that flags say. @returns whether there was one. */
   forget(id: number, flags: number): boolean
   /** What may have become of the call that a flow began with, when the link has ended. */
-  fateOf(flow: Flow): Fate
-  /** Tells the milliseconds of a round trip; undefined when the link ends, or has ended, before. */
-  ping(done: (roundTripMs?: number) => void): void
+  fate(flow: Flow): Fate
+  /** Calls back when the far end has read all that was said so far, or when the link has ended. */
+  ping(done: () => void): void
   /** Tells the far end that no further calls will be taken. */
-  goAway(): void
+  drain(): void
   /** The far end broke the protocol. */
   violation(): void
   close(reason: CloseReason): void
@@ -74,64 +71,56 @@ const UNREAD_BYTES = 512 * 1024
 
 /** A message of which not all has come: its first frame, with memory for the whole payload. */
 interface Unfinished extends Received {
-  cost: number
-  filled: number
+  /** The memory that has not been filled. */
+  rest: Uint8Array
 }
 
 /** One link's life: preamble, keeping alive, going away, closing; and messages put together. */
 export function linkOver(transport: Transport, clock: Clock, messageBytes: number, events: LinkEvents): Link {
   const outbox = outboxOver((frames) => transport.send(frames), clock)
   const controls = flowOf(0)
-  const pings = new Map<number, (now?: number) => void>()
+  const pings = new Map<number, () => void>()
   const unfinished = new Map<number, Unfinished>()
   /** The header that is read. */
   const words = new Uint32Array(HEADER_BYTES / 4)
   const header = new Uint8Array(words.buffer)
   let pinged = 0
-  let greeted = false
   let closed: CloseReason | undefined
   let farReason: CloseReason | undefined
-  let farMessageBytes = 0
-  let farDraining = false
+  let farMessageBytes: number | undefined
   let accepted = 0
   let farAccepted = Infinity
   let held = 0
 
   const control = (message: Message): void => outbox.write(controls, message)
 
-  const end = (reason: CloseReason): void => {
-    if (closed) return
-    closed = farReason ?? reason
-    outbox.close()
-    for (const lost of pings.values()) lost()
-    events.closed(closed)
-  }
-
   const close = (reason: CloseReason): void => {
     if (closed) return
-    outbox.close({ kind: KIND.GOAWAY, id: accepted, route: CLOSE_REASONS.indexOf(reason) })
+    closed = farReason ?? reason
+    const route = CLOSE_REASONS.indexOf(reason)
+    outbox.close(route > 0 && { kind: KIND.GOAWAY, id: accepted, route })
+    // One that has ended by itself takes no notice.
     transport.close(reason)
-    end(reason)
+    for (const lost of pings.values()) lost()
+    events.closed(closed)
   }
 
   const violation = (): void => close('PROTOCOL_ERROR')
 
   const forget = (id: number, flags: number): boolean => {
     const key = keyOf(id, flags)
-    held -= unfinished.get(key)?.payloadBytes ?? 0
+    held -= unfinished.get(key)?.payload.length ?? 0
     return unfinished.delete(key)
   }
 
   /** A frame whose header is in `words`. @param body what is behind that, with its padding. */
   const receive = (body: Uint8Array): void => {
-    const [, first = 0, id = 0, route = 0, timeLeft = 0, window = 0, payloadBytes = 0, last = 0] = words
+    const [, first = 0, id = 0, route = 0, timeLeft = 0, window = 0, payloadBytes = 0, layout = 0] = words
     const kind = first & 0xff
     const flags = (first >>> 8) & 0xff
     const method = first >>> 16
-    const space = body.length
     // The run that it came in is lent: values may be views of this.
     const payload = body.slice(0, payloadBytes)
-    const cost = costOf(payload)
     const frame: Received = {
       kind,
       flags,
@@ -140,59 +129,56 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
       route,
       timeLeft,
       window,
-      payloadBytes,
-      headBytes: last & 0xffff,
-      segments: last >>> 16,
+      layout,
       payload,
-      cost,
-      filled: 0,
+      cost: costOf(payload),
     }
-    const key = keyOf(id, flags)
     const isLast = (flags & FLAG.MORE) === 0
     const isFragment = kind === KIND.FRAGMENT
-    if (!greeted) {
-      if (kind !== KIND.PREAMBLE || id !== MAGIC_LOW || route !== MAGIC_HIGH || space > 0) return violation()
+    if (farMessageBytes === undefined) {
+      if (kind !== KIND.PREAMBLE || id !== MAGIC_LOW || route !== MAGIC_HIGH || body.length > 0)
+        return violation()
       if ((method & 0xff) > VERSION || method >>> 8 < VERSION) return close('VERSION_MISMATCH')
       farMessageBytes = window
-      greeted = true
     } else if (kind === KIND.PING) {
       control({ kind: KIND.PONG, id })
     } else if (kind === KIND.PONG) {
-      pings.get(id)?.(clock.now())
+      pings.get(id)?.()
       pings.delete(id)
     } else if (kind === KIND.GOAWAY) {
       farAccepted = Math.min(farAccepted, id)
-      if (route === 0) farDraining = true
-      else farReason = closeReason(route)
+      if (route > 0) farReason = closeReason(route)
     } else if (
       kind < KIND.OPEN ||
       (kind === KIND.CALL && flags & FLAG.ANSWER) ||
-      (isLast || isFragment
-        ? space !== (isLast ? padded(payloadBytes) : payloadBytes || -1)
-        : kind < KIND.CALL || kind > KIND.ERROR || space === 0 || space >= payloadBytes)
+      (isLast
+        ? body.length !== padded(payloadBytes)
+        : body.length === 0 ||
+          (isFragment
+            ? body.length !== payloadBytes
+            : body.length >= payloadBytes || kind < KIND.CALL || kind > KIND.ERROR))
     ) {
       violation()
     } else {
       if (kind === KIND.CALL) accepted++
-      let message = frame
+      let message: Received = frame
       if (!isLast || isFragment) {
         if (!isFragment) {
-          if (!events.admits(frame, held)) return
-          if (unfinished.has(key)) return violation()
+          if (!events.admits(frame, payloadBytes, held)) return
+          if (forget(id, flags)) return violation()
           held += payloadBytes
-          unfinished.set(key, { ...frame, payload: new Uint8Array(payloadBytes) })
+          const rest = new Uint8Array(payloadBytes)
+          unfinished.set(keyOf(id, flags), { ...frame, payload: rest, rest, cost: 0 })
         }
-        const whole = unfinished.get(key)
+        const whole = unfinished.get(keyOf(id, flags))
         if (!whole) return
-        const missing = whole.payloadBytes - whole.filled - payload.length
+        const { rest } = whole
+        const missing = rest.length - payload.length
         if (missing < 0 || (isLast && missing > 0)) return violation()
-        whole.payload.set(payload, whole.filled)
-        whole.filled += payload.length
-        whole.cost = cost
-        if (!isLast) {
-          if (whole.kind === KIND.ITEM) events.part(whole, cost)
-          return
-        }
+        rest.set(payload)
+        whole.rest = rest.subarray(payload.length)
+        if (whole.kind === KIND.ITEM) events.part(whole, frame.cost)
+        if (!isLast) return
         forget(id, flags)
         message = whole
       }
@@ -215,18 +201,15 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
         const [bytes = 0] = words
         if (bytes < HEADER_BYTES || bytes > Math.min(rest.length, MAX_FRAME_BYTES) || bytes % 8 > 0)
           return violation()
-        const body = rest.subarray(HEADER_BYTES, bytes)
+        receive(rest.subarray(HEADER_BYTES, bytes))
         rest = rest.subarray(bytes)
-        receive(body)
       }
       if (controls.held > UNREAD_BYTES) transport.pause?.()
     },
     drain() {
-      if (closed) return
-      outbox.drained()
-      if (!outbox.congested()) transport.resume?.()
+      if (!closed && outbox.drained()) transport.resume?.()
     },
-    close: () => end('TRANSPORT_CLOSED'),
+    close: () => close('TRANSPORT_CLOSED'),
   })
 
   return {
@@ -237,21 +220,20 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
     close,
     closed: () => closed,
     farMessageBytes: () => farMessageBytes,
-    farDraining: () => farDraining,
-    fateOf: ({ number }) => (number <= farAccepted ? 'unknown' : 'not-sent'),
+    draining: () => farAccepted < Infinity,
+    fate: ({ number }) => (number <= farAccepted ? 'unknown' : 'not-sent'),
     ping(done) {
       if (closed) return done()
-      const sentAt = clock.now()
-      pings.set(++pinged, (now) => done(now && now - sentAt))
+      pings.set(++pinged, done)
       control({ kind: KIND.PING, id: pinged })
     },
-    goAway() {
+    drain() {
       control({ kind: KIND.GOAWAY, id: accepted })
     },
   }
 }
 
 /** Messages of both directions of an exchange may be under way at once. */
-function keyOf(id: number, flags: number): number {
+export function keyOf(id: number, flags: number): number {
   return id * 16 + (flags & FLAG.ANSWER)
 }

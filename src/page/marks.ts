@@ -16,10 +16,14 @@ export const marks: Marks = { write: callHead, read: marksOf }
 export const noMarks: Marks = {
   write({ traceparent, idempotencyKey = traceparent }) {
     if (idempotencyKey === undefined) return undefined
-    throw new ViaductError('INVALID_ARGUMENT', 'options: traceparent and idempotencyKey need `marks`', {
-      reason: 'BAD_OPTION',
-      path: 'options',
-    })
+    throw new ViaductError(
+      'INVALID_ARGUMENT',
+      'options: traceparent and idempotencyKey need viaduct/browser/marks',
+      {
+        reason: 'BAD_OPTION',
+        path: 'options',
+      },
+    )
   },
   read: () => ({}),
 }

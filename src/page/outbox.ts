@@ -13,8 +13,7 @@ export interface Message {
   readonly window?: number
   readonly flags?: number
   readonly payload?: Uint8Array
-  readonly headBytes?: number
-  readonly segments?: number
+  readonly layout?: number
   /** By when it has to be answered; what is left of that when it leaves is its `timeLeft`. */
   readonly deadline?: number
 }
@@ -51,26 +50,24 @@ export interface Outbox {
   grant(flow: Flow, bytes: number): void
   /** Forgets what has not left. @returns whether that was a CALL of which nothing at all had. */
   clear(flow: Flow): boolean
-  /** The transport takes more. */
-  drained(): void
+  /** The transport takes more. @returns whether it still does once all that waited has left. */
+  drained(): boolean
   /** What `make` writes leaves together, up to a frame's length. */
-  cork<T>(make: () => T): T
-  /** Calls back when nothing waits any more, at once if that is so. */
-  whenRoom(resume: () => void): void
+  batch<T>(make: () => T): T
+  /** Called when the transport takes frames and nothing waits for it. */
+  onidle?: () => void
   /** Whether frames have to wait now. */
-  congested(): boolean
+  full(): boolean
   /** Bytes that wait for the transport; items wait for their reader, and are not counted. */
   held(): number
   /** Drops what waits, lets out a last message, and takes nothing more. */
-  close(last?: Message): void
+  close(last: Message | false): void
 }
 
-const LOW = 3
 /** Low may go first when so many bytes have left the lanes above it for each of its own: it gets one in sixteen. */
 const LOW_RATIO = 15
 /** The longest time that fits into a header; beyond it the far end is told of none. */
 const MAX_TIME_LEFT = 2 ** 32 - 1
-const NOTHING = new Uint8Array()
 
 /**
  * Everything that one end writes to a link. Messages stand in flows, flows in four lanes (control, high, normal,
@@ -81,7 +78,8 @@ const NOTHING = new Uint8Array()
  * @param send hands frames to the transport; false when that is full.
  */
 export function outboxOver(send: (frames: Uint8Array) => boolean, clock: Clock): Outbox {
-  const lanes = [0, 1, 2, LOW].map(() => new Set<Flow>())
+  const low = new Set<Flow>()
+  const lanes = [new Set<Flow>(), new Set<Flow>(), new Set<Flow>(), low]
   /** Frames that leave together. */
   const gathered = new Uint8Array(2 * MAX_FRAME_BYTES)
   const words = new Uint32Array(gathered.buffer)
@@ -89,20 +87,22 @@ export function outboxOver(send: (frames: Uint8Array) => boolean, clock: Clock):
   let held = 0
   /** The transport takes frames; otherwise none are gathered. */
   let ready = true
-  let corked = 0
-  let inTurn = false
+  /** As soon as so many bytes are gathered they leave; fewer at the end of the turn. The first of a turn leave at once. */
+  let least = 1
   /** Bytes that low is behind its share. */
   let lowDebt = 0
   let called = 0
-  const resumes: (() => void)[] = []
-
-  const congested = (): boolean => !ready || lanes.some((flows) => flows.size > 0)
 
   const flush = (): void => {
-    if (filled === 0) return
+    if (filled < least) return
     const bytes = gathered.slice(0, filled)
     filled = 0
     if (!send(bytes)) ready = false
+  }
+
+  const endTurn = (): void => {
+    least = 1
+    flush()
   }
 
   /** Counts bytes that begin or, below 0, cease to wait. */
@@ -114,49 +114,58 @@ export function outboxOver(send: (frames: Uint8Array) => boolean, clock: Clock):
   /** Gathers the frame whose turn it is. @returns whether there was one. */
   const gather = (): boolean => {
     const most = FRAGMENT_BYTES * LOW_RATIO
-    for (const flows of lowDebt < most ? lanes : [...lanes.slice(LOW), ...lanes]) {
+    for (const flows of lowDebt < most ? lanes : [low, ...lanes]) {
       for (const flow of flows) {
         flows.delete(flow)
         const { lane, waiting } = flow
         const message = waiting[0]
         if (!message) continue
-        const { kind, id = 0, flags = 0, method = 0, route = 0, window = 0, deadline = Infinity } = message
-        const { payload, cost, headBytes = 0, segments = 0 } = message
+        const {
+          kind,
+          id = 0,
+          flags = 0,
+          method = 0,
+          route = 0,
+          window = 0,
+          payload,
+          layout = 0,
+          cost,
+          deadline = Infinity,
+        } = message
         const part = payload.subarray(0, FRAGMENT_BYTES)
-        const isLast = part.length === payload.length
-        if (cost === 0) {
-          if (flow.credit < costOf(part)) continue
-          flow.credit -= costOf(part)
-        }
-        if (isLast) {
+        const rest = payload.subarray(FRAGMENT_BYTES)
+        const spent = cost > 0 ? 0 : costOf(part)
+        if (flow.credit < spent) continue
+        flow.credit -= spent
+        if (rest.length > 0) {
+          waiting[0] = { kind: KIND.FRAGMENT, id, flags: flags & FLAG.ANSWER, payload: rest, cost }
+        } else {
           waiting.shift()
           hold(flow, -cost)
-        } else {
-          const rest = payload.subarray(FRAGMENT_BYTES)
-          waiting[0] = { kind: KIND.FRAGMENT, id, flags: flags & FLAG.ANSWER, payload: rest, cost }
         }
         if (waiting.length > 0) flows.add(flow)
         else if (flow.onidle) clock.afterTurn(() => waiting.length > 0 || flow.onidle?.())
         if (kind === KIND.CALL) flow.number = ++called
         const timeLeft = Math.ceil(deadline - clock.now())
-        const bytes = HEADER_BYTES + padded(part.length)
+        const bytes = padded(costOf(part))
         gathered.fill(0, filled, filled + bytes)
         words.set(
           [
             bytes,
-            kind | ((flags | lane | (isLast ? 0 : FLAG.MORE)) << 8) | (method << 16),
+            kind | ((flags | lane | (rest.length > 0 ? FLAG.MORE : 0)) << 8) | (method << 16),
             id,
             route,
-            timeLeft > MAX_TIME_LEFT ? 0 : Math.max(1, timeLeft),
+            timeLeft <= MAX_TIME_LEFT ? Math.max(1, timeLeft) : 0,
             window,
             kind === KIND.FRAGMENT ? part.length : payload.length,
-            headBytes | (segments << 16),
+            layout,
           ],
           filled / 4,
         )
         gathered.set(part, filled + HEADER_BYTES)
         filled += bytes
-        lowDebt = Math.max(0, Math.min(2 * most, lowDebt + (lane === LOW ? -bytes * LOW_RATIO : bytes)))
+        lowDebt =
+          flows === low ? Math.max(0, lowDebt - bytes * LOW_RATIO) : Math.min(2 * most, lowDebt + bytes)
         return true
       }
     }
@@ -165,17 +174,13 @@ export function outboxOver(send: (frames: Uint8Array) => boolean, clock: Clock):
 
   const drain = (): void => {
     while (ready && gather()) {
-      if (filled >= (corked > 0 ? MAX_FRAME_BYTES : GATHER_BYTES)) flush()
+      flush()
+      if (least > 1) continue
+      least = GATHER_BYTES
+      clock.afterTurn(endTurn)
     }
-    if (filled > 0 && !inTurn) {
-      inTurn = true
-      clock.afterTurn(() => {
-        inTurn = false
-        flush()
-      })
-      if (corked === 0) flush()
-    }
-    if (!congested()) for (const resume of resumes.splice(0)) resume()
+    // If it still takes frames, none waits.
+    if (ready) outbox.onidle?.()
   }
 
   const enter = (flow: Flow): void => {
@@ -183,16 +188,12 @@ export function outboxOver(send: (frames: Uint8Array) => boolean, clock: Clock):
     drain()
   }
 
-  return {
-    congested,
+  const outbox: Outbox = {
+    full: () => !ready,
     held: () => held,
-    whenRoom(resume) {
-      resumes.push(resume)
-      drain()
-    },
     write(flow, message) {
       const { waiting } = flow
-      const { kind, payload = NOTHING } = message
+      const { kind, payload = new Uint8Array() } = message
       const last = waiting.at(-1)
       // Of progress behind something else the latest counts: what still waits gives way.
       if (kind === KIND.PROGRESS && last?.kind === kind && waiting[0]?.kind !== kind) {
@@ -206,36 +207,37 @@ export function outboxOver(send: (frames: Uint8Array) => boolean, clock: Clock):
     },
     grant(flow, bytes) {
       flow.credit += bytes
-      if (flow.waiting.length > 0) enter(flow)
-      else flow.onidle?.()
+      enter(flow)
+      flow.onidle?.()
     },
     clear(flow) {
-      const { waiting } = flow
-      const isUnsent = waiting[0]?.kind === KIND.CALL
-      for (const { cost } of waiting.splice(0)) hold(flow, -cost)
-      return isUnsent
+      hold(flow, -flow.held)
+      return flow.waiting.splice(0)[0]?.kind === KIND.CALL
     },
     drained() {
       ready = true
       drain()
+      return ready
     },
-    cork(make) {
-      corked++
+    batch(make) {
+      const before = least
+      least = MAX_FRAME_BYTES
       try {
         return make()
       } finally {
-        corked--
-        if (corked === 0) flush()
+        least = before
+        flush()
       }
     },
     close(last) {
       for (const flows of lanes) flows.clear()
       ready = true
-      if (last) this.write(flowOf(0), last)
-      flush()
+      if (last) outbox.write(flowOf(0), last)
+      endTurn()
       ready = false
     },
   }
+  return outbox
 }
 
 /** What a frame of an item costs in credit, and one that waits of what may be held: all of it but its padding. */

@@ -10,7 +10,7 @@ import * as FLAG from '../wire/flag.ts'
 import * as KIND from '../wire/kind.ts'
 import { CALL_TIMEOUT_MS } from '../wire/limits.ts'
 import { answersOver } from './answers.ts'
-import { callsOver, methodOf } from './calls.ts'
+import { callsOver } from './calls.ts'
 import { pageClock } from './clock.ts'
 import {
   type Client,
@@ -24,6 +24,7 @@ import { linkError } from './errors.ts'
 import { exchangesOver } from './exchanges.ts'
 import { linkOver } from './link.ts'
 import { type Marks, noMarks } from './marks.ts'
+import type { Values } from './values.ts'
 
 export interface PageOptions {
   readonly clock?: Clock
@@ -34,6 +35,8 @@ export interface PageOptions {
   readonly debug?: boolean
   /** That of `viaduct/browser/marks`: calls carry `traceparent` and `idempotencyKey`. Without it they are refused. */
   readonly marks?: Marks
+  /** That of `viaduct/browser/values`: bigints, maps, sets and errors are sent and read. Without it they are refused. */
+  readonly values?: Values
 }
 
 /**
@@ -87,8 +90,17 @@ export interface PagePeer extends Caller, Server {
  * A peer over a transport: whoever holds the other end is the other peer. Use it where the transport itself is the
  * proof of who is there, as a worker's port.
  */
-export function peerOver(transport: Transport, options: PageOptions = {}): PagePeer {
-  const { clock = pageClock, debug = false, far = NOBODY, limits = TRUSTED_LIMITS, marks = noMarks } = options
+export function peerOver(
+  transport: Transport,
+  {
+    clock = pageClock,
+    debug = false,
+    far = NOBODY,
+    limits = TRUSTED_LIMITS,
+    marks = noMarks,
+    values,
+  }: PageOptions = {},
+): PagePeer {
   let settleClosed = (_reason: CloseReason): void => {}
   const closed = new Promise<CloseReason>((resolve) => {
     settleClosed = resolve
@@ -96,27 +108,22 @@ export function peerOver(transport: Transport, options: PageOptions = {}): PageP
 
   const link = linkOver(transport, clock, limits.messageBytes, {
     message(message) {
-      const { flags, id, kind, window } = message
-      const isAnswer = (flags & FLAG.ANSWER) !== 0
+      const { flags, id, kind } = message
       const exchange = exchanges.at(id, flags)
-      // BACK, RELEASE: nothing here has functions to call; of what is not open they are late.
-      if (kind > KIND.PROGRESS)
-        return (kind === KIND.BACK || kind === KIND.RELEASE) && !(isAnswer && exchange)
-      if (kind > KIND.DROP && kind < KIND.CALL) return false
+      if (kind > KIND.RELEASE || (kind > KIND.DROP && kind < KIND.CALL)) return false
+      if (kind === KIND.CALL) answers.call(message)
       // What a far end says of our methods, and a cancel of its own answer, have no effect.
-      if (kind === KIND.ROUTE || (kind === KIND.CANCEL && isAnswer)) return true
-      if (kind < KIND.CALL) answers.route(message)
-      else if (kind === KIND.CALL) answers.call(message)
-      else if (exchange && kind === KIND.CREDIT) link.outbox.grant(exchange.flow, window)
+      else if (kind === KIND.ROUTE || (kind === KIND.CANCEL && flags & FLAG.ANSWER)) return true
+      else if (kind < KIND.CALL) answers.route(message)
+      else if (exchange && kind === KIND.CREDIT) link.outbox.grant(exchange.flow, message.window)
       else if (exchange) exchange.receive(message)
-      else if (kind === KIND.CANCEL && link.forget(id, 0) && exchanges.end(id, 0))
-        answers.bare(id, 'CANCELLED')
+      else if (kind === KIND.CANCEL && exchanges.end(id, flags)) answers.bare(id, 'CANCELLED')
       return true
     },
-    admits(first, held) {
-      const { flags, id, kind, payloadBytes } = first
+    admits(first, bytes, held) {
+      const { flags, id, kind } = first
       const exchange = exchanges.at(id, flags)
-      const isTooLarge = payloadBytes > limits.messageBytes || held + payloadBytes > limits.queueBytes
+      const isTooLarge = bytes > limits.messageBytes || held + bytes > limits.queueBytes
       if (kind === KIND.CALL) {
         const isOneWay = (flags & FLAG.ONE_WAY) !== 0
         if (!isTooLarge && (isOneWay || exchanges.begin(id))) return true
@@ -145,9 +152,8 @@ export function peerOver(transport: Transport, options: PageOptions = {}): PageP
       settleClosed(reason)
     },
   })
-  const { exchanges: most, messageBytes, queueBytes, sentBytes = messageBytes } = limits
-  const exchanges = exchangesOver(link, clock, most, sentBytes, queueBytes)
-  const calls = callsOver(link, exchanges, clock, limits, marks)
+  const exchanges = exchangesOver(link, clock, limits, marks, values)
+  const calls = callsOver(link, exchanges, clock, limits)
   const answers = answersOver(link, exchanges, clock, debug, far, limits, marks)
 
   return {
@@ -156,37 +162,30 @@ export function peerOver(transport: Transport, options: PageOptions = {}): PageP
     serve<E>(contract: ContractOf<E>, handlers: Partial<Handlers<E>>, given?: PageServeOptions) {
       return serveHandlers(this, contract, handlers, given)
     },
-    handle: (method, handler) => answers.handle(methodOf(method), handler),
-    batch: (make) => Promise.allSettled(link.outbox.cork(make)),
+    handle: answers.handle,
+    batch: (make) => Promise.allSettled(link.outbox.batch(make)),
     ping: () =>
       new Promise((resolve, reject) => {
         const fate = link.closed() ? 'not-sent' : 'unknown'
-        link.ping((roundTripMs) => {
-          if (roundTripMs === undefined) reject(linkError('LINK_LOST', 'ping', fate))
-          else resolve(roundTripMs)
+        const sentAt = clock.now()
+        link.ping(() => {
+          if (link.closed()) reject(linkError('LINK_LOST', 'ping', fate))
+          else resolve(clock.now() - sentAt)
         })
       }),
-    drained() {
-      link.outbox.whenRoom(exchanges.changed)
-      return exchanges.until(() => !exchanges.full(), Infinity)
-    },
+    drained: () => exchanges.until(() => !exchanges.full(), Infinity),
     async drain(graceMs = CALL_TIMEOUT_MS) {
       if (link.closed()) return
       answers.drain()
-      link.goAway()
+      link.drain()
       // Once the far end has seen that, no call which crossed it is still to come.
       let isSeen = false
       link.ping(() => {
         isSeen = true
         exchanges.changed()
       })
-      await exchanges.until(() => {
-        if (!isSeen || exchanges.open() > 0) return false
-        // Answers that still wait in the outbox are part of finishing.
-        if (!link.outbox.congested()) return true
-        link.outbox.whenRoom(exchanges.changed)
-        return false
-      }, graceMs)
+      // Answers that still wait in the outbox are part of finishing.
+      await exchanges.until(() => isSeen && exchanges.open() === 0 && !link.outbox.full(), graceMs)
       this.close()
     },
     close: (reason = 'GOING_AWAY') => link.close(reason),

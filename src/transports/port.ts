@@ -15,7 +15,7 @@ export interface PortLike {
 
 /** Bytes sent and not yet confirmed before `send` says false. */
 const HIGH_WATER_BYTES = 512 * 1024
-/** What was received is confirmed at each so many bytes. */
+/** What was received is confirmed whenever a multiple of this has been read. */
 const CONFIRM_BYTES = 128 * 1024
 
 /**
@@ -31,7 +31,6 @@ export function portTransport(port: PortLike): Transport {
   let sent = 0
   let confirmed = 0
   let read = 0
-  let announced = 0
   let closed = false
   let paused = false
 
@@ -50,10 +49,7 @@ export function portTransport(port: PortLike): Transport {
       if (next === undefined) return
       if (typeof next === 'string') return events.close(next)
       read += next.length
-      if (!closed && read - announced >= CONFIRM_BYTES) {
-        announced = read
-        port.postMessage(read)
-      }
+      if (!closed && read % CONFIRM_BYTES < next.length) port.postMessage(read)
       events.frame(next)
     }
   }

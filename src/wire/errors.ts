@@ -59,7 +59,7 @@ export class ViaductError extends Error {
     message: string,
     { reason = code, path, fate, data, retryAfterMs, cause }: ErrorDetails = {},
   ) {
-    super(message, cause === undefined ? undefined : { cause })
+    super(message, cause === undefined ? {} : { cause })
     Object.assign(this, { name: 'ViaductError', code, reason, path, fate, data, retryAfterMs })
   }
 

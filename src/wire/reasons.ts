@@ -10,7 +10,7 @@ interface Reason {
 }
 
 /** In the order of their numbers, which begin at 1. */
-const CODE_OF = {
+export const CODE_OF = {
   TARGET_UNAVAILABLE: 'UNAVAILABLE',
   PERMISSION_DENIED: 'PERMISSION_DENIED',
   METHOD_NOT_FOUND: 'UNIMPLEMENTED',
@@ -35,8 +35,8 @@ export type ReasonName = keyof typeof CODE_OF
 // The compiler does not follow keys through keys() and fromEntries().
 const NAMES = Object.keys(CODE_OF) as ReasonName[]
 
-export const REASONS = Object.fromEntries(
-  NAMES.map((name, index) => [name, { number: index + 1, code: CODE_OF[name] }]),
+export const REASONS = /* @__PURE__ */ Object.fromEntries(
+  /* @__PURE__ */ NAMES.map((name, index) => [name, { number: index + 1, code: CODE_OF[name] }]),
 ) as Readonly<Record<ReasonName, Reason>>
 
 export function isReasonName(name: string): name is ReasonName {
@@ -46,6 +46,12 @@ export function isReasonName(name: string): name is ReasonName {
 /** The name behind a bare ERROR's number; unknown numbers of a newer peer read as TARGET_UNAVAILABLE. */
 export function reasonName(number: number): ReasonName {
   return NAMES[number - 1] ?? 'TARGET_UNAVAILABLE'
+}
+
+/** What an ERROR's header says of a reason; 0 of one that is none of these. */
+export function reasonNumber(reason: string): number {
+  const names: readonly string[] = NAMES
+  return names.indexOf(reason) + 1
 }
 
 export const FATE = { 'not-sent': 1, unknown: 2 } as const satisfies Record<Fate, number>

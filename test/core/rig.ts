@@ -5,6 +5,7 @@ import { PeerCore } from '../../src/core/peer.ts'
 import type { Transport } from '../../src/core/transport.ts'
 import { marks } from '../../src/page/marks.ts'
 import { peerOver } from '../../src/page/peer.ts'
+import { values } from '../../src/page/values.ts'
 import {
   type FaultLink,
   type FaultOptions,
@@ -53,7 +54,7 @@ export type MakePeer<Peer extends RigPeer = RigPeer> = (transport: Transport, op
 export const whole: MakePeer<PeerCore> = (transport, options) => new PeerCore(transport, options)
 
 /** The peer of web pages. */
-export const page: MakePeer = (transport, options) => peerOver(transport, { ...options, marks })
+export const page: MakePeer = (transport, options) => peerOver(transport, { ...options, marks, values })
 
 /** Two implementations, be they the same, that a link joins: which calls and which answers. */
 export interface Pairing {

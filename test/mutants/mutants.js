@@ -189,15 +189,15 @@ export const mutants = [
   {
     name: "who waits for a page's calls to end is not told of its link's end",
     file: 'src/page/exchanges.ts',
-    from: 'if (isSo() || link.closed()) settle()',
-    to: 'if (isSo()) settle()',
+    from: 'if (isSo() || link.closed()) {',
+    to: 'if (isSo()) {',
     tests: ['test/core/withdraw.test.ts', 'test/core/hostile.test.ts'],
   },
   {
     name: "a page's slot is given back once more",
     file: 'src/page/calls.ts',
-    from: 'if (end(id, FLAG.ANSWER)) giveBack(id)',
-    to: `end(id, FLAG.ANSWER)
+    from: 'if (exchanges.end(id, FLAG.ANSWER)) giveBack(id)',
+    to: `exchanges.end(id, FLAG.ANSWER)
       giveBack(id)`,
     tests: ['test/core/tooLarge.test.ts'],
   },
@@ -237,7 +237,7 @@ export const mutants = [
   {
     name: 'a page puts together what is over its bounds',
     file: 'src/page/peer.ts',
-    from: 'held + payloadBytes > limits.queueBytes',
+    from: 'held + bytes > limits.queueBytes',
     to: 'held < 0',
     tests: ['test/core/hostile.test.ts', 'test/core/assemblyMemory.test.ts', 'test/core/limits.test.ts'],
   },
@@ -263,7 +263,7 @@ export const mutants = [
   {
     name: "a page's items leave without credit",
     file: 'src/page/outbox.ts',
-    from: 'if (flow.credit < costOf(part)) continue',
+    from: 'if (flow.credit < spent) continue',
     to: '',
     tests: ['test/core/flow.test.ts'],
   },

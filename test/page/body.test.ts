@@ -2,7 +2,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decode } from '../../src/page/decode.ts'
-import { encode } from '../../src/page/encode.ts'
+import * as small from '../../src/page/encode.ts'
+import { values as kinds } from '../../src/page/values.ts'
 import { BodyEncoder, decodeBody } from '../../src/wire/body.ts'
 import { Envelope } from '../../src/wire/envelope.ts'
 import { isViaductError } from '../../src/wire/errors.ts'
@@ -19,7 +20,11 @@ const RUNS = { numRuns: 10_000 }
 const judge = new BodyEncoder()
 
 function read(bytes: Uint8Array, limits = LIMITS, segments: Uint8Array[] = []): unknown {
-  return decode(bytes, limits, segments)
+  return decode(bytes, limits, segments, kinds)
+}
+
+function encode(value: unknown): small.Encoded {
+  return small.encode(value, kinds)
 }
 
 function judged(bytes: Uint8Array, limits = LIMITS, segments: Uint8Array[] = []): unknown {

@@ -1,13 +1,18 @@
 /** The contract layer of pages, over the peers of today, against itself and against the whole one. */
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import * as declaring from '../../src/browserContracts.ts'
+import { method } from '../../src/browserContracts.ts'
 import * as whole from '../../src/index.ts'
 import { connectPeers, isError, isViaductError, unchecked } from '../../src/index.ts'
-import * as page from '../../src/page/contract.ts'
-import { method } from '../../src/page/contract.ts'
+import * as small from '../../src/page/contract.ts'
 
 type Declaring = Pick<typeof whole, 'contract' | 'method' | 'stream' | 'topic'>
-type Face = Declaring & Pick<typeof page, 'client' | 'serve'>
+type Face = Declaring & Pick<typeof small, 'client' | 'serve'>
+
+/** What a page takes from `viaduct/contract` and from `viaduct/browser`. */
+const page = { ...small, ...declaring }
+
 const faces: readonly (readonly [string, Face, Face])[] = [
   ['page and page', page, page],
   ['page and whole', page, whole],
@@ -90,7 +95,7 @@ async function failure(promise: Promise<unknown>): Promise<unknown> {
 }
 
 describe.each(faces)('%s', (_, calling, serving) => {
-  function joined(options?: page.PageClientOptions, served?: page.PageServeOptions & { partial?: false }) {
+  function joined(options?: small.PageClientOptions, served?: small.PageServeOptions & { partial?: false }) {
     const [here, there] = connectPeers()
     const pages = declare(calling)
     const theirs = declare(serving)
@@ -253,6 +258,69 @@ describe("a page's contract", () => {
     page.serve(there, pages, { free }, { partial: true })
     expect(await page.client(here.to(), pages).free('x')).toBe('X')
     here.close()
+  })
+})
+
+describe("the entry's own contract", () => {
+  const names = { input: unchecked<string>(), output: unchecked<string>() }
+
+  it('has types alone, and what is declared beside them', async () => {
+    const texts = small.contract('texts', {
+      upper: method({
+        ...names,
+        errors: { Gone: unchecked<number>(), Lost: null },
+        idempotent: true,
+        version: 2,
+      }),
+      lines: small.stream({ item: unchecked<string>(), upload: unchecked<string>(), lane: 'low' }),
+      seen: small.topic({ data: unchecked<string>(), overflow: 'block' }),
+    })
+    expect(texts.upper).toMatchObject({ name: 'texts.upper', kind: 'call', idempotent: true })
+    expect(texts.lines).toMatchObject({ kind: 'stream', upload: true, lane: 'low' })
+    expect(texts.seen).toMatchObject({ kind: 'topic', overflow: 'block' })
+    const [here, there] = connectPeers()
+    small.serve(there, texts, {
+      upper: (text, call) => {
+        if (text === '') throw call.error('Gone', 7)
+        return text.toUpperCase()
+      },
+      async *lines(_, call) {
+        yield* call.upload
+      },
+    })
+    const api = small.client(here.to(), texts, { validate: true })
+    expect(await api.upper('x')).toBe('X')
+    const gone = await failure(api.upper(''))
+    expect(isError(texts.upper, gone, 'Gone') && gone.data).toBe(7)
+    expect(await all(api.lines(undefined, { upload: given('a', 'b') }))).toEqual(['a', 'b'])
+    here.close()
+  })
+
+  const text = z.string()
+  const declared: readonly (readonly [string, Parameters<typeof small.contract>[1][string]])[] = [
+    ['input', method({ input: text })],
+    ['output', method({ output: text })],
+    ['progress', method({ progress: text })],
+    ['the data of an error', method({ errors: { Lost: null, Gone: text } })],
+    ['items', small.stream({ item: text })],
+    ['an upload', small.stream({ upload: text })],
+    ['events', small.topic({ data: text })],
+    ['what is no schema', method(bad({ input: {} }))],
+    ['sealed', method({ ...names, sealed: true })],
+    ['signed', method({ ...names, signed: true })],
+    ['compressed', method({ ...names, compress: 'public' })],
+    ['durable', method({ input: unchecked<string>(), delivery: 'at-least-once' })],
+  ]
+
+  it.each(declared)('refuses what it could not keep to: %s', (_, entry) => {
+    expect(() => small.contract('texts', { free: method(names), entry })).toThrow(
+      expect.objectContaining({
+        code: 'INVALID_ARGUMENT',
+        reason: 'INVALID_CONTRACT',
+        path: 'texts.entry',
+        message: 'texts.entry: needs contract() of viaduct/contract',
+      }),
+    )
   })
 })
 

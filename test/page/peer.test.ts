@@ -1,7 +1,8 @@
 /** What the page's peer has beside what the cases of links say of it: the members of the whole one. */
 import { expect, it } from 'vitest'
 import { z } from 'zod'
-import { contract, method, type PagePeer, peerOver, stream, type Transport } from '../../src/browser.ts'
+import { type PagePeer, peerOver, type Transport } from '../../src/browser.ts'
+import { contract, method, stream } from '../../src/browserContracts.ts'
 import { LinkPeer } from '../../src/contract/linkPeer.ts'
 import { peerOver as wholePeerOver } from '../../src/transports/links.ts'
 import { memoryTransports } from '../../src/transports/memory.ts'
@@ -93,4 +94,14 @@ it.each(pairs)('%s: who drains without an end to it waits for what runs', async 
   expect(await answer).toBe('done')
   await drain.promise
   expect(callee.isClosed).toBe(true)
+})
+
+it.each(pairs)('%s: who drains goes as soon as its own last call has ended', async (_, near, far) => {
+  const [left, right] = memoryTransports()
+  const [caller, callee] = [near(left), far(right)]
+  callee.handle('wait', async () => 'done')
+  const answer = caller.call('wait')
+  await caller.drain(Number.POSITIVE_INFINITY)
+  expect(await answer).toBe('done')
+  expect(await callee.closed).toBe('GOING_AWAY')
 })
