@@ -50,6 +50,8 @@ export class Link {
   #earlyBytes = 0
   /** Paths that have ended while this link did not use them. */
   readonly #ended = new Set<Transport>()
+  /** All that may still look at what was lent to them: those that are left behind too. */
+  readonly #borrowers = new Set<Transport>()
   #paused = false
   #stalled = false
   #epochIn = 0
@@ -90,6 +92,7 @@ export class Link {
   }
 
   #listen(path: Transport): void {
+    this.#borrowers.add(path)
     path.attach({
       keeps: this.#events.keeps ?? false,
       kept: () => this.#events.kept?.() ?? true,
@@ -317,8 +320,11 @@ export class Link {
 
   /** Writes now what was sent. @returns whether no path looks at any of it any more. */
   settle(): boolean {
-    const [path, reading, next] = [this.#transport, this.#reading, this.#next]
-    return isDone(path) && (reading === path || isDone(reading)) && (!next || isDone(next))
+    for (const path of this.#borrowers) {
+      if (!isDone(path)) return false
+      if (this.#ended.has(path)) this.#borrowers.delete(path)
+    }
+    return true
   }
 
   pause(): void {
@@ -352,7 +358,8 @@ function lone(kind: number, id: number, route: number): Uint8Array {
 
 /** Whether a path looks at nothing that was lent to it; one that cannot tell is lent nothing. */
 function isDone(path: Transport): boolean {
-  return path.flush?.() ?? true
+  // Whatever else a transport calls by this name says nothing.
+  return path.flush === undefined || path.flush() === true
 }
 
 /** Whether a frame of this kind may be skipped by an end that does not know it. */

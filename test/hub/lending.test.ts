@@ -1,13 +1,15 @@
 /** The hub passes large frames on where they lie: until they are written, nobody reads over them. */
 import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/core/clock.ts'
+import { Link } from '../../src/core/link.ts'
 import { untyped } from '../../src/core/method.ts'
 import { PeerCore } from '../../src/core/peer.ts'
 import { HubCore } from '../../src/hub/core.ts'
 import { memoryTransports } from '../../src/transports/memory.ts'
 import * as KIND from '../../src/wire/kind.ts'
 import { makeFrame } from '../support/frames.ts'
-import { HubRig, joinOver, type RawPeer, testCrypto } from '../support/hubRig.ts'
+import { HubRig, joinOver, PREAMBLE, type RawPeer, testCrypto } from '../support/hubRig.ts'
+import { ScriptedTransport } from '../support/scriptedTransport.ts'
 import { socketPair } from '../transports/socketPair.ts'
 
 const FREE = { main: { call: ['*'] }, worker: { call: ['*'] } }
@@ -39,6 +41,43 @@ function lend(caller: RawPeer, ...sizes: readonly number[]): boolean {
   const frames = sizes.map((size, index) => call(index + 1, size))
   return caller.transport.lend(new Uint8Array(Buffer.concat(frames)))
 }
+
+/** A link over transports whose `flush` gives what a test says. */
+function linkOver(transport: ScriptedTransport): Link {
+  const nothing = (): void => {}
+  const events = { frame: nothing, goaway: nothing, drained: nothing, closed: nothing, keeps: true }
+  const link = new Link(transport, systemClock, 1e7, events)
+  transport.receive(PREAMBLE)
+  return link
+}
+
+function flushing(flush: () => unknown): ScriptedTransport {
+  return Object.assign(new ScriptedTransport(), { flush })
+}
+
+describe('a link that memory is lent to', () => {
+  it('lets go of it when every path has that it ever had', () => {
+    const state = { done: false }
+    const first = flushing(() => state.done)
+    const link = linkOver(first)
+    expect(link.borrows).toBe(true)
+    link.prepare(flushing(() => true))
+    link.move()
+    first.receive(makeFrame({ kind: KIND.MOVE, id: 1 }))
+    expect(link.settle()).toBe(false)
+    link.prepare(flushing(() => true))
+    expect(link.settle()).toBe(false)
+    state.done = true
+    expect(link.settle()).toBe(true)
+  })
+
+  it.each([
+    ['nothing', () => undefined],
+    ['a promise', async () => true],
+  ])('takes %s for no word that it is done', (_, flush) => {
+    expect(linkOver(flushing(flush)).settle()).toBe(false)
+  })
+})
 
 describe('memory that was read into', () => {
   it('is kept while a transport looks at a large frame of it', async () => {
