@@ -33,12 +33,9 @@ export function unchecked<T = unknown, Out = T>(): StandardSchema<T, Out> {
   return accepting
 }
 
-/** Who makes {@link unchecked} schemas. */
-export const VENDOR = 'viaduct'
-
 /** Typed as any schema must be to stand for every `T`: it gives back what it was given. */
 const accepting: StandardSchema<never> = {
-  '~standard': { version: 1, vendor: VENDOR, validate: (value) => ({ value: value as never }) },
+  '~standard': { version: 1, vendor: 'viaduct', validate: (value) => ({ value: value as never }) },
 }
 
 /** Stands where a contract declares nothing: the value is `undefined` on both sides. */

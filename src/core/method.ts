@@ -65,7 +65,7 @@ export function checkMethod(given: Method): void {
   const { name, fingerprint, lane }: { readonly [K in keyof Method]?: unknown } = Object(given)
   const isMethod = isText(name, MAX_NAME) && isText(fingerprint, MAX_FINGERPRINT)
   if (isMethod && Object.hasOwn(LANES, String(lane))) return
-  const what = typeof given === 'string' ? JSON.stringify(given) : `this ${typeof given}`
+  const what = typeof given === 'string' ? JSON.stringify(given) : typeof given
   const text = `method: ${what} is none: pass the method or topic of a contract; names have at most ${MAX_NAME} characters`
   throw new ViaductError('INVALID_ARGUMENT', text, { reason: 'BAD_METHOD', path: 'method', fate: 'not-sent' })
 }

@@ -16,13 +16,13 @@ import {
   misuse,
 } from '../contract/entries.ts'
 import { handlersOf, type Run } from '../contract/handlers.ts'
-import { type StandardSchema, VENDOR } from '../contract/schema.ts'
+import { unchecked } from '../contract/schema.ts'
 import type { Handlers, ServeOptions } from '../contract/serve.ts'
 import type { CallContext, Caller, Handler, Server, Serving } from '../core/call.ts'
 import { handleAll } from '../core/serving.ts'
 
 export type { Client } from '../contract/client.ts'
-/** Said by their types alone what they may be; what is not declared does not pass, and what is no schema fails in use. */
+/** Their types alone say what they may be. Of a contract that checks, what is not declared does not pass. */
 export { method, stream, topic } from '../contract/entries.ts'
 export type { Handlers } from '../contract/serve.ts'
 
@@ -33,9 +33,8 @@ export type PageServeOptions = Pick<ServeOptions, 'validate' | 'partial'>
  * Names methods, streams and topics: `pages.analyze`. Its types are all that it knows: its schemas are `unchecked()`.
  * A contract that checks comes from `viaduct/contract`.
  * @throws ViaductError INVALID_ARGUMENT for any other schema, and what is sealed, signed, compressed or delivered at
- * least once; for `then`, which would make the client look like a
- * promise, and for names that every object has. What else no name may be, the whole peer's `contract` refuses, which the
- * other side has.
+ * least once; for `then`, which would make the client look like a promise, and for names that every object has. What
+ * else no name may be, the whole peer's `contract` refuses, which the other side has.
  */
 export function contract<E extends Entries>(name: string, entries: E): Contract<E> {
   return makeContract(name, entries, typedMethod)
@@ -43,10 +42,9 @@ export function contract<E extends Entries>(name: string, entries: E): Contract<
 
 function typedMethod(name: string, definition: Definition): ContractMethod {
   const { kind, lane, idempotent, overflow, version, errors, ...parts } = definition
-  for (const part of Object.values({ ...parts, ...errors })) {
-    const { '~standard': standard }: Partial<StandardSchema> = Object(part)
-    if (part && standard?.vendor !== VENDOR)
-      throw misuse(`${name}: needs contract() of viaduct/contract`, name)
+  for (const part of [...Object.values(parts), ...Object.values(errors ?? {})]) {
+    if (part && part !== unchecked())
+      throw misuse(`${name}: has more than unchecked(): needs viaduct/contract`, name)
   }
   return plainMethod(name, definition)
 }

@@ -13,7 +13,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  * but as strict as the decoder of whole links.
  *
  * Throws INVALID_ARGUMENT, reason MALFORMED_BODY, on anything but one whole value within the limits; UNIMPLEMENTED,
- * reason ENVELOPE_UNKNOWN, on an envelope.
+ * reason ENVELOPE_UNKNOWN, on an envelope; and on a kind of value that needs `values`, where that is not given.
  */
 export function decode(
   bytes: Uint8Array,

@@ -24,10 +24,10 @@ const utf8 = new TextEncoder()
  * Writes a value as a self-describing body (PROTOCOL.md, section 6), in the canonical form: the same bytes as the
  * encoder of whole links writes without a dictionary. Made for few bytes of bundle rather than for speed.
  *
- * @param values further kinds of values.
- *
  * What cannot be sent is refused with INVALID_ARGUMENT, reason UNSENDABLE and the path to it; accessors are refused
  * unread. Instances of another realm's classes are instances of classes here.
+ *
+ * @param values further kinds of values.
  */
 export function encode(value: unknown, values?: Values): Encoded {
   /** Takes numbers modulo 256, so that they need no masks here. */
@@ -117,8 +117,8 @@ export function encode(value: unknown, values?: Values): Encoded {
   /** Counts what a container holds, and gives the count back. */
   const enter = (count: number): number => {
     entries += count
-    if (open.length > MAX_DEPTH) refuse('too deep')
-    if (entries > TRUSTED_MAX_KEYS) refuse('too many')
+    if (open.length > MAX_DEPTH) refuse('nested too deep')
+    if (entries > TRUSTED_MAX_KEYS) refuse('too many entries')
     return count
   }
 
@@ -213,7 +213,8 @@ export function encode(value: unknown, values?: Values): Encoded {
     else if (typeof value === 'number') number(value)
     else if (isObject(value)) object(value)
     else if (CONSTANTS.includes(value)) put(TAG.NULL + CONSTANTS.indexOf(value))
-    else if (!values?.write(value, writer)) refuse(`a ${typeof value}${hint}`)
+    else if (!values?.write(value, writer))
+      refuse(`a ${typeof value}${typeof value === 'bigint' ? hint : ''}`)
   }
 
   const writer: Writer = { put, header, block, enter, fields, items, refuse }

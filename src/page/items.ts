@@ -9,7 +9,7 @@ export interface Items extends AsyncIterableIterator<unknown, undefined> {
   push(value: unknown, cost: number): void
   /**
    * Bytes of an item that is being put together. They are granted at once only while no whole item waits: so a reader
-   * that rests holds one item over its window at most, however large items are.
+   * that rests holds one item over its window at most, however large items are. Its last part is told of too.
    */
   part(bytes: number): void
   /** The reader gets what had arrived, then the error if there is one: anything but undefined. */

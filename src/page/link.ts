@@ -24,7 +24,7 @@ export interface Received {
   readonly layout: number
   /** In memory of its own. */
   readonly payload: Uint8Array
-  /** What it costs in credit; 0 of one that was put together, for its parts have been granted as they came. */
+  /** What it costs in credit; 0 of one that was put together, whose parts have been told of as they came. */
   readonly cost: number
 }
 
@@ -99,10 +99,10 @@ export function linkOver(transport: Transport, clock: Clock, messageBytes: numbe
     closed = farReason ?? reason
     const route = CLOSE_REASONS.indexOf(reason)
     outbox.close(route > 0 && { kind: KIND.GOAWAY, id: accepted, route })
-    // One that has ended by itself takes no notice.
-    transport.close(reason)
     for (const lost of pings.values()) lost()
     events.closed(closed)
+    // Last, whatever it throws; one that has ended by itself takes no notice.
+    transport.close(reason)
   }
 
   const violation = (): void => close('PROTOCOL_ERROR')

@@ -77,7 +77,7 @@ const BIGINT_BYTES = 1024
 function magnitude(value: bigint, to: Writer): readonly number[] {
   const bytes: number[] = []
   for (let rest = value < 0n ? -value : value; rest; rest >>= 8n) {
-    if (bytes.push(Number(rest & 0xffn)) > BIGINT_BYTES) to.refuse('too long')
+    if (bytes.push(Number(rest & 0xffn)) > BIGINT_BYTES) to.refuse('a bigint too long')
   }
   return bytes
 }

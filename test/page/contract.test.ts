@@ -302,6 +302,7 @@ describe("the entry's own contract", () => {
     ['output', method({ output: text })],
     ['progress', method({ progress: text })],
     ['the data of an error', method({ errors: { Lost: null, Gone: text } })],
+    ['an input that an error has the name of', method({ input: text, errors: { input: unchecked() } })],
     ['items', small.stream({ item: text })],
     ['an upload', small.stream({ upload: text })],
     ['events', small.topic({ data: text })],
@@ -318,7 +319,7 @@ describe("the entry's own contract", () => {
         code: 'INVALID_ARGUMENT',
         reason: 'INVALID_CONTRACT',
         path: 'texts.entry',
-        message: 'texts.entry: needs contract() of viaduct/contract',
+        message: 'texts.entry: has more than unchecked(): needs viaduct/contract',
       }),
     )
   })

@@ -105,3 +105,22 @@ it.each(pairs)('%s: who drains goes as soon as its own last call has ended', asy
   expect(await answer).toBe('done')
   expect(await callee.closed).toBe('GOING_AWAY')
 })
+
+it('a link whose transport throws at its own end has ended all the same', async () => {
+  let end = (): void => {}
+  const peer = peerOver({
+    send: () => true,
+    attach(events) {
+      end = () => events.close('TRANSPORT_CLOSED')
+    },
+    close() {
+      throw new Error('no channel')
+    },
+  })
+  const call = watched(peer.call('wait', 1, { timeoutMs: 0 }))
+  const ping = watched(peer.ping())
+  expect(end).toThrow('no channel')
+  await expect(call.promise).rejects.toMatchObject({ reason: 'LINK_LOST' })
+  await expect(ping.promise).rejects.toMatchObject({ reason: 'LINK_LOST' })
+  expect(await peer.closed).toBe('TRANSPORT_CLOSED')
+})
