@@ -5,7 +5,7 @@ import * as FLAG from '../wire/flag.ts'
 import * as KIND from '../wire/kind.ts'
 import { MAX_REFERENCES, MIN_WINDOW_BYTES, WINDOW_BYTES } from '../wire/limits.ts'
 import { linkError } from '../wire/linkError.ts'
-import { FATE, isReasonName, REASONS, type ReasonName, reasonName } from '../wire/reasons.ts'
+import { FATE, REASONS, type ReasonName, reasonName, reasonNumber } from '../wire/reasons.ts'
 import { boundsFor } from './bounds.ts'
 import type { CallbackSides } from './callbacks.ts'
 import { marksOf } from './callHead.ts'
@@ -283,7 +283,7 @@ export class Callee {
   }
 
   #answerError(call: InCall, value: ErrorValue): void {
-    const reason = isReasonName(value.reason) ? REASONS[value.reason].number : 0
+    const reason = reasonNumber(value.reason)
     const flags = FLAG.ANSWER | call.lane
     this.#output.write(KIND.ERROR, flags, call.id, value, undefined, call.sender, CODES[value.code], reason)
   }
