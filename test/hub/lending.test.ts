@@ -8,7 +8,7 @@ import { HubCore } from '../../src/hub/core.ts'
 import { memoryTransports } from '../../src/transports/memory.ts'
 import * as KIND from '../../src/wire/kind.ts'
 import { makeFrame } from '../support/frames.ts'
-import { HubRig, joinOver, PREAMBLE, type RawPeer, testCrypto } from '../support/hubRig.ts'
+import { joinOver, PREAMBLE, type RawPeer, testCrypto, workPair } from '../support/hubRig.ts'
 import { ScriptedTransport } from '../support/scriptedTransport.ts'
 import { socketPair } from '../transports/socketPair.ts'
 
@@ -17,12 +17,7 @@ const work = untyped('work')
 
 /** A callee whose transport looks at what it is sent until the test says that it is done. */
 async function slowCallee(flush: boolean) {
-  const rig = new HubRig({ rules: FREE })
-  const callee = await rig.raw('main', 'main')
-  rig.hub.serve(rig.port('main'), [['work', '']])
-  const caller = await rig.raw('worker-1', 'worker')
-  caller.open(1, { id: 'main' }, 'work')
-  await rig.settle()
+  const { rig, caller, callee } = await workPair(FREE)
   const views: Uint8Array[] = []
   const state = { done: false }
   callee.transport.send = (frames) => {

@@ -7,7 +7,7 @@ import * as KIND from '../../src/wire/kind.ts'
 import { FRAGMENT_BYTES } from '../../src/wire/limits.ts'
 import { FATE, REASONS } from '../../src/wire/reasons.ts'
 import { frameFrom, type ReadFrame } from '../support/frames.ts'
-import { HubRig, type RawPeer, refusal } from '../support/hubRig.ts'
+import { HubRig, type RawPeer, refusal, workPair } from '../support/hubRig.ts'
 
 const FREE = {
   main: { call: ['*'], publish: ['*'], subscribe: ['*'] },
@@ -17,16 +17,7 @@ const FREE = {
 const work = untyped('work')
 const big = 'x'.repeat(100_000)
 
-async function pair(): Promise<{ rig: HubRig; caller: RawPeer; callee: RawPeer }> {
-  const rig = new HubRig({ rules: FREE })
-  const callee = await rig.raw('main', 'main')
-  rig.hub.serve(rig.port('main'), [['work', '']])
-  const caller = await rig.raw('worker-1', 'worker')
-  caller.open(1, { id: 'main' }, 'work')
-  await rig.settle()
-  caller.take()
-  return { rig, caller, callee }
-}
+const pair = () => workPair(FREE)
 
 function calls(peer: RawPeer): ReadFrame[] {
   return peer.take().filter(({ kind }) => kind === KIND.CALL)

@@ -189,3 +189,17 @@ export async function refusal(
   }
   throw new Error('it was not refused')
 }
+
+/** A worker that may call `work` of `main`, whose route to it is open. */
+export async function workPair(
+  rules: NonNullable<RigOptions['rules']>,
+): Promise<{ rig: HubRig; caller: RawPeer; callee: RawPeer }> {
+  const rig = new HubRig({ rules })
+  const callee = await rig.raw('main', 'main')
+  rig.hub.serve(rig.port('main'), [['work', '']])
+  const caller = await rig.raw('worker-1', 'worker')
+  caller.open(1, { id: 'main' }, 'work')
+  await rig.settle()
+  caller.take()
+  return { rig, caller, callee }
+}
